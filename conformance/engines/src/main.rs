@@ -1,0 +1,2 @@
+//! engines
+fn main() {}

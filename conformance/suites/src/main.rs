@@ -1,0 +1,2 @@
+//! suites
+fn main() {}
