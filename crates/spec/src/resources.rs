@@ -1,0 +1,253 @@
+//! `linux.resources` (config-linux.md, "Control groups").
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::nullable;
+use crate::{StringMap, Text};
+
+/// `linux.resources`, and the file of `update --resources`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resources<'a> {
+    /// Device rules, the last match decides.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub devices: Vec<DeviceRule<'a>>,
+    /// Memory limits.
+    #[serde(default)]
+    pub memory: Option<Memory>,
+    /// CPU time and placement.
+    #[serde(default, borrow)]
+    pub cpu: Option<Cpu<'a>>,
+    /// Number of tasks.
+    #[serde(default)]
+    pub pids: Option<Pids>,
+    /// Block I/O weights and limits.
+    #[serde(rename = "blockIO", default)]
+    pub block_io: Option<BlockIo>,
+    /// Huge page limits.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub hugepage_limits: Vec<HugepageLimit<'a>>,
+    /// Network class and priorities (cgroup v1).
+    #[serde(default, borrow)]
+    pub network: Option<Network<'a>>,
+    /// RDMA limits, by device name.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub rdma: BTreeMap<Text<'a>, Rdma>,
+    /// Files of the cgroup v2 directory, and what is written to them.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub unified: StringMap<'a>,
+}
+
+/// Allows or denies access to devices.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceRule<'a> {
+    /// Allow or deny.
+    #[serde(default, deserialize_with = "nullable")]
+    pub allow: bool,
+    /// `a` (all, the default), `c` or `b`.
+    #[serde(rename = "type", default, deserialize_with = "nullable", borrow)]
+    pub kind: Text<'a>,
+    /// Major number; absent or -1: all.
+    #[serde(default)]
+    pub major: Option<i64>,
+    /// Minor number; absent or -1: all.
+    #[serde(default)]
+    pub minor: Option<i64>,
+    /// Any of `r`, `w`, `m`.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub access: Text<'a>,
+}
+
+/// Memory limits, in bytes; -1 means no limit.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// Memory.
+    #[serde(default)]
+    pub limit: Option<i64>,
+    /// Soft limit.
+    #[serde(default)]
+    pub reservation: Option<i64>,
+    /// Memory and swap together.
+    #[serde(default)]
+    pub swap: Option<i64>,
+    /// Kernel memory (deprecated).
+    #[serde(default)]
+    pub kernel: Option<i64>,
+    /// Kernel TCP buffer memory (deprecated).
+    #[serde(rename = "kernelTCP", default)]
+    pub kernel_tcp: Option<i64>,
+    /// How readily the kernel swaps, 0 to 100.
+    #[serde(default)]
+    pub swappiness: Option<u64>,
+    /// Stop the tasks instead of killing one.
+    #[serde(rename = "disableOOMKiller", default)]
+    pub disable_oom_killer: Option<bool>,
+    /// Account children with the parent.
+    #[serde(default)]
+    pub use_hierarchy: Option<bool>,
+    /// Refuse a limit below the usage.
+    #[serde(default)]
+    pub check_before_update: Option<bool>,
+}
+
+/// CPU time and placement.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cpu<'a> {
+    /// Relative share, 1024 is the default.
+    #[serde(default)]
+    pub shares: Option<u64>,
+    /// Microseconds in a period; -1: no limit.
+    #[serde(default)]
+    pub quota: Option<i64>,
+    /// Microseconds that unused quota can pile up to.
+    #[serde(default)]
+    pub burst: Option<u64>,
+    /// Microseconds.
+    #[serde(default)]
+    pub period: Option<u64>,
+    /// Microseconds of realtime in a period.
+    #[serde(default)]
+    pub realtime_runtime: Option<i64>,
+    /// Microseconds.
+    #[serde(default)]
+    pub realtime_period: Option<u64>,
+    /// List of CPUs.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub cpus: Text<'a>,
+    /// List of memory nodes.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub mems: Text<'a>,
+    /// 1: SCHED_IDLE for the whole cgroup.
+    #[serde(default)]
+    pub idle: Option<i64>,
+}
+
+/// Number of tasks.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pids {
+    /// At most this many; -1: no limit.
+    #[serde(default)]
+    pub limit: Option<i64>,
+}
+
+/// Block I/O weights and limits.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockIo {
+    /// 10 to 1000.
+    #[serde(default)]
+    pub weight: Option<u16>,
+    /// Weight against the child cgroups.
+    #[serde(default)]
+    pub leaf_weight: Option<u16>,
+    /// Weights by device.
+    #[serde(default, deserialize_with = "nullable")]
+    pub weight_device: Vec<WeightDevice>,
+    /// Bytes read a second, by device.
+    #[serde(default, deserialize_with = "nullable")]
+    pub throttle_read_bps_device: Vec<ThrottleDevice>,
+    /// Bytes written a second, by device.
+    #[serde(default, deserialize_with = "nullable")]
+    pub throttle_write_bps_device: Vec<ThrottleDevice>,
+    /// Reads a second, by device.
+    #[serde(
+        rename = "throttleReadIOPSDevice",
+        default,
+        deserialize_with = "nullable"
+    )]
+    pub throttle_read_iops_device: Vec<ThrottleDevice>,
+    /// Writes a second, by device.
+    #[serde(
+        rename = "throttleWriteIOPSDevice",
+        default,
+        deserialize_with = "nullable"
+    )]
+    pub throttle_write_iops_device: Vec<ThrottleDevice>,
+}
+
+/// A weight for one device.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightDevice {
+    /// Major number.
+    #[serde(default, deserialize_with = "nullable")]
+    pub major: i64,
+    /// Minor number.
+    #[serde(default, deserialize_with = "nullable")]
+    pub minor: i64,
+    /// 10 to 1000.
+    #[serde(default)]
+    pub weight: Option<u16>,
+    /// Weight against the child cgroups.
+    #[serde(default)]
+    pub leaf_weight: Option<u16>,
+}
+
+/// A rate for one device.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThrottleDevice {
+    /// Major number.
+    #[serde(default, deserialize_with = "nullable")]
+    pub major: i64,
+    /// Minor number.
+    #[serde(default, deserialize_with = "nullable")]
+    pub minor: i64,
+    /// Bytes or operations a second.
+    #[serde(default, deserialize_with = "nullable")]
+    pub rate: u64,
+}
+
+/// A limit for one size of huge pages.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HugepageLimit<'a> {
+    /// Such as `2MB`.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub page_size: Text<'a>,
+    /// Bytes.
+    #[serde(default, deserialize_with = "nullable")]
+    pub limit: u64,
+}
+
+/// Network class and priorities (cgroup v1).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Network<'a> {
+    /// Class for tc(8).
+    #[serde(rename = "classID", default)]
+    pub class_id: Option<u32>,
+    /// Priority by interface.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub priorities: Vec<InterfacePriority<'a>>,
+}
+
+/// A priority for one interface.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InterfacePriority<'a> {
+    /// The interface.
+    #[serde(default, deserialize_with = "nullable", borrow)]
+    pub name: Text<'a>,
+    /// The priority.
+    #[serde(default, deserialize_with = "nullable")]
+    pub priority: u32,
+}
+
+/// RDMA limits of one device.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rdma {
+    /// Handles.
+    #[serde(default)]
+    pub hca_handles: Option<u32>,
+    /// Objects.
+    #[serde(default)]
+    pub hca_objects: Option<u32>,
+}
