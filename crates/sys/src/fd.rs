@@ -1,0 +1,82 @@
+//! Descriptors that were inherited, and which of them live on.
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::{Context, Error, Result};
+
+/// Marks every descriptor from `first` on as close-on-exec (close_range(2), Linux 5.11), so that
+/// none of them reaches the program that is executed next.
+pub fn close_from(first: u32) -> Result<()> {
+    // SAFETY: setting close-on-exec invalidates no descriptor that anybody owns.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    match Errno::last() {
+        // Before 5.11 (EINVAL) and under filters that don't know the call (ENOSYS, EPERM).
+        Errno::ENOSYS | Errno::EINVAL | Errno::EPERM => mark_one_by_one(first),
+        errno => Err(Error::new("close_range", first.to_string(), errno)),
+    }
+}
+
+fn mark_one_by_one(first: u32) -> Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd").at("opendir", "/proc/self/fd")? {
+        let entry = entry.at("readdir", "/proc/self/fd")?;
+        let number = entry
+            .file_name()
+            .to_string_lossy()
+            .parse::<u32>()
+            .unwrap_or(0);
+        if number >= first {
+            // SAFETY: the number comes from the directory of open descriptors; it is only borrowed.
+            let fd = unsafe { BorrowedFd::borrow_raw(number as RawFd) };
+            // The directory's own descriptor may be gone by now.
+            let _ = set_close_on_exec(fd, true);
+        }
+    }
+    Ok(())
+}
+
+/// Sets or clears a descriptor's close-on-exec flag.
+pub fn set_close_on_exec(fd: BorrowedFd<'_>, on: bool) -> Result<()> {
+    let flags = if on {
+        FdFlag::FD_CLOEXEC
+    } else {
+        FdFlag::empty()
+    };
+    fcntl(fd, FcntlArg::F_SETFD(flags))
+        .at("fcntl F_SETFD", fd.as_raw_fd().to_string())
+        .map(|_| ())
+}
+
+/// Lets descriptor `number`, which the caller of this program passed in, live on across execve.
+///
+/// Fails with `EBADF` when there is no such descriptor.
+pub fn keep_on_exec(number: i32) -> Result<()> {
+    // SAFETY: the descriptor is only borrowed, for one call that fails when it isn't open.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    set_close_on_exec(fd, false)
+}
+
+/// Takes over descriptor `number`, which the caller of this program passed in.
+///
+/// Only for descriptors that nothing else in this process owns.
+pub fn take_inherited(number: i32) -> Result<OwnedFd> {
+    // SAFETY: F_GETFD on a number that isn't open fails and touches nothing.
+    let open = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if open < 0 {
+        return Err(Error::last("fcntl F_GETFD", number.to_string()));
+    }
+    // SAFETY: it is open, and by this function's contract nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
