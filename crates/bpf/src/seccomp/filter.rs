@@ -1,0 +1,83 @@
+//! The compiled program, and the bytes it is kept as between `create` and `exec`.
+
+/// One instruction of classic BPF: the kernel's `struct sock_filter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Instruction {
+    /// Operation (`BPF_LD | BPF_W | BPF_ABS`, ...).
+    pub code: u16,
+    /// Instructions to skip when a comparison holds.
+    pub jt: u8,
+    /// Instructions to skip when it does not.
+    pub jf: u8,
+    /// Operand.
+    pub k: u32,
+}
+
+/// A program for `seccomp(SECCOMP_SET_MODE_FILTER)`, with the flags to load it with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// At least one and at most [`Filter::MAX_LEN`] instructions.
+    pub program: Vec<Instruction>,
+    /// `SECCOMP_FILTER_FLAG_*` (seccomp(2)); `NEW_LISTENER` is set if [`Filter::notify`] is.
+    pub flags: u32,
+    /// Whether seccomp(2) returns a descriptor for the agent at `listenerPath`.
+    pub notify: bool,
+}
+
+/// First bytes of a saved filter; the digit is the version of the layout.
+const MAGIC: &[u8; 8] = b"tarebpf1";
+/// Magic, flags, number of instructions.
+const HEADER: usize = 16;
+/// `sizeof(struct sock_filter)`.
+const SIZE: usize = 8;
+/// Tells that the call returns a listener (linux/seccomp.h).
+pub(crate) const FLAG_NEW_LISTENER: u32 = 1 << 3;
+
+impl Filter {
+    /// The kernel's limit on the length of a program (`BPF_MAXINSNS`).
+    pub const MAX_LEN: usize = 4096;
+
+    /// The filter as bytes for [`Filter::from_bytes`], in the machine's byte order.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let count = u32::try_from(self.program.len()).unwrap_or(u32::MAX);
+        let mut bytes = Vec::with_capacity(HEADER + self.program.len() * SIZE);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&self.flags.to_ne_bytes());
+        bytes.extend_from_slice(&count.to_ne_bytes());
+        for i in &self.program {
+            bytes.extend_from_slice(&i.code.to_ne_bytes());
+            bytes.extend_from_slice(&[i.jt, i.jf]);
+            bytes.extend_from_slice(&i.k.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// The filter that [`Filter::to_bytes`] saved, or `None` if that is not what these bytes are
+    /// (another version, cut off). The kernel checks the program itself when it is loaded.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Filter> {
+        let (header, body) = bytes.split_at_checked(HEADER)?;
+        let (magic, rest) = header.split_first_chunk::<8>()?;
+        let (flags, count) = rest.split_first_chunk::<4>()?;
+        let count = u32::from_ne_bytes(*count.first_chunk::<4>()?) as usize;
+        if magic != MAGIC || count == 0 || count > Self::MAX_LEN || body.len() != count * SIZE {
+            return None;
+        }
+        let program = body.chunks_exact(SIZE).filter_map(|c| c.first_chunk().map(instruction));
+        let flags = u32::from_ne_bytes(*flags);
+        Some(Filter {
+            program: program.collect(),
+            flags,
+            notify: flags & FLAG_NEW_LISTENER != 0,
+        })
+    }
+}
+
+fn instruction(&[a, b, jt, jf, c, d, e, f]: &[u8; SIZE]) -> Instruction {
+    Instruction {
+        code: u16::from_ne_bytes([a, b]),
+        jt,
+        jf,
+        k: u32::from_ne_bytes([c, d, e, f]),
+    }
+}
