@@ -1,2 +1,109 @@
-//! conformance
-fn main() {}
+//! A black-box suite for OCI runtimes on Linux: the same tests grade any runtime, by its path.
+//!
+//! Each test holds one sentence: of the runtime-spec, or of what runc does and its callers rely on.
+//! It runs in a process of its own, which is the reaper of all that it starts, and fails also when
+//! anything is left after it.
+
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod call;
+mod case;
+mod chapters;
+mod container;
+mod expected;
+mod leftover;
+mod null;
+mod report;
+mod rootfs;
+mod schedule;
+mod single;
+mod table;
+mod verdict;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, Command, value_parser};
+
+fn cli() -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    Command::new("conformance")
+        .about("Grades OCI runtimes by black-box tests")
+        .arg(Arg::new("runtime").num_args(0..).help("PATH or NAME=PATH of a runtime"))
+        .arg(
+            Arg::new("only")
+                .long("only")
+                .value_name("CHAPTER|NAME")
+                .action(ArgAction::Append)
+                .help("Only these tests: a chapter, or part of a name"),
+        )
+        .arg(
+            Arg::new("jobs")
+                .long("jobs")
+                .value_name("N")
+                .value_parser(value_parser!(usize))
+                .help("Tests at a time; default: the number of CPUs"),
+        )
+        .arg(flag("verbose").help("Print what each failing test found"))
+        .arg(flag("list").help("Print the tests and the sentences they hold"))
+        .arg(flag("null").help("Show that no test passes on a runtime that does nothing"))
+        .arg(Arg::new("single").long("single").hide(true).num_args(4))
+}
+
+fn main() -> ExitCode {
+    let args = cli().get_matches();
+    let words = |name: &str| -> Vec<String> {
+        args.get_many::<String>(name).into_iter().flatten().cloned().collect()
+    };
+    if let [name, runtime, scratch, tag] = &words("single")[..] {
+        return single::run(name, runtime, scratch, tag, args.get_flag("null"));
+    }
+    let only = words("only");
+    let mut tests = table::all();
+    tests.retain(|(name, _)| only.is_empty() || only.iter().any(|part| chosen(name, part)));
+    if args.get_flag("list") {
+        report::list(&tests);
+        return ExitCode::SUCCESS;
+    }
+    let jobs = args.get_one("jobs").copied().unwrap_or_else(|| {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    });
+    let verbose = args.get_flag("verbose");
+    let result = if args.get_flag("null") {
+        null::run(&tests, jobs)
+    } else {
+        let runtimes = words("runtime").iter().map(|word| named(word)).collect::<Vec<_>>();
+        if runtimes.is_empty() {
+            eprintln!("conformance: no runtime given");
+            return ExitCode::from(2);
+        }
+        schedule::grade(&runtimes, &tests, jobs, false)
+            .map(|columns| report::print(&tests, &columns, verbose))
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("conformance: {why:?}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A test is chosen by its chapter, its full name, or a part of its name.
+fn chosen(name: &str, part: &str) -> bool {
+    name.split_once('/').is_some_and(|(chapter, own)| chapter == part || own.contains(part))
+        || name == part
+}
+
+/// The column's name and the path of a runtime on the command line.
+fn named(word: &str) -> (String, PathBuf) {
+    if let Some((name, path)) = word.split_once('=') {
+        return (name.to_owned(), path.into());
+    }
+    let found = std::env::split_paths(case::PATH).map(|dir| dir.join(word)).find(|p| p.is_file());
+    let path = if word.contains('/') { word.into() } else { found.unwrap_or_else(|| word.into()) };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    (name, path)
+}

@@ -1,0 +1,266 @@
+//! One bounded call of the runtime under test.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::case::Case;
+use crate::verdict::{Verdict, fail, has, is, that};
+
+/// A command line of the runtime, being written.
+pub struct Call<'t> {
+    case: &'t Case,
+    through: Vec<OsString>,
+    globals: Vec<OsString>,
+    root: Option<PathBuf>,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    dir: Option<PathBuf>,
+    stdio: [Option<Stdio>; 3],
+}
+
+impl<'t> Call<'t> {
+    /// A call of the case's runtime with the case's own `--root`.
+    pub fn new(case: &'t Case) -> Self {
+        Self {
+            case,
+            through: Vec::new(),
+            globals: Vec::new(),
+            root: Some(case.root.clone()),
+            args: Vec::new(),
+            env: Vec::new(),
+            dir: None,
+            stdio: [None, None, None],
+        }
+    }
+
+    /// Adds arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds global options, which stand before the subcommand.
+    pub fn global<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.globals.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Another `--root`, or none.
+    pub fn root(mut self, root: Option<&Path>) -> Self {
+        self.root = root.map(Path::to_path_buf);
+        self
+    }
+
+    /// Runs the runtime by another program, e.g. `setpriv --reuid 1000`.
+    pub fn through<A: Into<OsString>>(mut self, program: impl IntoIterator<Item = A>) -> Self {
+        self.through = program.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets a variable in the runtime's own environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The working directory of the runtime.
+    pub fn dir(mut self, dir: &Path) -> Self {
+        self.dir = Some(dir.to_path_buf());
+        self
+    }
+
+    /// What the runtime finds on its standard input.
+    pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Verdict<Self> {
+        let path = self.case.path(&format!("stdin-{}", self.case.number()));
+        fs::write(&path, text)?;
+        self.stdio[0] = Some(File::open(path)?.into());
+        Ok(self)
+    }
+
+    /// Replaces standard input, output and error by a terminal's end.
+    pub fn stdio(mut self, stdio: [Stdio; 3]) -> Self {
+        self.stdio = stdio.map(Some);
+        self
+    }
+
+    /// Starts the call and returns at once.
+    pub fn spawn(self) -> Verdict<Running<'t>> {
+        let case = self.case;
+        case.reap();
+        // Files, not pipes: what a detached container inherits must not keep us waiting.
+        let number = case.number();
+        let stdout = case.path(&format!("call-{number}.out"));
+        let stderr = case.path(&format!("call-{number}.err"));
+        let mut line: Vec<OsString> = self.through;
+        line.push(case.runtime.clone().into());
+        line.extend(self.globals);
+        if let Some(root) = self.root {
+            line.extend(["--root".into(), root.into()]);
+        }
+        line.extend(self.args);
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).env_clear().env("PATH", crate::case::PATH).envs(self.env);
+        command.current_dir(self.dir.as_deref().unwrap_or(&case.scratch));
+        let [stdin, out, err] = self.stdio;
+        command.stdin(stdin.unwrap_or_else(Stdio::null));
+        command.stdout(out.map_or_else(|| writable(&stdout), Ok)?);
+        command.stderr(err.map_or_else(|| writable(&stderr), Ok)?);
+        let child = command.spawn()?;
+        case.live.borrow_mut().insert(child.id());
+        let line = line.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        Ok(Running { case, line, child, stdout, stderr, done: None })
+    }
+
+    /// Runs the call to its end.
+    pub fn output(self) -> Verdict<Output> {
+        self.spawn()?.wait()
+    }
+
+    /// Runs the call, which must exit 0; returns its standard output without the last newline.
+    #[track_caller]
+    pub fn ok(self) -> Verdict<String> {
+        self.output()?.ok()
+    }
+}
+
+fn writable(path: &Path) -> Verdict<Stdio> {
+    // Readable for the user of the container, who may open /dev/stdout anew.
+    let file = OpenOptions::new().create(true).append(true).read(true).mode(0o666).open(path)?;
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+    Ok(file.into())
+}
+
+/// A call that was started.
+pub struct Running<'t> {
+    case: &'t Case,
+    /// The command line, for messages.
+    line: String,
+    child: Child,
+    /// The file that receives the standard output.
+    pub stdout: PathBuf,
+    stderr: PathBuf,
+    done: Option<ExitStatus>,
+}
+
+impl Running<'_> {
+    /// The runtime's pid.
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// True once the runtime has ended.
+    pub fn ended(&mut self) -> Verdict<bool> {
+        if self.done.is_none() {
+            self.done = self.child.try_wait()?;
+        }
+        Ok(self.done.is_some())
+    }
+
+    /// Waits for the end; a runtime that outstays the bound is killed and the test fails.
+    #[track_caller]
+    pub fn wait(mut self) -> Verdict<Output> {
+        let end = Instant::now() + self.case.bound;
+        let mut pause = Duration::from_micros(500);
+        while !self.ended()? {
+            if Instant::now() > end {
+                return fail(format!("hangs: {}", self.line));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(8));
+        }
+        let status = self.done.unwrap_or_default();
+        Ok(Output {
+            line: self.line.clone(),
+            code: status.code().unwrap_or_else(|| -status.signal().unwrap_or(0)),
+            stdout: text_of(&self.stdout),
+            stderr: text_of(&self.stderr),
+        })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.done.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        self.case.live.borrow_mut().remove(&self.child.id());
+    }
+}
+
+fn text_of(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// What a call said.
+#[derive(Debug)]
+pub struct Output {
+    line: String,
+    /// The exit code; minus the signal's number if a signal ended the runtime itself.
+    pub code: i32,
+    /// Standard output, whole.
+    pub stdout: String,
+    /// Standard error, whole.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The call must have exited 0; returns the standard output without the last newline.
+    #[track_caller]
+    pub fn ok(&self) -> Verdict<String> {
+        self.exits(0)?;
+        Ok(self.text().to_owned())
+    }
+
+    /// The call must have exited with `code`.
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> Verdict {
+        if self.code == code {
+            return Ok(());
+        }
+        let Self { line, code: found, stderr, stdout } = self;
+        fail(format!("rc {found}, wanted {code}: {line}\n{}\n{}", stdout.trim(), stderr.trim()))
+    }
+
+    /// Standard output without the last newline.
+    pub fn text(&self) -> &str {
+        self.stdout.strip_suffix('\n').unwrap_or(&self.stdout)
+    }
+
+    /// The call must have failed, and its standard error must contain every one of `parts`,
+    /// whatever the case of its letters.
+    #[track_caller]
+    pub fn refused(&self, parts: &[&str]) -> Verdict {
+        that(self.code > 0 && !parts.is_empty(), format!("refused (rc {}): {self:?}", self.code))?;
+        for part in parts {
+            has(self.stderr.to_lowercase(), &part.to_lowercase())?;
+        }
+        Ok(())
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Verdict<Value> {
+        self.exits(0)?;
+        Ok(serde_json::from_str(&self.stdout)?)
+    }
+
+    /// The call must have exited 0 and printed exactly `text`.
+    #[track_caller]
+    pub fn prints(&self, text: &str) -> Verdict {
+        is(self.ok()?.as_str(), text)
+    }
+}

@@ -1,0 +1,40 @@
+//! One test in a process of its own.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use nix::sys::prctl::set_child_subreaper;
+
+use crate::case::Case;
+use crate::table;
+use crate::verdict::{Miss, Verdict, fail};
+
+/// What the process prints first, for the one that started it.
+pub const WORDS: [&str; 3] = ["ok", "FAIL", "skip"];
+
+/// Runs one test and prints its result: a word on the first line, then the reason.
+pub fn run(name: &str, runtime: &str, scratch: &str, tag: &str, null: bool) -> ExitCode {
+    let result = held(name, Path::new(runtime), Path::new(scratch), tag, null);
+    let (word, why) = match result {
+        Ok(()) => (WORDS[0], String::new()),
+        Err(Miss::Fail(why)) => (WORDS[1], why),
+        Err(Miss::Skip(why)) => (WORDS[2], why),
+    };
+    println!("{word}\n{why}");
+    ExitCode::SUCCESS
+}
+
+fn held(name: &str, runtime: &Path, scratch: &Path, tag: &str, null: bool) -> Verdict {
+    // Orphans of the runtime become ours: none can get away.
+    set_child_subreaper(true)?;
+    let Some((_, test)) = table::all().into_iter().find(|(full, _)| full == name) else {
+        return fail(format!("no test {name}"));
+    };
+    let case = Case::new(runtime, scratch, tag, null)?;
+    let result = (test.run)(&case);
+    let left = case.finish();
+    if result.is_ok() && !left.is_empty() {
+        return fail(format!("left behind after delete --force: {}", left.join(", ")));
+    }
+    result
+}
