@@ -1,0 +1,227 @@
+//! One container's cgroup: the same place in every hierarchy.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::OFlag;
+
+use crate::error::{Error, Result};
+use crate::file;
+use crate::path;
+
+/// One container's cgroup. [`Layout::place`](crate::Layout::place) says where it is to be,
+/// [`Cgroup::from_paths`] where it was put.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cgroup {
+    pub(crate) v1: Vec<Dir>,
+    pub(crate) v2: Option<Dir>,
+    /// Did the configuration name the path?
+    pub(crate) explicit: bool,
+}
+
+/// The directory in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dir {
+    /// The controllers of the hierarchy; empty on v2.
+    pub(crate) names: Vec<String>,
+    /// Absolute, no trailing slash.
+    pub(crate) path: String,
+    /// How much of `path` is the mount point. All of it where that is not known.
+    pub(crate) mount: usize,
+}
+
+/// What to do with a hierarchy where we may not make a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDenied {
+    /// Fail: we are root.
+    Fail,
+    /// Do without it, if the configuration names no `cgroupsPath`: we are rootless. Limits which
+    /// need it fail later, in [`Cgroup::set`].
+    Skip,
+}
+
+/// How a process gets into a cgroup: through all of these, in any order.
+#[derive(Debug, Default)]
+pub struct Join {
+    files: Vec<OwnedFd>,
+    dir: Option<OwnedFd>,
+}
+
+impl Join {
+    /// The v1 `tasks` files, open for writing and close-on-exec. A process which writes `0` to
+    /// each has joined, alone and at once; writing its number to `cgroup.procs` would wait for
+    /// an RCU grace period first, 7 to 11 ms.
+    pub fn files(&self) -> &[OwnedFd] {
+        &self.files
+    }
+
+    /// The v2 directory, open for reading: for `clone3` with `CLONE_INTO_CGROUP`, and to attach
+    /// a device program to. Present in hybrid mode too.
+    pub fn dir(&self) -> Option<BorrowedFd<'_>> {
+        self.dir.as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// A cgroup that [`Cgroup::create`] made.
+#[derive(Debug, Default)]
+pub struct Created {
+    /// How to join it.
+    pub join: Join,
+    /// The directories that were not there before, parents first.
+    pub(crate) made: Vec<String>,
+}
+
+impl Created {
+    /// Removes the directories that were made, and no others: the empty ones among them.
+    ///
+    /// # Errors
+    /// The first directory which could not be removed; the others are tried all the same.
+    pub fn undo(&self) -> Result<()> {
+        undo(&self.made)
+    }
+}
+
+pub(crate) fn undo(made: &[String]) -> Result<()> {
+    let mut result = Ok(());
+    for path in made.iter().rev() {
+        let removed = crate::remove::wait_and_rmdir(path);
+        if result.is_ok() {
+            result = removed;
+        }
+    }
+    result
+}
+
+impl Cgroup {
+    /// The cgroup whose [`paths`](Cgroup::paths) were stored.
+    pub fn from_paths<'a>(paths: impl IntoIterator<Item = (&'a str, &'a str)>) -> Cgroup {
+        let mut cgroup = Cgroup::default();
+        for (name, path) in paths {
+            if name.is_empty() || name == "unified" {
+                cgroup.v2 = Some(Dir {
+                    names: Vec::new(),
+                    path: path.to_owned(),
+                    mount: path.len(),
+                });
+                continue;
+            }
+            match cgroup.v1.iter_mut().find(|dir| dir.path == path) {
+                Some(dir) => dir.names.push(name.to_owned()),
+                None => cgroup.v1.push(Dir {
+                    names: vec![name.to_owned()],
+                    path: path.to_owned(),
+                    mount: path.len(),
+                }),
+            }
+        }
+        cgroup
+    }
+
+    /// Controller (`memory`, `name=systemd`; `""` is v2) and absolute path of the directory, as
+    /// in `cgroup_paths` of runc's `state.json`. Co-mounted controllers are named one by one.
+    pub fn paths(&self) -> impl Iterator<Item = (&str, &str)> {
+        let v1 = self
+            .v1
+            .iter()
+            .flat_map(|dir| dir.names.iter().map(|name| (&name[..], &dir.path[..])));
+        v1.chain(self.v2.iter().map(|dir| ("", &dir.path[..])))
+    }
+
+    /// Has v2 the controllers? Else v2 only groups the processes, or is not there.
+    pub fn is_unified(&self) -> bool {
+        self.v1.is_empty() && self.v2.is_some()
+    }
+
+    /// Is there no hierarchy at all: none mounted, or none that a rootless user may use?
+    pub fn is_empty(&self) -> bool {
+        self.v1.is_empty() && self.v2.is_none()
+    }
+
+    /// The v1 directory which has this controller.
+    pub(crate) fn v1_dir(&self, controller: &str) -> Option<&str> {
+        let has = |dir: &&Dir| dir.names.iter().any(|name| name == controller);
+        self.v1.iter().find(has).map(|dir| &dir.path[..])
+    }
+
+    pub(crate) fn v2_dir(&self) -> Option<&str> {
+        self.v2.as_ref().map(|dir| &dir.path[..])
+    }
+
+    /// The directory whose list of processes stands for all: that of `devices`, as in runc.
+    pub(crate) fn process_dir(&self) -> Option<&str> {
+        self.v1_dir("devices")
+            .or_else(|| self.v1_dir("freezer"))
+            .or_else(|| self.v1.first().map(|dir| &dir.path[..]))
+            .or_else(|| self.v2_dir())
+    }
+
+    /// Opens what a further process needs to join this existing cgroup.
+    ///
+    /// `below` are the arguments of `exec --cgroup`: controller and path below the container's
+    /// cgroup, which has to exist; `""` is the v2 hierarchy.
+    ///
+    /// # Errors
+    /// [`Error::Escape`] for a path that would leave the container's cgroup,
+    /// [`Error::UnknownController`], and what the kernel says.
+    pub fn join(&self, below: &[(&str, &str)]) -> Result<Join> {
+        for (name, _) in below {
+            let known = match *name {
+                "" => self.v2.is_some(),
+                name => self.v1_dir(name).is_some(),
+            };
+            if !known {
+                return Err(Error::UnknownController {
+                    name: (*name).to_owned(),
+                });
+            }
+        }
+        let mut join = Join::default();
+        for dir in &self.v1 {
+            let path = dir.below(below)?;
+            join.files.push(open_tasks(&path)?);
+        }
+        if let Some(dir) = &self.v2 {
+            join.dir = Some(open_dir(&dir.below(below)?)?);
+        }
+        Ok(join)
+    }
+}
+
+impl Join {
+    pub(crate) fn add(&mut self, dir: &Dir) -> Result<()> {
+        match dir.names.is_empty() {
+            true => self.dir = Some(open_dir(&dir.path)?),
+            false => self.files.push(open_tasks(&dir.path)?),
+        }
+        Ok(())
+    }
+}
+
+impl Dir {
+    /// The sub-cgroup which the request names for this hierarchy, or the cgroup itself.
+    fn below(&self, requests: &[(&str, &str)]) -> Result<String> {
+        let ours = |name: &str| match name {
+            "" => self.names.is_empty(),
+            name => self.names.iter().any(|own| own == name),
+        };
+        let Some((_, given)) = requests.iter().find(|(name, _)| ours(name)) else {
+            return Ok(self.path.clone());
+        };
+        if given.split('/').any(|component| component == "..") || given.contains('\0') {
+            return Err(Error::Escape {
+                path: (*given).to_owned(),
+                base: self.path.clone(),
+            });
+        }
+        Ok([&self.path[..], &path::clean(given)].concat())
+    }
+}
+
+fn open_tasks(dir: &str) -> Result<OwnedFd> {
+    let path = file::join(dir, "tasks");
+    file::open(&path, OFlag::O_WRONLY).map_err(|errno| file::call_error("open", &path, errno))
+}
+
+fn open_dir(path: &str) -> Result<OwnedFd> {
+    file::open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+        .map_err(|errno| file::call_error("open", path, errno))
+}

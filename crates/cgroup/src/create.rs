@@ -1,0 +1,136 @@
+//! Making a cgroup.
+
+use nix::errno::Errno;
+
+use crate::cgroup::{Cgroup, Created, Dir, OnDenied, undo};
+use crate::error::{Error, Result};
+use crate::{file, path, v2};
+
+impl Cgroup {
+    /// Makes the directory in every hierarchy, and opens what a process needs to join them.
+    ///
+    /// On v1 an empty `cpuset.cpus` and `cpuset.mems` is filled from the parent, since nobody
+    /// can join without; on v2 alone the controllers which the top has are enabled on the way
+    /// down, as far as they are delegated to us.
+    /// Directories which exist are used: other containers may be in one further up, or will be
+    /// in this one. After an error what was made is removed again.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`] and [`Error::Frozen`] for an existing cgroup with processes in it, or
+    /// a frozen one; and what the kernel says. See [`OnDenied`] for permissions.
+    pub fn create(&mut self, denied: OnDenied) -> Result<Created> {
+        let mut created = Created::default();
+        match self.create_all(&mut created, denied) {
+            Ok(()) => Ok(created),
+            Err(error) => {
+                // The first error is the one to report; a directory left behind is in `paths`.
+                let _ = undo(&created.made);
+                Err(error)
+            }
+        }
+    }
+
+    fn create_all(&mut self, created: &mut Created, denied: OnDenied) -> Result<()> {
+        let skip = denied == OnDenied::Skip && !self.explicit;
+        let unified = self.is_unified();
+        let mut existed = false;
+        let mut make = |dir: &Dir| -> Result<bool> {
+            let made = make_path(dir, &mut created.made).and_then(|new| {
+                existed |= !new;
+                if dir.names.iter().any(|name| name == "cpuset") {
+                    fill_cpuset(dir, &dir.path, new)?;
+                }
+                if dir.names.is_empty() && unified {
+                    v2::enable_controllers(dir)?;
+                }
+                created.join.add(dir)
+            });
+            match made {
+                Err(error) if skip && error.is_denied() => Ok(false),
+                made => made.map(|()| true),
+            }
+        };
+        let mut kept = Vec::with_capacity(self.v1.len());
+        for dir in std::mem::take(&mut self.v1) {
+            if make(&dir)? {
+                kept.push(dir);
+            }
+        }
+        self.v1 = kept;
+        if let Some(dir) = self.v2.take() {
+            self.v2 = make(&dir)?.then_some(dir);
+        }
+        match existed {
+            true => self.check_unused(),
+            false => Ok(()),
+        }
+    }
+
+    /// A cgroup that was there before must have no processes, and not be frozen.
+    fn check_unused(&self) -> Result<()> {
+        let processes = self.pids()?.len();
+        if processes > 0 {
+            return Err(Error::NotEmpty { processes });
+        }
+        match self.is_frozen()? {
+            true => Err(Error::Frozen {
+                path: self.process_dir().unwrap_or_default().to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// `mkdir -p` below the mount, the last directory first. Is that one new?
+fn make_path(dir: &Dir, made: &mut Vec<String>) -> Result<bool> {
+    let failed = |path: &str, errno| file::call_error("mkdir", path, errno);
+    match file::mkdir(&dir.path) {
+        Ok(new) => {
+            if new {
+                made.push(dir.path.clone());
+            }
+            return Ok(new);
+        }
+        Err(Errno::ENOENT) if dir.mount < dir.path.len() => {}
+        Err(errno) => return Err(failed(&dir.path, errno)),
+    }
+    let inner = &dir.path[dir.mount..];
+    let mut new = false;
+    for (at, _) in inner.match_indices('/').skip(1).chain([(inner.len(), "")]) {
+        let path = &dir.path[..dir.mount + at];
+        new = file::mkdir(path).map_err(|errno| failed(path, errno))?;
+        if new {
+            made.push(path.to_owned());
+        }
+    }
+    Ok(new)
+}
+
+/// Fills the two masks of a v1 cpuset from its parent's where they are empty, that one's first.
+/// A new directory's are known to be empty, but where `cgroup.clone_children` filled them; then
+/// this writes the same.
+fn fill_cpuset(dir: &Dir, at: &str, new: bool) -> Result<()> {
+    for mask in ["cpuset.cpus", "cpuset.mems"] {
+        if new || is_blank(&file::read(at, mask)?) {
+            let value = inherited(dir, at, mask)?;
+            file::write(at, mask, &value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The mask of the parent, filled from its own parent's if need be.
+fn inherited(dir: &Dir, at: &str, mask: &str) -> Result<String> {
+    let parent = path::parent(at);
+    let value = file::read(parent, mask)?;
+    if !is_blank(&value) || parent.len() <= dir.mount {
+        return Ok(value.trim_end().to_owned());
+    }
+    let value = inherited(dir, parent, mask)?;
+    file::write(parent, mask, &value)?;
+    Ok(value)
+}
+
+fn is_blank(value: &str) -> bool {
+    value.trim().is_empty()
+}

@@ -1,0 +1,164 @@
+//! What can go wrong, one sentence each, the file always named.
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+/// The result of everything here that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a cgroup could not be found, made, limited, emptied or removed.
+///
+/// The text is one sentence without the name of the step: the caller puts that before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The kernel refused a write to a control file.
+    Write {
+        /// Absolute path of the file.
+        file: String,
+        /// What was written.
+        value: String,
+        /// The kernel's reason.
+        errno: Errno,
+    },
+    /// The kernel refused anything else.
+    Call {
+        /// Name of the call, or of what it was for.
+        call: &'static str,
+        /// Absolute path of the file or directory.
+        path: String,
+        /// The kernel's reason.
+        errno: Errno,
+    },
+    /// A limit was asked for whose controller is not mounted, not delegated, or could not be
+    /// joined.
+    NoController {
+        /// The kernel's name of the controller.
+        controller: String,
+        /// The limit, as the configuration knows it.
+        limit: String,
+    },
+    /// A value that the kernel would refuse or silently change.
+    Value {
+        /// The limit or file.
+        name: String,
+        /// The value asked for.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A memory limit below what is in use already (`EBUSY`).
+    MemoryInUse {
+        /// The limit asked for, in bytes.
+        limit: i64,
+        /// Bytes in use now.
+        usage: u64,
+        /// The most that was ever in use, in bytes.
+        peak: u64,
+    },
+    /// `unified` was given, and this is not a machine where cgroup v2 has the controllers.
+    UnifiedOnV1,
+    /// A path which is not strictly inside of what it has to be inside of.
+    Escape {
+        /// The path as it was given.
+        path: String,
+        /// The directory that it has to stay in.
+        base: String,
+    },
+    /// A new container was to be put where processes are running.
+    NotEmpty {
+        /// How many.
+        processes: usize,
+    },
+    /// A new container was to be put into a frozen cgroup, where it would hang.
+    Frozen {
+        /// The cgroup's directory.
+        path: String,
+    },
+    /// The kernel did not get there in time.
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+        /// The cgroup's directory.
+        path: String,
+    },
+    /// A stored or requested name which is no hierarchy of this cgroup.
+    UnknownController {
+        /// The name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Write { file, value, errno } => {
+                write!(f, "{file}: write {value:?}: {}", errno.desc())
+            }
+            Error::Call { call, path, errno } => write!(f, "{path}: {call}: {}", errno.desc()),
+            Error::NoController { controller, limit } => write!(
+                f,
+                "cannot set {limit}: the {controller} controller is not available here"
+            ),
+            Error::Value {
+                name,
+                value,
+                reason,
+            } => write!(f, "{name}: {value:?}: {reason}"),
+            Error::MemoryInUse { limit, usage, peak } => write!(
+                f,
+                "unable to set memory limit to {limit} (current usage: {usage}, peak usage: {peak})"
+            ),
+            Error::UnifiedOnV1 => write!(
+                f,
+                "cannot use unified resources: cgroup v2 does not have the controllers here"
+            ),
+            Error::Escape { path, base } => {
+                write!(f, "{path:?} is not the path of a cgroup below {base}")
+            }
+            Error::NotEmpty { processes } => write!(
+                f,
+                "container's cgroup is not empty: {processes} process(es) found"
+            ),
+            Error::Frozen { path } => {
+                write!(f, "container's cgroup unexpectedly frozen: {path}")
+            }
+            Error::Timeout { what, path } => {
+                write!(f, "{path}: timed out waiting for {what}")
+            }
+            Error::UnknownController { name } => {
+                write!(
+                    f,
+                    "{name:?}: the container has no cgroup of this controller"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    /// The kernel's reason, where there is one.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Error::Write { errno, .. } | Error::Call { errno, .. } => Some(*errno),
+            Error::MemoryInUse { .. } => Some(Errno::EBUSY),
+            _ => None,
+        }
+    }
+
+    /// Does it mean "you may not", which an unprivileged user gets who asked for no cgroup?
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(
+            self.errno(),
+            Some(Errno::EACCES | Errno::EPERM | Errno::EROFS)
+        )
+    }
+
+    /// Does it mean that the cgroup is not there, or is going away right now?
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.errno(), Some(Errno::ENOENT | Errno::ENODEV))
+    }
+}

@@ -1,0 +1,96 @@
+//! Removing a cgroup.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::cgroup::Cgroup;
+use crate::error::Result;
+use crate::file;
+use crate::wait::{self, Events};
+
+/// How long a killed process may take to leave.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Cgroup {
+    /// Removes the directory in every hierarchy, and all below it. The processes must be dead or
+    /// dying: their leaving is waited for, up to five seconds. A directory which is not there is
+    /// fine.
+    ///
+    /// # Errors
+    /// The first directory which could not be removed; the others are tried all the same.
+    pub fn delete(&self) -> Result<()> {
+        let mut result = Ok(());
+        // v2 first: only there does the kernel tell when the last process has left, and it
+        // leaves all hierarchies at once.
+        for dir in self.v2.iter().chain(&self.v1) {
+            let removed = remove_tree(&dir.path);
+            if result.is_ok() {
+                result = removed;
+            }
+        }
+        result
+    }
+}
+
+fn remove_tree(path: &str) -> Result<()> {
+    match file::rmdir(path) {
+        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
+        Err(errno) => return Err(file::call_error("rmdir", path, errno)),
+    }
+    for child in children(path)? {
+        remove_tree(&child)?;
+    }
+    wait_and_rmdir(path)
+}
+
+/// The cgroups right below one; none if that is gone meanwhile.
+pub(crate) fn children(path: &str) -> Result<Vec<String>> {
+    let failed = |error: std::io::Error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        file::call_error("readdir", path, errno)
+    };
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut children = Vec::new();
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => break,
+            Err(error) => return Err(failed(error)),
+        };
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if let Some(name) = entry.file_name().to_str() {
+                children.push(file::join(path, name));
+            }
+        }
+    }
+    Ok(children)
+}
+
+/// Removes one directory without children, waiting for the last process to leave.
+pub(crate) fn wait_and_rmdir(path: &str) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = wait::Pause::default();
+    let mut events = None;
+    loop {
+        match file::rmdir(path) {
+            Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+            Err(Errno::EBUSY) => {}
+            Err(errno) => return Err(file::call_error("rmdir", path, errno)),
+        }
+        if Instant::now() >= deadline {
+            return Err(file::call_error("rmdir", path, Errno::EBUSY));
+        }
+        // The file is on v2 only; where there is none, there is no event to wait for.
+        let events = events.get_or_insert_with(|| Events::open(path));
+        match events {
+            Ok(events) if events.until("populated", 0, deadline)? == wait::Was::Waited => {}
+            _ => pause.sleep(),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Limits and controllers on cgroup v2 (Documentation/admin-guide/cgroup-v2.rst).
+
+use nix::errno::Errno;
+
+use crate::cgroup::{Cgroup, Dir};
+use crate::error::{Error, Result};
+use crate::file::{self, write, write_lines, write_related};
+use crate::path;
+use crate::resources::{
+    BlockIo, Cpu, Memory, Resources, io_weight_of_blkio, swap_max, weight_of_shares,
+};
+use crate::v1::{self, ignore_missing};
+
+/// Enables on the way down to `dir` the controllers that the top has and `dir` lacks.
+///
+/// What is not delegated, or cannot be enabled where it is, is left: a limit that needs it says
+/// so later.
+pub(crate) fn enable_controllers(dir: &Dir) -> Result<()> {
+    if dir.mount >= dir.path.len() {
+        return Ok(());
+    }
+    let top = &dir.path[..dir.mount];
+    let wanted = file::read(top, "cgroup.controllers")?;
+    let has = file::read(&dir.path, "cgroup.controllers")?;
+    if wanted.split_whitespace().all(|name| contains(&has, name)) {
+        return Ok(());
+    }
+    let inner = &dir.path[dir.mount..];
+    for (at, _) in inner.match_indices('/') {
+        let parent = &dir.path[..dir.mount + at];
+        let enabled = file::read(parent, "cgroup.subtree_control")?;
+        let lacking: Vec<String> = wanted
+            .split_whitespace()
+            .filter(|name| !contains(&enabled, name))
+            .map(|name| format!("+{name}"))
+            .collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        // All or nothing; so after a refusal each by itself.
+        if write(parent, "cgroup.subtree_control", &lacking.join(" ")).is_err() {
+            for name in &lacking {
+                let _ = write(parent, "cgroup.subtree_control", name);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn contains(list: &str, name: &str) -> bool {
+    list.split_whitespace().any(|other| other == name)
+}
+
+impl Cgroup {
+    pub(crate) fn set_v2(&self, resources: &Resources<'_>) -> Result<()> {
+        let Some(dir) = self.v2_dir() else {
+            return Ok(());
+        };
+        named(dir, "pids", "pids limit", set_pids(dir, resources.pids))?;
+        named(
+            dir,
+            "memory",
+            "memory limit",
+            set_memory(dir, &resources.memory),
+        )?;
+        named(
+            dir,
+            "io",
+            "block IO limit",
+            set_io(dir, &resources.block_io),
+        )?;
+        named(dir, "cpu", "cpu limit", set_cpu(dir, &resources.cpu))?;
+        named(dir, "cpuset", "cpuset", set_cpuset(dir, &resources.cpu))?;
+        for page in &resources.hugepages {
+            let set = v1::hugepage(dir, page.page_size, "max", page.limit);
+            named(dir, "hugetlb", "hugepage limit", set)?;
+        }
+        if !resources.rdma.is_empty() {
+            named(dir, "rdma", "RDMA limit", v1::rdma(dir, resources))?;
+        }
+        for (name, value) in &resources.unified {
+            set_unified(dir, name, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Turns "no such file" into what it means, if the controller is not enabled here.
+fn named(dir: &str, controller: &str, limit: &str, result: Result<()>) -> Result<()> {
+    let error = match result {
+        Err(error) if error.errno() == Some(Errno::ENOENT) => error,
+        result => return result,
+    };
+    match file::read(dir, "cgroup.controllers") {
+        Ok(list) if !contains(&list, controller) => Err(Error::NoController {
+            controller: controller.to_owned(),
+            limit: limit.to_owned(),
+        }),
+        _ => Err(error),
+    }
+}
+
+fn set_pids(dir: &str, limit: Option<i64>) -> Result<()> {
+    match limit {
+        Some(limit) => write(dir, "pids.max", &v1::pids_max(limit)),
+        None => Ok(()),
+    }
+}
+
+/// -1 is `max`.
+fn max_or(value: i64) -> String {
+    match value {
+        -1 => "max".to_owned(),
+        value => value.to_string(),
+    }
+}
+
+fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
+    let limit = memory.limit.filter(|&limit| limit != 0);
+    if let (true, Some(limit @ 1..)) = (memory.check_before_update, limit) {
+        check_usage(dir, limit)?;
+    }
+    if let Some(swap) = swap_max(limit, memory.swap)? {
+        let result = write(dir, "memory.swap.max", &max_or(swap));
+        match swap {
+            // Without swap, or its accounting, there is nothing to lift or to forbid.
+            0 | -1 => ignore_missing(result, "memory.swap.max")?,
+            _ => result?,
+        }
+    }
+    if let Some(limit) = limit {
+        write(dir, "memory.max", &max_or(limit))?;
+    }
+    match memory.reservation.filter(|&value| value != 0) {
+        Some(value) => write(dir, "memory.low", &max_or(value)),
+        None => Ok(()),
+    }
+}
+
+/// `memory.max` below the usage makes the kernel reclaim and, if that is not enough, kill.
+fn check_usage(dir: &str, limit: i64) -> Result<()> {
+    let number = |name| file::read(dir, name).ok()?.trim().parse::<u64>().ok();
+    match number("memory.current") {
+        Some(usage) if usage > limit.unsigned_abs() => Err(Error::MemoryInUse {
+            limit,
+            usage,
+            peak: number("memory.peak").unwrap_or(usage),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn set_cpu(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
+    // An idle cgroup refuses a weight: stop idling before, start after.
+    if cpu.idle == Some(0) {
+        write(dir, "cpu.idle", "0")?;
+    }
+    if let Some(shares) = cpu.shares.filter(|&shares| shares != 0) {
+        write(dir, "cpu.weight", &weight_of_shares(shares).to_string())?;
+    }
+    let quota = cpu.quota.filter(|&quota| quota != 0);
+    let period = cpu.period.filter(|&period| period != 0);
+    let quota = |or: &str| match quota {
+        Some(..0) => "max".to_owned(),
+        Some(quota) => quota.to_string(),
+        None => or.to_owned(),
+    };
+    let mut values = Vec::with_capacity(2);
+    match period {
+        // The file takes the quota alone, but not the period.
+        Some(period) if cpu.quota.is_none_or(|quota| quota == 0) => {
+            let now = file::read(dir, "cpu.max")?;
+            let now = now.split_whitespace().next().unwrap_or("max");
+            values.push(("cpu.max", format!("{} {period}", quota(now))));
+        }
+        Some(period) => values.push(("cpu.max", format!("{} {period}", quota("max")))),
+        None if cpu.quota.is_some_and(|quota| quota != 0) => {
+            values.push(("cpu.max", quota("max")));
+        }
+        None => {}
+    }
+    values.extend(cpu.burst.map(|burst| ("cpu.max.burst", burst.to_string())));
+    ignore_missing(write_related(dir, &values), "cpu.max.burst")?;
+    match cpu.idle {
+        Some(idle) if idle != 0 => write(dir, "cpu.idle", &idle.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn set_cpuset(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
+    for (name, value) in [("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)] {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            write(dir, name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn set_io(dir: &str, io: &BlockIo) -> Result<()> {
+    // BFQ takes the weight as it is; io.cost's file has its own scale.
+    if let Some(weight) = io.weight.filter(|&weight| weight != 0) {
+        match write(dir, "io.bfq.weight", &weight.to_string()) {
+            Err(error) if error.errno() == Some(Errno::ENOENT) => {
+                write(dir, "io.weight", &io_weight_of_blkio(weight).to_string())?;
+            }
+            result => result?,
+        }
+    }
+    for device in &io.weight_devices {
+        let Some(weight) = device.weight.filter(|&weight| weight != 0) else {
+            continue;
+        };
+        let line = |weight: u64| format!("{}:{} {weight}", device.major, device.minor);
+        match write(dir, "io.bfq.weight", &line(weight.into())) {
+            Err(error) if error.errno() == Some(Errno::ENOENT) => {
+                write(dir, "io.weight", &line(io_weight_of_blkio(weight)))?;
+            }
+            result => result?,
+        }
+    }
+    let throttles = [
+        ("rbps", &io.throttle_read_bps),
+        ("wbps", &io.throttle_write_bps),
+        ("riops", &io.throttle_read_iops),
+        ("wiops", &io.throttle_write_iops),
+    ];
+    let lines = throttles.iter().flat_map(|(key, rates)| {
+        rates.iter().map(move |t| match t.rate {
+            0 => format!("{}:{} {key}=max", t.major, t.minor),
+            rate => format!("{}:{} {key}={rate}", t.major, t.minor),
+        })
+    });
+    write_lines(dir, "io.max", lines)
+}
+
+fn set_unified(dir: &str, name: &str, value: &str) -> Result<()> {
+    if !path::is_file_name(name) {
+        return Err(Error::Value {
+            name: "unified".to_owned(),
+            value: name.to_owned(),
+            reason: "not the name of a file",
+        });
+    }
+    let controller = name.split('.').next().unwrap_or(name);
+    let result = write(dir, name, value);
+    match controller {
+        "cgroup" => result,
+        controller => named(dir, controller, &format!("unified resource {name}"), result),
+    }
+}
