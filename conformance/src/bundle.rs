@@ -14,7 +14,7 @@ use crate::rootfs;
 use crate::verdict::{Verdict, fail};
 
 /// The capabilities that a container has in the usual engines.
-pub const CAPS: &[&str] = &[
+pub(crate) const CAPS: &[&str] = &[
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -33,7 +33,7 @@ pub const CAPS: &[&str] = &[
 
 /// A bundle being described. Properties are set by JSON pointer, in the specification's names;
 /// what is written went through the types of `oci-spec`, unless a property was set `raw`.
-pub struct Bundle<'t> {
+pub(crate) struct Bundle<'t> {
     /// The case that the bundle belongs to.
     pub case: &'t Case,
     /// The id of its container.
@@ -47,7 +47,7 @@ pub struct Bundle<'t> {
 
 impl<'t> Bundle<'t> {
     /// A plain bundle: five new namespaces, the usual mounts, a shell that does nothing.
-    pub fn new(case: &'t Case, busybox: &Path) -> Verdict<Self> {
+    pub(crate) fn new(case: &'t Case, busybox: &Path) -> Verdict<Self> {
         let id = case.id();
         let dir = case.dir(&format!("bundle-{id}"))?;
         rootfs::make(&dir.join("rootfs"), busybox)?;
@@ -56,31 +56,31 @@ impl<'t> Bundle<'t> {
     }
 
     /// The root filesystem on the host.
-    pub fn rootfs(&self, path: &str) -> PathBuf {
+    pub(crate) fn rootfs(&self, path: &str) -> PathBuf {
         self.dir.join("rootfs").join(path)
     }
 
     /// Another id for the container.
-    pub fn id(mut self, id: &str) -> Self {
+    pub(crate) fn id(mut self, id: &str) -> Self {
         self.case.owns(&self.case.root, id);
         id.clone_into(&mut self.id);
         self
     }
 
     /// Sets a property.
-    pub fn set(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn set(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         *at(&mut self.config, pointer) = value.into();
         self
     }
 
     /// Sets a property to what `oci-spec` would not write.
-    pub fn raw(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn raw(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         self.raw = true;
         self.set(pointer, value)
     }
 
     /// Takes a property away. What the specification requires must be taken away `raw`.
-    pub fn without(mut self, pointer: &str) -> Self {
+    pub(crate) fn without(mut self, pointer: &str) -> Self {
         let (parent, name) = pointer.rsplit_once('/').unwrap_or(("", pointer));
         if let Some(object) = at(&mut self.config, parent).as_object_mut() {
             object.remove(name);
@@ -89,13 +89,13 @@ impl<'t> Bundle<'t> {
     }
 
     /// Takes a required property away.
-    pub fn without_raw(mut self, pointer: &str) -> Self {
+    pub(crate) fn without_raw(mut self, pointer: &str) -> Self {
         self.raw = true;
         self.without(pointer)
     }
 
     /// Appends to a list.
-    pub fn push(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn push(mut self, pointer: &str, value: impl Into<Value>) -> Self {
         let list = at(&mut self.config, pointer);
         match list.as_array_mut() {
             Some(list) => list.push(value.into()),
@@ -105,23 +105,23 @@ impl<'t> Bundle<'t> {
     }
 
     /// The process is a shell with this script.
-    pub fn sh(self, script: &str) -> Self {
+    pub(crate) fn sh(self, script: &str) -> Self {
         self.args(["/bin/sh", "-c", script])
     }
 
     /// The process's arguments.
-    pub fn args<'a>(self, args: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn args<'a>(self, args: impl IntoIterator<Item = &'a str>) -> Self {
         let args: Vec<&str> = args.into_iter().collect();
         self.set("/process/args", args)
     }
 
     /// The process sleeps for longer than any test lasts.
-    pub fn sleeps(self) -> Self {
+    pub(crate) fn sleeps(self) -> Self {
         self.args(["/bin/sleep", "100"])
     }
 
     /// Adds a mount.
-    pub fn mount(self, destination: &str, kind: &str, source: &str, options: &[&str]) -> Self {
+    pub(crate) fn mount(self, destination: &str, kind: &str, source: &str, options: &[&str]) -> Self {
         let mount = json!({
             "destination": destination, "type": kind, "source": source, "options": options
         });
@@ -129,12 +129,12 @@ impl<'t> Bundle<'t> {
     }
 
     /// Adds a bind mount of a host's path; `options` begins with `bind` or `rbind`.
-    pub fn bind(self, source: &Path, destination: &str, options: &[&str]) -> Self {
+    pub(crate) fn bind(self, source: &Path, destination: &str, options: &[&str]) -> Self {
         self.mount(destination, "bind", &source.to_string_lossy(), options)
     }
 
     /// Takes the mount at `destination` away.
-    pub fn unmount(mut self, destination: &str) -> Self {
+    pub(crate) fn unmount(mut self, destination: &str) -> Self {
         if let Some(mounts) = at(&mut self.config, "/mounts").as_array_mut() {
             mounts.retain(|mount| mount["destination"] != destination);
         }
@@ -142,12 +142,12 @@ impl<'t> Bundle<'t> {
     }
 
     /// Adds a new namespace.
-    pub fn unshare(self, kind: &str) -> Self {
+    pub(crate) fn unshare(self, kind: &str) -> Self {
         self.push("/linux/namespaces", json!({ "type": kind }))
     }
 
     /// The host's namespace of this kind.
-    pub fn share(mut self, kind: &str) -> Self {
+    pub(crate) fn share(mut self, kind: &str) -> Self {
         if let Some(list) = at(&mut self.config, "/linux/namespaces").as_array_mut() {
             list.retain(|namespace| namespace["type"] != kind);
         }
@@ -155,18 +155,18 @@ impl<'t> Bundle<'t> {
     }
 
     /// Joins a namespace by its path.
-    pub fn join(self, kind: &str, path: &str) -> Self {
+    pub(crate) fn join(self, kind: &str, path: &str) -> Self {
         self.share(kind).push("/linux/namespaces", json!({ "type": kind, "path": path }))
     }
 
     /// A new user namespace with ids from `first` on the host.
-    pub fn user_namespace(self, first: u32) -> Self {
+    pub(crate) fn user_namespace(self, first: u32) -> Self {
         let map = json!([{ "containerID": 0, "hostID": first, "size": 65536 }]);
         self.unshare("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
     }
 
     /// The files of the root belong to `id`, as an engine does it for a user namespace.
-    pub fn owned_by(self, id: u32) -> Verdict<Self> {
+    pub(crate) fn owned_by(self, id: u32) -> Verdict<Self> {
         let owner = format!("{id}:{id}");
         let root = self.dir.join("rootfs");
         self.case.host(["chown", "-hR", "--from=0:0", &owner, &root.to_string_lossy()])?;
@@ -174,7 +174,7 @@ impl<'t> Bundle<'t> {
     }
 
     /// The process's five sets of capabilities, equal.
-    pub fn caps(self, names: &[&str]) -> Self {
+    pub(crate) fn caps(self, names: &[&str]) -> Self {
         let set = json!(names);
         self.set(
             "/process/capabilities",
@@ -183,25 +183,25 @@ impl<'t> Bundle<'t> {
     }
 
     /// Adds a hook that runs a shell of the host with this script.
-    pub fn hook(self, kind: &str, script: &str) -> Self {
+    pub(crate) fn hook(self, kind: &str, script: &str) -> Self {
         let hook = json!({ "path": rootfs::BUSYBOX, "args": ["sh", "-c", script] });
         self.push(&format!("/hooks/{kind}"), hook)
     }
 
     /// Adds command line flags to every `create` and `run` of this bundle.
-    pub fn flags<'a>(self, flags: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn flags<'a>(self, flags: impl IntoIterator<Item = &'a str>) -> Self {
         self.flags.borrow_mut().extend(flags.into_iter().map(str::to_owned));
         self
     }
 
     /// The configuration as it is now.
-    pub fn config(&self) -> &Value {
+    pub(crate) fn config(&self) -> &Value {
         &self.config
     }
 
     /// Writes config.json.
     #[track_caller]
-    pub fn write(&self) -> Verdict {
+    pub(crate) fn write(&self) -> Verdict {
         let text = if self.raw {
             serde_json::to_vec(&self.config)?
         } else {
@@ -217,7 +217,7 @@ impl<'t> Bundle<'t> {
     }
 
     /// A call of `create` or `run` for this bundle.
-    pub fn call(&self, command: &str) -> Verdict<Call<'t>> {
+    pub(crate) fn call(&self, command: &str) -> Verdict<Call<'t>> {
         self.write()?;
         let flags = self.flags.borrow().clone();
         let call = self.case.call([command, "--bundle"]).arg(&self.dir).args(flags);
@@ -226,31 +226,31 @@ impl<'t> Bundle<'t> {
 
     /// `run` in the foreground, to its end.
     #[track_caller]
-    pub fn run(&self) -> Verdict<Output> {
+    pub(crate) fn run(&self) -> Verdict<Output> {
         self.call("run")?.output()
     }
 
     /// `run` must exit 0; returns what the process printed.
     #[track_caller]
-    pub fn prints(&self) -> Verdict<String> {
+    pub(crate) fn prints(&self) -> Verdict<String> {
         self.run()?.ok()
     }
 
     /// `run` with this script must exit 0; returns what the script printed.
     #[track_caller]
-    pub fn says(self, script: &str) -> Verdict<String> {
+    pub(crate) fn says(self, script: &str) -> Verdict<String> {
         self.sh(script).prints()
     }
 
     /// `create`, whatever comes of it.
     #[track_caller]
-    pub fn try_create(&self) -> Verdict<Output> {
+    pub(crate) fn try_create(&self) -> Verdict<Output> {
         self.call("create")?.output()
     }
 
     /// `create` must succeed.
     #[track_caller]
-    pub fn create(&self) -> Verdict<Container<'t>> {
+    pub(crate) fn create(&self) -> Verdict<Container<'t>> {
         let running = self.call("create")?.spawn()?;
         let stdout = running.stdout.clone();
         running.wait()?.ok()?;
@@ -259,7 +259,7 @@ impl<'t> Bundle<'t> {
 
     /// `create` and `start` must succeed.
     #[track_caller]
-    pub fn start(&self) -> Verdict<Container<'t>> {
+    pub(crate) fn start(&self) -> Verdict<Container<'t>> {
         let container = self.create()?;
         container.start()?;
         Ok(container)
@@ -268,7 +268,7 @@ impl<'t> Bundle<'t> {
     /// `create` must fail with all of `parts` in its message (a runtime that always fails has
     /// none), and leave nothing behind.
     #[track_caller]
-    pub fn refused(&self, parts: &[&str]) -> Verdict {
+    pub(crate) fn refused(&self, parts: &[&str]) -> Verdict {
         self.try_create()?.refused(parts)?;
         self.case.nothing_left()
     }

@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::verdict::{Verdict, fail, has, is, that};
 
 /// A command line of the runtime, being written.
-pub struct Call<'t> {
+pub(crate) struct Call<'t> {
     case: &'t Case,
     through: Vec<OsString>,
     globals: Vec<OsString>,
@@ -27,7 +27,7 @@ pub struct Call<'t> {
 
 impl<'t> Call<'t> {
     /// A call of the case's runtime with the case's own `--root`.
-    pub fn new(case: &'t Case) -> Self {
+    pub(crate) fn new(case: &'t Case) -> Self {
         Self {
             case,
             through: Vec::new(),
@@ -41,49 +41,49 @@ impl<'t> Call<'t> {
     }
 
     /// Adds arguments.
-    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
     /// Adds one argument.
-    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
     /// Adds global options, which stand before the subcommand.
-    pub fn global<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn global<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.globals.extend(args.into_iter().map(Into::into));
         self
     }
 
     /// Another `--root`, or none.
-    pub fn root(mut self, root: Option<&Path>) -> Self {
+    pub(crate) fn root(mut self, root: Option<&Path>) -> Self {
         self.root = root.map(Path::to_path_buf);
         self
     }
 
     /// Runs the runtime by another program, e.g. `setpriv --reuid 1000`.
-    pub fn through<A: Into<OsString>>(mut self, program: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn through<A: Into<OsString>>(mut self, program: impl IntoIterator<Item = A>) -> Self {
         self.through = program.into_iter().map(Into::into).collect();
         self
     }
 
     /// Sets a variable in the runtime's own environment.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// The working directory of the runtime.
-    pub fn dir(mut self, dir: &Path) -> Self {
+    pub(crate) fn dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_path_buf());
         self
     }
 
     /// What the runtime finds on its standard input.
-    pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Verdict<Self> {
+    pub(crate) fn stdin(mut self, text: impl AsRef<[u8]>) -> Verdict<Self> {
         let path = self.case.path(&format!("stdin-{}", self.case.number()));
         fs::write(&path, text)?;
         self.stdio[0] = Some(File::open(path)?.into());
@@ -91,13 +91,13 @@ impl<'t> Call<'t> {
     }
 
     /// Replaces standard input, output and error by a terminal's end.
-    pub fn stdio(mut self, stdio: [Stdio; 3]) -> Self {
+    pub(crate) fn stdio(mut self, stdio: [Stdio; 3]) -> Self {
         self.stdio = stdio.map(Some);
         self
     }
 
     /// Starts the call and returns at once.
-    pub fn spawn(self) -> Verdict<Running<'t>> {
+    pub(crate) fn spawn(self) -> Verdict<Running<'t>> {
         let case = self.case;
         case.reap();
         // Files, not pipes: what a detached container inherits must not keep us waiting.
@@ -125,13 +125,13 @@ impl<'t> Call<'t> {
     }
 
     /// Runs the call to its end.
-    pub fn output(self) -> Verdict<Output> {
+    pub(crate) fn output(self) -> Verdict<Output> {
         self.spawn()?.wait()
     }
 
     /// Runs the call, which must exit 0; returns its standard output without the last newline.
     #[track_caller]
-    pub fn ok(self) -> Verdict<String> {
+    pub(crate) fn ok(self) -> Verdict<String> {
         self.output()?.ok()
     }
 }
@@ -144,7 +144,7 @@ fn writable(path: &Path) -> Verdict<Stdio> {
 }
 
 /// A call that was started.
-pub struct Running<'t> {
+pub(crate) struct Running<'t> {
     case: &'t Case,
     /// The command line, for messages.
     line: String,
@@ -157,12 +157,12 @@ pub struct Running<'t> {
 
 impl Running<'_> {
     /// The runtime's pid.
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
     /// True once the runtime has ended.
-    pub fn ended(&mut self) -> Verdict<bool> {
+    pub(crate) fn ended(&mut self) -> Verdict<bool> {
         if self.done.is_none() {
             self.done = self.child.try_wait()?;
         }
@@ -171,7 +171,7 @@ impl Running<'_> {
 
     /// Waits for the end; a runtime that outstays the bound is killed and the test fails.
     #[track_caller]
-    pub fn wait(mut self) -> Verdict<Output> {
+    pub(crate) fn wait(mut self) -> Verdict<Output> {
         let end = Instant::now() + self.case.bound;
         let mut pause = Duration::from_micros(500);
         while !self.ended()? {
@@ -207,7 +207,7 @@ fn text_of(path: &Path) -> String {
 
 /// What a call said.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     line: String,
     /// The exit code; minus the signal's number if a signal ended the runtime itself.
     pub code: i32,
@@ -220,14 +220,14 @@ pub struct Output {
 impl Output {
     /// The call must have exited 0; returns the standard output without the last newline.
     #[track_caller]
-    pub fn ok(&self) -> Verdict<String> {
+    pub(crate) fn ok(&self) -> Verdict<String> {
         self.exits(0)?;
         Ok(self.text().to_owned())
     }
 
     /// The call must have exited with `code`.
     #[track_caller]
-    pub fn exits(&self, code: i32) -> Verdict {
+    pub(crate) fn exits(&self, code: i32) -> Verdict {
         if self.code == code {
             return Ok(());
         }
@@ -236,31 +236,33 @@ impl Output {
     }
 
     /// Standard output without the last newline.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.stdout.strip_suffix('\n').unwrap_or(&self.stdout)
     }
 
     /// The call must have failed, and its standard error must contain every one of `parts`,
     /// whatever the case of its letters.
     #[track_caller]
-    pub fn refused(&self, parts: &[&str]) -> Verdict {
+    pub(crate) fn refused(&self, parts: &[&str]) -> Verdict {
         that(self.code > 0 && !parts.is_empty(), format!("refused (rc {}): {self:?}", self.code))?;
+        // A log line has its message in quotes, and the quotes in it escaped.
+        let said = self.stderr.replace("\\\"", "\"").to_lowercase();
         for part in parts {
-            has(self.stderr.to_lowercase(), &part.to_lowercase())?;
+            has(&said, &part.to_lowercase())?;
         }
         Ok(())
     }
 
     /// Standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> Verdict<Value> {
+    pub(crate) fn json(&self) -> Verdict<Value> {
         self.exits(0)?;
         Ok(serde_json::from_str(&self.stdout)?)
     }
 
     /// The call must have exited 0 and printed exactly `text`.
     #[track_caller]
-    pub fn prints(&self, text: &str) -> Verdict {
+    pub(crate) fn prints(&self, text: &str) -> Verdict {
         is(self.ok()?.as_str(), text)
     }
 }

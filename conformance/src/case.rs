@@ -17,11 +17,11 @@ use crate::leftover;
 use crate::verdict::{Verdict, fail};
 
 /// The PATH of the runtime under test.
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The surroundings of one test. Each test has a process of its own, which is the reaper of
 /// everything that the test starts.
-pub struct Case {
+pub(crate) struct Case {
     /// The runtime under test.
     pub runtime: PathBuf,
     /// The test's own directory.
@@ -42,7 +42,7 @@ pub struct Case {
 
 impl Case {
     /// A case in the new directory `scratch`, whose container ids start with `tag`.
-    pub fn new(runtime: &Path, scratch: &Path, tag: &str, null: bool) -> Verdict<Self> {
+    pub(crate) fn new(runtime: &Path, scratch: &Path, tag: &str, null: bool) -> Verdict<Self> {
         fs::create_dir_all(scratch)?;
         // Containers with another user id must reach their bundle.
         fs::set_permissions(scratch, fs::Permissions::from_mode(0o755))?;
@@ -62,42 +62,42 @@ impl Case {
     }
 
     /// The next number of this case.
-    pub fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.serial.set(self.serial.get() + 1);
         self.serial.get()
     }
 
     /// A container id that nothing else on the machine has.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let id = format!("{}-{}", self.tag, self.number());
         self.owns(&self.root, &id);
         id
     }
 
     /// Notes a container that must be gone at the end.
-    pub fn owns(&self, root: &Path, id: &str) {
+    pub(crate) fn owns(&self, root: &Path, id: &str) {
         self.ids.borrow_mut().push((root.to_path_buf(), id.to_owned()));
     }
 
     /// The prefix of all ids of this case.
-    pub fn tag(&self) -> &str {
+    pub(crate) fn tag(&self) -> &str {
         &self.tag
     }
 
     /// A path in the test's own directory.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }
 
     /// Writes a file in the test's own directory.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Verdict<PathBuf> {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Verdict<PathBuf> {
         let path = self.path(name);
         fs::write(&path, content)?;
         Ok(path)
     }
 
     /// Makes a directory in the test's own directory.
-    pub fn dir(&self, name: &str) -> Verdict<PathBuf> {
+    pub(crate) fn dir(&self, name: &str) -> Verdict<PathBuf> {
         let path = self.path(name);
         fs::create_dir_all(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
@@ -105,23 +105,23 @@ impl Case {
     }
 
     /// A bundle with a root filesystem of its own and a plain configuration.
-    pub fn bundle(&self) -> Verdict<Bundle<'_>> {
+    pub(crate) fn bundle(&self) -> Verdict<Bundle<'_>> {
         Bundle::new(self, &self.busybox)
     }
 
     /// A call of the runtime.
-    pub fn call<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Call<'_> {
+    pub(crate) fn call<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Call<'_> {
         Call::new(self).args(args)
     }
 
     /// Calls the runtime with `args` to its end.
-    pub fn rt<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Verdict<Output> {
+    pub(crate) fn rt<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Verdict<Output> {
         self.call(args).output()
     }
 
     /// Runs a program of the host and returns its standard output; it must exit 0.
     #[track_caller]
-    pub fn host<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Verdict<String> {
+    pub(crate) fn host<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Verdict<String> {
         let words: Vec<&str> = line.into_iter().collect();
         let out = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?;
         if !out.status.success() {
@@ -131,7 +131,7 @@ impl Case {
     }
 
     /// Starts a program of the host that lives until the returned value is dropped.
-    pub fn keep<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Verdict<Kept<'_>> {
+    pub(crate) fn keep<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Verdict<Kept<'_>> {
         let words: Vec<&str> = line.into_iter().collect();
         let child = Command::new(words[0])
             .args(&words[1..])
@@ -145,7 +145,7 @@ impl Case {
 
     /// Waits until `ready` says so; fails with `what` when patience ends.
     #[track_caller]
-    pub fn until(&self, what: &str, mut ready: impl FnMut() -> Verdict<bool>) -> Verdict {
+    pub(crate) fn until(&self, what: &str, mut ready: impl FnMut() -> Verdict<bool>) -> Verdict {
         let end = Instant::now() + self.patience;
         loop {
             self.reap();
@@ -161,7 +161,7 @@ impl Case {
 
     /// Takes the exit status of dead orphans, as the init of a host does: a runtime reads a
     /// container's end from its first process.
-    pub fn reap(&self) {
+    pub(crate) fn reap(&self) {
         for pid in leftover::children(std::process::id()) {
             if !self.live.borrow().contains(&pid) {
                 let id = Id::Pid(Pid::from_raw(pid.cast_signed()));
@@ -172,7 +172,7 @@ impl Case {
 
     /// Removes all containers of this case by `delete --force`, then says what is still there, and
     /// cleans it up.
-    pub fn finish(&self) -> Vec<String> {
+    pub(crate) fn finish(&self) -> Vec<String> {
         for (root, id) in self.ids.borrow().iter() {
             if root.join(id).exists() || leftover::cgroups(id).next().is_some() {
                 let _ = self.call(["delete", "--force", id]).root(Some(root)).output();
@@ -189,7 +189,7 @@ impl Case {
     }
 
     /// What exists of this case's containers: processes, cgroups, mounts, state.
-    pub fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         self.reap();
         let mut left = leftover::find(&self.tag, &self.scratch, &self.live.borrow());
         if let Ok(entries) = fs::read_dir(&self.root) {
@@ -206,7 +206,7 @@ impl Case {
 
     /// Nothing may be left of any container, without a `delete`.
     #[track_caller]
-    pub fn nothing_left(&self) -> Verdict {
+    pub(crate) fn nothing_left(&self) -> Verdict {
         let end = Instant::now() + Duration::from_millis(700);
         loop {
             let left = self.left();
@@ -222,14 +222,14 @@ impl Case {
 }
 
 /// A program of the host that lives as long as this value.
-pub struct Kept<'t> {
+pub(crate) struct Kept<'t> {
     case: &'t Case,
     child: Child,
 }
 
 impl Kept<'_> {
     /// Its pid.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }

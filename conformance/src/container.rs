@@ -11,7 +11,7 @@ use crate::case::Case;
 use crate::verdict::{Verdict, fail, is};
 
 /// A container that exists.
-pub struct Container<'t> {
+pub(crate) struct Container<'t> {
     /// The case that made it.
     pub case: &'t Case,
     /// Its id.
@@ -22,31 +22,31 @@ pub struct Container<'t> {
 
 impl<'t> Container<'t> {
     /// A call of `command` with this container's id.
-    pub fn call(&self, command: &str) -> Call<'t> {
+    pub(crate) fn call(&self, command: &str) -> Call<'t> {
         self.case.call([command, &self.id])
     }
 
     /// Runs `command` on this container.
     #[track_caller]
-    pub fn rt(&self, command: &str) -> Verdict<Output> {
+    pub(crate) fn rt(&self, command: &str) -> Verdict<Output> {
         self.call(command).output()
     }
 
     /// `start` must succeed.
     #[track_caller]
-    pub fn start(&self) -> Verdict {
+    pub(crate) fn start(&self) -> Verdict {
         self.rt("start")?.ok().map(drop)
     }
 
     /// `state` as JSON.
     #[track_caller]
-    pub fn state(&self) -> Verdict<Value> {
+    pub(crate) fn state(&self) -> Verdict<Value> {
         self.rt("state")?.json()
     }
 
     /// The status that `state` tells.
     #[track_caller]
-    pub fn status(&self) -> Verdict<String> {
+    pub(crate) fn status(&self) -> Verdict<String> {
         match self.state()?["status"].as_str() {
             Some(status) => Ok(status.to_owned()),
             None => fail("state has no status"),
@@ -55,19 +55,19 @@ impl<'t> Container<'t> {
 
     /// The status must be `status`.
     #[track_caller]
-    pub fn is(&self, status: &str) -> Verdict {
+    pub(crate) fn is(&self, status: &str) -> Verdict {
         is(self.status()?.as_str(), status)
     }
 
     /// The status must become `status`.
     #[track_caller]
-    pub fn becomes(&self, status: &str) -> Verdict {
+    pub(crate) fn becomes(&self, status: &str) -> Verdict {
         self.case.until(status, || Ok(self.status()? == status))
     }
 
     /// The pid of the container's first process.
     #[track_caller]
-    pub fn pid(&self) -> Verdict<i32> {
+    pub(crate) fn pid(&self) -> Verdict<i32> {
         match self.state()?["pid"].as_i64() {
             Some(pid) if pid > 1 => Ok(i32::try_from(pid)?),
             _ => fail("state has no pid"),
@@ -76,44 +76,44 @@ impl<'t> Container<'t> {
 
     /// The container's first process, seen from outside.
     #[track_caller]
-    pub fn init(&self) -> Verdict<Process> {
+    pub(crate) fn init(&self) -> Verdict<Process> {
         Ok(Process::new(self.pid()?)?)
     }
 
     /// The target of a link of the first process, such as `ns/pid`.
     #[track_caller]
-    pub fn link(&self, name: &str) -> Verdict<String> {
+    pub(crate) fn link(&self, name: &str) -> Verdict<String> {
         let target = fs::read_link(format!("/proc/{}/{name}", self.pid()?))?;
         Ok(target.to_string_lossy().into_owned())
     }
 
     /// A file of procfs of the first process, such as `status`.
     #[track_caller]
-    pub fn proc(&self, name: &str) -> Verdict<String> {
+    pub(crate) fn proc(&self, name: &str) -> Verdict<String> {
         Ok(fs::read_to_string(format!("/proc/{}/{name}", self.pid()?))?)
     }
 
     /// `kill` must succeed.
     #[track_caller]
-    pub fn kill(&self, signal: &str) -> Verdict {
+    pub(crate) fn kill(&self, signal: &str) -> Verdict {
         self.call("kill").arg(signal).ok().map(drop)
     }
 
     /// Ends the first process and waits until the runtime says so.
     #[track_caller]
-    pub fn stop(&self) -> Verdict {
+    pub(crate) fn stop(&self) -> Verdict {
         self.kill("KILL")?;
         self.becomes("stopped")
     }
 
     /// `delete` must succeed.
     #[track_caller]
-    pub fn delete(&self) -> Verdict {
+    pub(crate) fn delete(&self) -> Verdict {
         self.rt("delete")?.ok().map(drop)
     }
 
     /// A call of `exec` with flags and a command.
-    pub fn exec<'a>(
+    pub(crate) fn exec<'a>(
         &self,
         flags: impl IntoIterator<Item = &'a str>,
         line: impl IntoIterator<Item = &'a str>,
@@ -123,18 +123,18 @@ impl<'t> Container<'t> {
 
     /// A shell by `exec` must exit 0; returns what the script printed.
     #[track_caller]
-    pub fn says(&self, script: &str) -> Verdict<String> {
+    pub(crate) fn says(&self, script: &str) -> Verdict<String> {
         self.exec([], ["/bin/sh", "-c", script]).ok()
     }
 
     /// What the container's process has printed so far.
-    pub fn printed(&self) -> Verdict<String> {
+    pub(crate) fn printed(&self) -> Verdict<String> {
         Ok(fs::read_to_string(&self.stdout)?.trim_end().to_owned())
     }
 
     /// The process must print a line that contains `text`.
     #[track_caller]
-    pub fn shows(&self, text: &str) -> Verdict {
+    pub(crate) fn shows(&self, text: &str) -> Verdict {
         self.case.until(text, || Ok(self.printed()?.contains(text)))
     }
 }

@@ -8,7 +8,7 @@ const LISTS: &[(&str, &str)] = &[("runc", include_str!("../expected/runc.toml"))
 
 /// The expected failures of a runtime: test name to reason. None when nothing is known of it: its
 /// column is then for information.
-pub fn of(runtime: &str) -> Option<BTreeMap<&'static str, &'static str>> {
+pub(crate) fn of(runtime: &str) -> Option<BTreeMap<&'static str, &'static str>> {
     if runtime == "tare" {
         return Some(BTreeMap::new());
     }

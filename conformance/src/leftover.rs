@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// The children of a process.
-pub fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
@@ -18,7 +18,7 @@ pub fn children(pid: u32) -> Vec<u32> {
 }
 
 /// All descendants of a process.
-pub fn descendants(pid: u32) -> Vec<u32> {
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let mut all = children(pid);
     let mut next = 0;
     while next < all.len() {
@@ -29,7 +29,7 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 }
 
 /// The cgroups, in every hierarchy, whose name starts with `tag`.
-pub fn cgroups(tag: &str) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn cgroups(tag: &str) -> impl Iterator<Item = PathBuf> {
     let mut found = Vec::new();
     let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
     for hierarchy in hierarchies.filter(|h| h.file_type().is_ok_and(|t| t.is_dir())) {
@@ -53,7 +53,7 @@ fn collect(dir: &Path, tag: &str, depth: u32, found: &mut Vec<PathBuf>) {
 }
 
 /// The mount points below `dir`, the innermost first.
-pub fn mounts(dir: &Path) -> Vec<String> {
+pub(crate) fn mounts(dir: &Path) -> Vec<String> {
     let below = format!("{}/", dir.display());
     let info = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = info.lines().filter_map(|line| line.split(' ').nth(4));
@@ -64,7 +64,7 @@ pub fn mounts(dir: &Path) -> Vec<String> {
 }
 
 /// Says what is there of the case `tag` in `scratch`; `known` are processes that belong there.
-pub fn find(tag: &str, scratch: &Path, known: &BTreeSet<u32>) -> Vec<String> {
+pub(crate) fn find(tag: &str, scratch: &Path, known: &BTreeSet<u32>) -> Vec<String> {
     let mut left: Vec<String> = Vec::new();
     for pid in descendants(std::process::id()) {
         let ours = known.iter().any(|kept| *kept == pid || descendants(*kept).contains(&pid));
@@ -80,7 +80,7 @@ pub fn find(tag: &str, scratch: &Path, known: &BTreeSet<u32>) -> Vec<String> {
 }
 
 /// Removes what is there, whatever the runtime made of it.
-pub fn clean(tag: &str, scratch: &Path) {
+pub(crate) fn clean(tag: &str, scratch: &Path) {
     let groups: Vec<PathBuf> = cgroups(tag).collect();
     for group in &groups {
         let _ = fs::write(group.join("freezer.state"), "THAWED");
@@ -103,7 +103,7 @@ pub fn clean(tag: &str, scratch: &Path) {
 }
 
 /// Ends one process that a test started.
-pub fn end(pid: u32) {
+pub(crate) fn end(pid: u32) {
     if pid > 1 && pid != std::process::id() {
         let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
     }

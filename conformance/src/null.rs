@@ -8,7 +8,7 @@ use crate::verdict::Verdict;
 
 /// Runs the tests on a runtime that always succeeds and on one that always fails; true if none
 /// passes on either.
-pub fn run(tests: &[(String, Test)], jobs: usize) -> Verdict<bool> {
+pub(crate) fn run(tests: &[(String, Test)], jobs: usize) -> Verdict<bool> {
     let nothing = ["true", "false"].map(|name| (name.to_owned(), PathBuf::from("/bin").join(name)));
     let columns = schedule::grade(&nothing, tests, jobs, true)?;
     let mut passes = 0;

@@ -5,7 +5,7 @@ use crate::schedule::{Column, Outcome};
 use crate::table::Test;
 
 /// Prints the tests and what they hold.
-pub fn list(tests: &[(String, Test)]) {
+pub(crate) fn list(tests: &[(String, Test)]) {
     for (name, test) in tests {
         println!("{name}\n    {}", test.holds);
     }
@@ -21,7 +21,7 @@ struct Counts {
 }
 
 /// Prints a row a test and a column a runtime; true if nothing failed that should not.
-pub fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool) -> bool {
+pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool) -> bool {
     let width = tests.iter().map(|(name, _)| name.len()).max().unwrap_or(4);
     print!("{:width$}", "test");
     columns.iter().for_each(|column| print!("  {:>8}", column.name));

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::verdict::Verdict;
 
 /// The static busybox of the host (Debian's busybox-static).
-pub const BUSYBOX: &str = "/bin/busybox";
+pub(crate) const BUSYBOX: &str = "/bin/busybox";
 
 const APPLETS: &[&str] = &[
     "adduser", "awk", "basename", "cat", "chgrp", "chmod", "chown", "cp", "cut", "date", "dd",
@@ -37,14 +37,14 @@ const GROUP: &str = "root:x:0:\nuser:x:1000:\nmany:x:1001:user\n";
 
 /// Copies busybox once per run: the tests link to the copy, so that nothing that runs as root in a
 /// container can reach the host's own file.
-pub fn prepare(copy: &Path) -> Verdict {
+pub(crate) fn prepare(copy: &Path) -> Verdict {
     fs::copy(BUSYBOX, copy)?;
     fs::set_permissions(copy, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
 /// Makes a root filesystem at `root`, its busybox a hard link to `busybox`.
-pub fn make(root: &Path, busybox: &Path) -> Verdict {
+pub(crate) fn make(root: &Path, busybox: &Path) -> Verdict {
     fs::create_dir_all(root)?;
     fs::set_permissions(root, fs::Permissions::from_mode(0o755))?;
     for (dir, mode) in DIRS {

@@ -17,7 +17,7 @@ const BOUND: Duration = Duration::from_secs(90);
 
 /// What one test came to on one runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It held.
     Ok,
     /// It did not, for this reason.
@@ -27,7 +27,7 @@ pub enum Outcome {
 }
 
 /// One runtime's outcomes, in the order of the tests.
-pub struct Column {
+pub(crate) struct Column {
     /// The runtime's name.
     pub name: String,
     /// Its outcomes.
@@ -37,7 +37,7 @@ pub struct Column {
 }
 
 /// Runs all `tests` on all `runtimes`.
-pub fn grade(
+pub(crate) fn grade(
     runtimes: &[(String, PathBuf)],
     tests: &[(String, Test)],
     jobs: usize,

@@ -10,10 +10,10 @@ use crate::table;
 use crate::verdict::{Miss, Verdict, fail};
 
 /// What the process prints first, for the one that started it.
-pub const WORDS: [&str; 3] = ["ok", "FAIL", "skip"];
+pub(crate) const WORDS: [&str; 3] = ["ok", "FAIL", "skip"];
 
 /// Runs one test and prints its result: a word on the first line, then the reason.
-pub fn run(name: &str, runtime: &str, scratch: &str, tag: &str, null: bool) -> ExitCode {
+pub(crate) fn run(name: &str, runtime: &str, scratch: &str, tag: &str, null: bool) -> ExitCode {
     let result = held(name, Path::new(runtime), Path::new(scratch), tag, null);
     let (word, why) = match result {
         Ok(()) => (WORDS[0], String::new()),

@@ -6,7 +6,7 @@ use crate::verdict::Verdict;
 
 /// One test: a sentence, and the code that holds a runtime to it.
 #[derive(Clone, Copy)]
-pub struct Test {
+pub(crate) struct Test {
     /// The name, unique in its chapter.
     pub name: &'static str,
     /// The sentence of the runtime-spec, or the behaviour of runc, that the test holds.
@@ -16,15 +16,15 @@ pub struct Test {
 }
 
 /// A row of a chapter's table.
-pub const fn test(name: &'static str, holds: &'static str, run: fn(&Case) -> Verdict) -> Test {
+pub(crate) const fn test(name: &'static str, holds: &'static str, run: fn(&Case) -> Verdict) -> Test {
     Test { name, holds, run }
 }
 
 /// A chapter: its name, as `--only` takes it, and its tests.
-pub type Chapter = (&'static str, &'static [&'static [Test]]);
+pub(crate) type Chapter = (&'static str, &'static [&'static [Test]]);
 
 /// Every test with its full name, `chapter/name`, in the order of the table.
-pub fn all() -> Vec<(String, Test)> {
+pub(crate) fn all() -> Vec<(String, Test)> {
     let mut tests = Vec::new();
     for (chapter, parts) in chapters::ALL {
         for part in parts.iter().copied().flatten() {

@@ -8,7 +8,7 @@ use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, that};
 
 /// The chapter's tests of states and operations.
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     test("created", "spec, Runtime and Lifecycle: after create the status is created", |t| {
         let c = t.bundle()?.sleeps().create()?;
         c.is("created")
