@@ -1,0 +1,59 @@
+//! A terminal for a check: a real pty with a window size, on which a line is typed.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::pty::{Winsize, openpty};
+
+use crate::error::{Doing, Result};
+
+/// The size that a check's terminal has, rows and columns.
+pub(crate) const SIZE: (u16, u16) = (33, 101);
+
+/// The engine's side of the pty, and all that came out of it so far.
+pub(crate) struct Pty {
+    master: File,
+    seen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Pty {
+    /// Opens a pty; the second value is the end that the command gets.
+    pub(crate) fn open() -> Result<(Self, OwnedFd)> {
+        let size = Winsize { ws_row: SIZE.0, ws_col: SIZE.1, ws_xpixel: 0, ws_ypixel: 0 };
+        let pair = openpty(Some(&size), None).doing("open a pty")?;
+        let master = File::from(pair.master);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (mut from, to) = (master.try_clone().doing("share a pty")?, Arc::clone(&seen));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // The end is an error (EIO): the last process with the other end open is gone.
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                if let (Ok(mut to), Some(read)) = (to.lock(), buffer.get(..length)) {
+                    to.extend_from_slice(read);
+                }
+            }
+        });
+        Ok((Self { master, seen }, pair.slave))
+    }
+
+    /// What the terminal shows, without carriage returns.
+    pub(crate) fn seen(&self) -> String {
+        let seen = self.seen.lock().map(|seen| seen.clone()).unwrap_or_default();
+        String::from_utf8_lossy(&seen).replace('\r', "")
+    }
+
+    /// Types `keys` as soon as there is a prompt, or not at all if none comes in time.
+    pub(crate) fn type_at_prompt(&mut self, keys: &str, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if self.seen().contains(['#', '$']) {
+                return self.master.write_all(keys.as_bytes()).doing("type on a pty");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}

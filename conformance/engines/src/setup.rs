@@ -1,0 +1,173 @@
+//! How each engine is started by hand and given its images.
+//!
+//! The configuration is the one that `docs/engines.md` shows to users, at the places where they
+//! would put it; the cage's `/etc` is its own. What only this kind of machine needs is on the
+//! engines' command lines.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::Options;
+use crate::cage::HOME;
+use crate::engine::Engine;
+use crate::error::{Doing, Error, Result};
+use crate::leaks;
+use crate::shell::Shell;
+
+const GUIDE: &str = include_str!("../../../docs/engines.md");
+
+/// Where the guide has its readers install the runtime.
+const INSTALLED: &str = "/usr/local/bin/tare";
+
+/// How long the engine's own commands may take here.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The scripts' environment, and the daemons to stop, the last one first.
+pub(crate) struct Setup {
+    pub(crate) shell: Shell,
+    pub(crate) daemons: Vec<(&'static str, Child)>,
+}
+
+/// Starts the engine and imports the images.
+pub(crate) fn set_up(engine: Engine, options: &Options) -> Result<Setup> {
+    let bin = format!("{HOME}/bin");
+    fs::create_dir_all(&bin).doing("make a directory for programs")?;
+    let runtime = format!("{bin}/tare");
+    fs::copy(&options.runtime, &runtime)
+        .doing(format!("copy {}", options.runtime.display()))?;
+    let mut shell = Shell::new();
+    shell.set("I", "localhost/busybox:latest");
+    shell.set("D", "localhost/debian:latest");
+    shell.set("ROOTFS", &options.busybox.display().to_string());
+    shell.set("DEBIAN", &options.debian.display().to_string());
+    shell.set("V", if leaks::v1() { "1" } else { "2" });
+    let daemons = match engine {
+        Engine::Podman => podman(&mut shell)?,
+        Engine::Containerd => containerd(&mut shell)?,
+        Engine::Docker => docker(&mut shell)?,
+    };
+    Ok(Setup { shell, daemons })
+}
+
+fn podman(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
+    configure("/etc/containers/containers.conf.d/tare.conf", "")?;
+    shell.set("E", "podman --cgroup-manager cgroupfs --events-backend file");
+    shell.set("RM", "-t 0");
+    shell.must(
+        "tar -C $ROOTFS -c . | $E import -c CMD='[\"sh\"]' - $I
+        tar -C $DEBIAN -c . | $E import - $D",
+        LIMIT,
+    )?;
+    // A user without rights, with podman and subordinate ids of his own.
+    let rootless = format!(
+        "#!/bin/sh -e\nexec runuser -u rootless -- env HOME={HOME}/rootless \\\n\
+         XDG_RUNTIME_DIR={HOME}/rootless/run $E \"$@\"\n"
+    );
+    program("rootless", &rootless)?;
+    shell.must(
+        "echo rootless:x:4000:4000::$HOME/rootless:/bin/sh >> /etc/passwd
+        echo rootless:x:4000: >> /etc/group
+        for file in /etc/subuid /etc/subgid; do echo rootless:300000:65536 >> $file; done
+        mkdir -p $HOME/rootless/run && chown -R 4000:4000 $HOME/rootless && chmod 755 $HOME
+        cd $HOME/rootless && tar -C $ROOTFS -c . | TMPDIR=$HOME/rootless rootless import - $I",
+        LIMIT,
+    )?;
+    Ok(Vec::new())
+}
+
+fn containerd(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
+    let restricted = "\n[plugins.\"io.containerd.grpc.v1.cri\"]\nrestrict_oom_score_adj = true\n";
+    configure("/etc/containerd/config.toml", restricted)?;
+    link_as_runc()?;
+    shell.set("E", "ctr");
+    shell.set("RUNTIME", "--runtime io.containerd.runc.v2");
+    shell.set("RUN", &format!("ctr run --runc-binary {HOME}/bin/tare"));
+    let daemon = shell.start("containerd", "containerd")?;
+    ready(shell, "ctr version")?;
+    for (root, image) in [("$ROOTFS", "$I"), ("$DEBIAN", "$D")] {
+        shell.must(&format!("root={root} name={image}\n{ARCHIVE}"), LIMIT)?;
+    }
+    Ok(vec![("containerd", daemon)])
+}
+
+fn docker(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
+    configure("/etc/docker/daemon.json", "")?;
+    link_as_runc()?;
+    shell.set("E", "docker");
+    let containerd = shell.start("containerd", "containerd --config /dev/null")?;
+    ready(shell, "ctr version")?;
+    let dockerd = "dockerd --containerd /run/containerd/containerd.sock --oom-score-adjust 0";
+    let dockerd = shell.start("dockerd", dockerd)?;
+    ready(shell, "docker info")?;
+    shell.must(
+        "tar -C $ROOTFS -c . | $E import -c 'CMD [\"sh\"]' - $I
+        tar -C $DEBIAN -c . | $E import - $D",
+        LIMIT,
+    )?;
+    Ok(vec![("containerd", containerd), ("dockerd", dockerd)])
+}
+
+/// Imports a root filesystem into containerd, as an archive in the form of an OCI image layout.
+const ARCHIVE: &str = r#"
+dir=$HOME/layout; mkdir -p $dir/blobs/sha256; cd $dir
+# blob FILE TYPE: moves it to its place, and describes it.
+blob() {
+    sum=$(sha256sum < $1 | cut -d ' ' -f 1); size=$(stat -c %s $1); mv $1 blobs/sha256/$sum
+    echo "{\"mediaType\": \"application/vnd.oci.image.$2\", \"digest\": \"sha256:$sum\", \"size\": $size$3}"
+}
+tar -C $root -cf layer .; diff=$(sha256sum < layer | cut -d ' ' -f 1); layer=$(blob layer layer.v1.tar)
+echo "{\"architecture\": \"$(dpkg --print-architecture)\", \"os\": \"linux\", \"config\": {\"Cmd\": [\"sh\"],
+    \"Env\": [\"PATH=/usr/sbin:/usr/bin:/sbin:/bin\"]},
+    \"rootfs\": {\"type\": \"layers\", \"diff_ids\": [\"sha256:$diff\"]}}" > config
+config=$(blob config config.v1+json)
+echo "{\"schemaVersion\": 2, \"config\": $config, \"layers\": [$layer]}" > manifest
+name=", \"annotations\": {\"io.containerd.image.name\": \"$name\"}"
+echo "{\"schemaVersion\": 2, \"manifests\": [$(blob manifest manifest.v1+json "$name")]}" > index.json
+echo '{"imageLayoutVersion": "1.0.0"}' > oci-layout
+tar -cf ../archive .; ctr image import ../archive; cd ..; rm -r layout archive
+"#;
+
+/// Puts the guide's snippet for a file at its place, with `more` after it.
+fn configure(place: &str, more: &str) -> Result<()> {
+    let place = Path::new(place);
+    let (dir, name) = (place.parent().unwrap_or(place), place.display().to_string());
+    let (start, fence) = (format!(" {name}\n"), "\n```");
+    let snippet = GUIDE.split("```").find_map(|part| part.split_once(&start));
+    let Some((_, snippet)) = snippet else {
+        return Err(Error::Usage(format!("docs/engines.md has no snippet for {name}{fence}")));
+    };
+    let text = snippet.replace(INSTALLED, &format!("{HOME}/bin/tare")) + more;
+    fs::create_dir_all(dir).doing(format!("make {}", dir.display()))?;
+    fs::write(place, text).doing(format!("write {name}"))
+}
+
+/// What finds its runtime by the name `runc` (BuildKit, `ctr container create`) finds this one.
+fn link_as_runc() -> Result<()> {
+    symlink("tare", format!("{HOME}/bin/runc")).doing("link runc")
+}
+
+/// A program in the cage's PATH.
+fn program(name: &str, text: &str) -> Result<()> {
+    let place = format!("{HOME}/bin/{name}");
+    fs::write(&place, text).doing(format!("write {place}"))?;
+    fs::set_permissions(&place, PermissionsExt::from_mode(0o755)).doing(format!("chmod {place}"))
+}
+
+/// Waits until a command works, which is when its daemon answers.
+fn ready(shell: &Shell, script: &str) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let outcome = shell.run(script, Duration::from_secs(10))?;
+        if outcome.code == 0 {
+            return Ok(());
+        }
+        if start.elapsed() > Duration::from_secs(30) {
+            let logs = shell.run("tail -n 5 $HOME/*d.log", LIMIT)?.said;
+            return Err(Error::Command { script: script.to_owned(), said: outcome.said + &logs });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
