@@ -3,4 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod devices;
+#[cfg(any(test, feature = "interpret"))]
+pub mod interpret;
+mod problem;
 pub mod seccomp;
+
+pub use problem::Problem;

@@ -31,8 +31,22 @@ const MAGIC: &[u8; 8] = b"tarebpf1";
 const HEADER: usize = 16;
 /// `sizeof(struct sock_filter)`.
 const SIZE: usize = 8;
-/// Tells that the call returns a listener (linux/seccomp.h).
-pub(crate) const FLAG_NEW_LISTENER: u32 = 1 << 3;
+
+const LOG: u32 = 1 << 1;
+pub(super) const SPEC_ALLOW: u32 = 1 << 2;
+/// Makes seccomp(2) return a descriptor.
+pub(super) const NEW_LISTENER: u32 = 1 << 3;
+const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+
+/// The flag that a profile calls `name` (linux/seccomp.h).
+pub(super) fn flag(name: &str) -> Option<u32> {
+    Some(match name {
+        "SECCOMP_FILTER_FLAG_LOG" => LOG,
+        "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => SPEC_ALLOW,
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => WAIT_KILLABLE_RECV,
+        _ => return None,
+    })
+}
 
 impl Filter {
     /// The kernel's limit on the length of a program (`BPF_MAXINSNS`).
@@ -68,7 +82,7 @@ impl Filter {
         Some(Filter {
             program: program.collect(),
             flags,
-            notify: flags & FLAG_NEW_LISTENER != 0,
+            notify: flags & NEW_LISTENER != 0,
         })
     }
 }

@@ -1,0 +1,54 @@
+//! What a filter answers.
+
+use crate::Problem;
+
+/// A filter's return value (`SECCOMP_RET_*` of linux/seccomp.h, with its 16 bits of data).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Action(pub u32);
+
+/// What runc answers with when the profile does not say.
+const EPERM: u32 = 1;
+const ENOSYS: u32 = 38;
+
+impl Action {
+    pub(super) const KILL_PROCESS: Action = Action(0x8000_0000);
+    pub(super) const KILL_THREAD: Action = Action(0);
+    pub(super) const TRAP: Action = Action(0x0003_0000);
+    pub(super) const ENOSYS: Action = Action(ERRNO | ENOSYS);
+    pub(super) const NOTIFY: Action = Action(0x7fc0_0000);
+    pub(super) const LOG: Action = Action(0x7ffc_0000);
+    pub(super) const ALLOW: Action = Action(0x7fff_0000);
+
+    /// The action called `name` with the data of `errno`, each with the pointer to report it at.
+    pub(super) fn parse(
+        (pointer, name): (&str, &str),
+        (errno_pointer, errno): (&str, Option<u32>),
+    ) -> Result<Action, Problem> {
+        let data = errno.unwrap_or(EPERM);
+        let with_data = |action| match data {
+            0..=0xffff => Ok(Action(action | data)),
+            _ => Err(Problem::new(errno_pointer, format!("{data} does not fit into 16 bits"))),
+        };
+        match name {
+            "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Ok(Action::KILL_THREAD),
+            "SCMP_ACT_KILL_PROCESS" => Ok(Action::KILL_PROCESS),
+            "SCMP_ACT_TRAP" => Ok(Action::TRAP),
+            "SCMP_ACT_ERRNO" => with_data(ERRNO),
+            "SCMP_ACT_TRACE" => with_data(TRACE),
+            "SCMP_ACT_ALLOW" => Ok(Action::ALLOW),
+            "SCMP_ACT_LOG" => Ok(Action::LOG),
+            "SCMP_ACT_NOTIFY" => Ok(Action::NOTIFY),
+            _ => Err(Problem::new(pointer, format!("\"{name}\" is not a known action"))),
+        }
+    }
+
+    /// Whether calls newer than the profile may have this answer. The others would make a
+    /// program believe that it is not permitted to do what the kernel merely does not know,
+    /// so that it does not try the older call.
+    pub(super) fn suits_unknown_calls(self) -> bool {
+        self == Action::ALLOW || self == Action::LOG || self.0 & 0xffff_0000 == TRACE
+    }
+}
+
+const ERRNO: u32 = 0x0005_0000;
+const TRACE: u32 = 0x7ff0_0000;

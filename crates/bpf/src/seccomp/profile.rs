@@ -1,0 +1,222 @@
+//! A profile with its texts understood, or everything in it that cannot be.
+
+use super::action::Action;
+use super::{Arch, filter};
+use crate::Problem;
+
+/// What a profile says.
+pub(super) struct Profile {
+    /// For a call that no rule matches.
+    pub default: Action,
+    /// The native architecture first, then the others in the order of the profile.
+    pub arches: Vec<Arch>,
+    /// `SECCOMP_FILTER_FLAG_*`
+    pub flags: u32,
+    /// One for each object in `syscalls`, in its order.
+    pub rules: Vec<Rule>,
+}
+
+/// An object in `syscalls`, without its names.
+pub(super) struct Rule {
+    pub action: Action,
+    /// Conditions of which one must hold; none at all if the rule has no `args`.
+    pub alternatives: Vec<Conditions>,
+}
+
+/// Conditions which must all hold, ordered by argument, at most one for each.
+pub(super) type Conditions = Vec<Condition>;
+
+/// A comparison of an argument with a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// 0 to 5
+    pub arg: u8,
+    pub op: Op,
+    /// All ones, except where `op` is [`Op::MaskedEq`].
+    pub mask: u64,
+    pub value: u64,
+}
+
+/// `SCMP_CMP_*`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Ne,
+    Lt,
+    Le,
+    Eq,
+    MaskedEq,
+    Ge,
+    Gt,
+}
+
+impl Op {
+    fn parse(name: &str) -> Option<Op> {
+        Some(match name {
+            "SCMP_CMP_NE" => Op::Ne,
+            "SCMP_CMP_LT" => Op::Lt,
+            "SCMP_CMP_LE" => Op::Le,
+            "SCMP_CMP_EQ" => Op::Eq,
+            "SCMP_CMP_MASKED_EQ" => Op::MaskedEq,
+            "SCMP_CMP_GE" => Op::Ge,
+            "SCMP_CMP_GT" => Op::Gt,
+            _ => return None,
+        })
+    }
+}
+
+impl Profile {
+    pub(super) fn read(
+        profile: &spec::Seccomp<'_>,
+        native: Arch,
+    ) -> Result<Profile, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let default = default_action(profile, &mut problems);
+        let arches = arches(profile, native, &mut problems);
+        let mut rules = Vec::with_capacity(profile.syscalls.len());
+        let mut notify = false;
+        for (index, rule) in profile.syscalls.iter().enumerate() {
+            let Some(rule_read) = read_rule(index, rule, &mut problems) else { continue };
+            // As in runc: a rule whose calls are all unknown asks for an agent nevertheless.
+            notify |= rule_read.action == Action::NOTIFY && !rule.names.is_empty();
+            rules.push(rule_read);
+        }
+        if notify && profile.listener_path.is_empty() {
+            problems.push(Problem::new("listenerPath", "is empty, but a rule says SCMP_ACT_NOTIFY"));
+        }
+        let flags = flags(profile, notify, &mut problems);
+        if problems.is_empty() {
+            Ok(Profile { default, arches, flags, rules })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn default_action(profile: &spec::Seccomp<'_>, problems: &mut Vec<Problem>) -> Action {
+    let errno = ("defaultErrnoRet", profile.default_errno_ret);
+    match Action::parse(("defaultAction", &profile.default_action), errno) {
+        // The agent would have to allow the very call that hands it the descriptor.
+        Ok(Action::NOTIFY) => {
+            problems.push(Problem::new("defaultAction", "cannot be SCMP_ACT_NOTIFY"));
+            Action::NOTIFY
+        }
+        Ok(action) => action,
+        Err(problem) => {
+            problems.push(problem);
+            Action::KILL_THREAD
+        }
+    }
+}
+
+fn arches(
+    profile: &spec::Seccomp<'_>,
+    native: Arch,
+    problems: &mut Vec<Problem>,
+) -> Vec<Arch> {
+    let mut arches = vec![native];
+    for (index, name) in profile.architectures.iter().enumerate() {
+        let sentence = match Arch::parse(name) {
+            None => format!("\"{name}\" is not a known architecture"),
+            // One program serves all of them, and reads the words of arguments by place.
+            Some(arch) if arch.is_big_endian() != native.is_big_endian() => {
+                format!("{name} has another byte order than {}", native.name())
+            }
+            Some(arch) => {
+                if !arches.contains(&arch) {
+                    arches.push(arch);
+                }
+                continue;
+            }
+        };
+        problems.push(Problem::new(format!("architectures/{index}"), sentence));
+    }
+    arches
+}
+
+fn flags(profile: &spec::Seccomp<'_>, notify: bool, problems: &mut Vec<Problem>) -> u32 {
+    let mut flags = if notify { filter::NEW_LISTENER } else { 0 };
+    if profile.flags.is_empty() {
+        return flags | filter::SPEC_ALLOW;
+    }
+    for (index, name) in profile.flags.iter().enumerate() {
+        let sentence = match name.as_str() {
+            // The runtime has one thread when it loads the filter, and with a listener the
+            // kernel would refuse the flag.
+            "SECCOMP_FILTER_FLAG_TSYNC" => continue,
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" if !notify => {
+                format!("{name} needs a rule that says SCMP_ACT_NOTIFY")
+            }
+            name => match filter::flag(name) {
+                Some(flag) => {
+                    flags |= flag;
+                    continue;
+                }
+                None => format!("\"{name}\" is not a known flag"),
+            },
+        };
+        problems.push(Problem::new(format!("flags/{index}"), sentence));
+    }
+    flags
+}
+
+fn read_rule(
+    index: usize,
+    rule: &spec::SyscallRule<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Rule> {
+    let at = |rest: &str| format!("syscalls/{index}/{rest}");
+    let before = problems.len();
+    let action = Action::parse(("action", &rule.action), ("errnoRet", rule.errno_ret))
+        .map_err(|p| problems.push(Problem::new(at(&p.pointer), p.sentence)));
+    for (n, name) in rule.names.iter().enumerate() {
+        if name.is_empty() {
+            problems.push(Problem::new(at(&format!("names/{n}")), "is empty"));
+        }
+        // The child reports that it has loaded the filter, with this very call, to the one who
+        // passes the descriptor on to the agent.
+        if action == Ok(Action::NOTIFY) && name == "write" {
+            let sentence = "write cannot have the action SCMP_ACT_NOTIFY";
+            problems.push(Problem::new(at(&format!("names/{n}")), sentence));
+        }
+    }
+    let mut conditions = Conditions::with_capacity(rule.args.len());
+    for (n, arg) in rule.args.iter().enumerate() {
+        match read_condition(arg) {
+            Ok(condition) => conditions.push(condition),
+            Err(p) => {
+                problems.push(Problem::new(at(&format!("args/{n}/{}", p.pointer)), p.sentence));
+            }
+        }
+    }
+    let action = action.ok()?;
+    (problems.len() == before).then(|| Rule { action, alternatives: alternatives(conditions) })
+}
+
+fn read_condition(arg: &spec::SyscallArg<'_>) -> Result<Condition, Problem> {
+    let op = Op::parse(&arg.op).ok_or_else(|| {
+        Problem::new("op", format!("\"{}\" is not a known operator", arg.op))
+    })?;
+    let index = u8::try_from(arg.index).ok().filter(|index| *index < 6).ok_or_else(|| {
+        Problem::new("index", format!("is {}, but a call has six arguments", arg.index))
+    })?;
+    let (mask, value) = match op {
+        Op::MaskedEq => (arg.value, arg.value_two & arg.value),
+        _ => (u64::MAX, arg.value),
+    };
+    Ok(Condition { arg: index, op, mask, value })
+}
+
+/// Conditions on different arguments must all hold. As soon as two are on the same one, each
+/// stands for itself: so runc has always done it, and profiles rely on it.
+fn alternatives(mut conditions: Conditions) -> Vec<Conditions> {
+    if conditions.is_empty() {
+        return Vec::new();
+    }
+    let twice = (1..conditions.len())
+        .any(|n| conditions[..n].iter().any(|earlier| earlier.arg == conditions[n].arg));
+    if twice {
+        return conditions.into_iter().map(|condition| vec![condition]).collect();
+    }
+    conditions.sort_unstable_by_key(|condition| condition.arg);
+    vec![conditions]
+}
