@@ -7,6 +7,7 @@ use nix::fcntl::OFlag;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::path;
+use crate::remove;
 
 /// One container's cgroup. [`Layout::place`](crate::Layout::place) says where it is to be,
 /// [`Cgroup::from_paths`] where it was put.
@@ -82,11 +83,14 @@ impl Created {
 
 pub(crate) fn undo(made: &[String]) -> Result<()> {
     let mut result = Ok(());
-    for path in made.iter().rev() {
-        let removed = crate::remove::wait_and_rmdir(path);
-        if result.is_ok() {
-            result = removed;
-        }
+    for (at, path) in made.iter().enumerate().rev() {
+        let below = |next: &String| path::parent(next) == path;
+        let removed = match made.get(at + 1).is_some_and(below) {
+            // One further up, where others may be by now.
+            true => remove::rmdir_unless_busy(path),
+            false => remove::remove_tree(path),
+        };
+        result = result.and(removed);
     }
     result
 }
@@ -124,6 +128,19 @@ impl Cgroup {
             .iter()
             .flat_map(|dir| dir.names.iter().map(|name| (&name[..], &dir.path[..])));
         v1.chain(self.v2.iter().map(|dir| ("", &dir.path[..])))
+    }
+
+    /// Puts a v2 cgroup into threaded mode, where processes can be in spite of being in a cgroup
+    /// whose parent has processes: what to do when `clone3` fails with `EOPNOTSUPP`, if no
+    /// limit on memory or IO is wanted (cgroup-v2.rst, "Threads").
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn make_threaded(&self) -> Result<()> {
+        match self.v2_dir() {
+            Some(dir) => file::write(dir, "cgroup.type", "threaded"),
+            None => Ok(()),
+        }
     }
 
     /// Has v2 the controllers? Else v2 only groups the processes, or is not there.

@@ -131,8 +131,8 @@ pub(crate) fn keyed(text: &str, key: &str) -> Option<u64> {
 /// Writes values that the kernel checks against each other, so that one may be refused until
 /// another is there: a quota against its burst, memory against memory and swap. Those refused
 /// with `EINVAL` are tried again after the others; on a new cgroup, whose values are at their
-/// widest, the first round does.
-pub(crate) fn write_related(dir: &str, values: &[(&str, String)]) -> Result<()> {
+/// widest, the first round does. `may_lack` is a file that is passed over if it is not there.
+pub(crate) fn write_related(dir: &str, values: &[(&str, String)], may_lack: &str) -> Result<()> {
     let mut pending: Vec<&(&str, String)> = values.iter().collect();
     loop {
         let before = pending.len();
@@ -141,6 +141,7 @@ pub(crate) fn write_related(dir: &str, values: &[(&str, String)]) -> Result<()> 
         for entry in pending {
             match write(dir, entry.0, &entry.1) {
                 Ok(()) => {}
+                Err(error) if error.errno() == Some(Errno::ENOENT) && entry.0 == may_lack => {}
                 Err(error) if error.errno() == Some(Errno::EINVAL) => {
                     refused.get_or_insert(error);
                     again.push(entry);

@@ -137,6 +137,26 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// The cgroup that the process is in whose `/proc/PID/cgroup` this was made from. To join,
+    /// when the container's own refuses processes because it has children with controllers.
+    pub fn own(&self) -> Cgroup {
+        let dir = |hierarchy: &Hierarchy| Dir {
+            names: hierarchy.names.clone(),
+            path: [&hierarchy.mount[..], &hierarchy.own].concat(),
+            mount: hierarchy.mount.len(),
+        };
+        Cgroup {
+            v1: match self.mode() {
+                Mode::Unified => Vec::new(),
+                _ => self.v1.iter().map(dir).collect(),
+            },
+            v2: self.v2.as_ref().map(dir),
+            explicit: true,
+        }
+    }
+}
+
 impl Hierarchy {
     fn has_controllers(&self) -> bool {
         self.names.iter().any(|name| !name.starts_with("name="))

@@ -60,10 +60,15 @@ impl Cgroup {
         let frozen_before = self.is_frozen()?;
         // A cgroup that cannot be frozen gets its signals all the same.
         let thaw = !frozen_before && self.freeze().is_ok();
-        let mut result = self.pids().and_then(|pids| {
-            let sent = pids.into_iter().filter(|&pid| pid > 0).map(send);
-            sent.fold(Ok(()), |first, next| first.and(next))
-        });
+        let mut result = Ok(());
+        match self.pids() {
+            Ok(pids) => {
+                for pid in pids.into_iter().filter(|&pid| pid > 0) {
+                    result = result.and(send(pid));
+                }
+            }
+            Err(error) => result = Err(error),
+        }
         if thaw {
             result = result.and(self.thaw());
         }

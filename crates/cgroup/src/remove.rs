@@ -24,16 +24,13 @@ impl Cgroup {
         // v2 first: only there does the kernel tell when the last process has left, and it
         // leaves all hierarchies at once.
         for dir in self.v2.iter().chain(&self.v1) {
-            let removed = remove_tree(&dir.path);
-            if result.is_ok() {
-                result = removed;
-            }
+            result = result.and(remove_tree(&dir.path));
         }
         result
     }
 }
 
-fn remove_tree(path: &str) -> Result<()> {
+pub(crate) fn remove_tree(path: &str) -> Result<()> {
     match file::rmdir(path) {
         Ok(()) | Err(Errno::ENOENT) => return Ok(()),
         Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
@@ -43,6 +40,14 @@ fn remove_tree(path: &str) -> Result<()> {
         remove_tree(&child)?;
     }
     wait_and_rmdir(path)
+}
+
+/// Removes one directory if nobody uses it.
+pub(crate) fn rmdir_unless_busy(path: &str) -> Result<()> {
+    match file::rmdir(path) {
+        Ok(()) | Err(Errno::ENOENT | Errno::EBUSY | Errno::ENOTEMPTY) => Ok(()),
+        Err(errno) => Err(file::call_error("rmdir", path, errno)),
+    }
 }
 
 /// The cgroups right below one; none if that is gone meanwhile.
@@ -73,7 +78,7 @@ pub(crate) fn children(path: &str) -> Result<Vec<String>> {
 }
 
 /// Removes one directory without children, waiting for the last process to leave.
-pub(crate) fn wait_and_rmdir(path: &str) -> Result<()> {
+fn wait_and_rmdir(path: &str) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = wait::Pause::default();
     let mut events = None;

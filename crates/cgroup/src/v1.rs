@@ -9,6 +9,7 @@ use crate::path;
 use crate::resources::{BlockIo, Cpu, DeviceRule, Memory, Resources, Throttle};
 
 pub(crate) const OOM_CONTROL: &str = "memory.oom_control";
+const MEMSW_LIMIT: &str = "memory.memsw.limit_in_bytes";
 
 /// The kernel changes `cpu.shares` outside of these silently (`MIN_SHARES`, `MAX_SHARES`).
 const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
@@ -52,8 +53,12 @@ impl Cgroup {
     }
 
     fn set_v1(&self, resources: &Resources<'_>) -> Result<()> {
-        if !resources.unified.is_empty() {
-            return Err(Error::UnifiedOnV1);
+        if let Some((name, _)) = resources.unified.first() {
+            return Err(match self.v1.is_empty() {
+                // A rootless user without a cgroup.
+                true => no_controller(name.split('.').next().unwrap_or(name), name),
+                false => Error::UnifiedOnV1,
+            });
         }
         self.set_memory(&resources.memory)?;
         self.set_cpu(&resources.cpu)?;
@@ -89,10 +94,8 @@ impl Cgroup {
 
     /// The directory of the controller that this limit needs.
     fn need(&self, controller: &str, limit: &str) -> Result<&str> {
-        self.v1_dir(controller).ok_or_else(|| Error::NoController {
-            controller: controller.to_owned(),
-            limit: limit.to_owned(),
-        })
+        self.v1_dir(controller)
+            .ok_or_else(|| no_controller(controller, limit))
     }
 
     fn set_memory(&self, memory: &Memory) -> Result<()> {
@@ -106,26 +109,14 @@ impl Cgroup {
         if limit == Some(-1) && swap.is_none_or(|swap| swap == -1) {
             swap = Some(-1);
         }
-        let no_swap = swap == Some(-1);
         let mut values = Vec::with_capacity(2);
         values.extend(limit.map(|limit| ("memory.limit_in_bytes", limit.to_string())));
-        values.extend(swap.map(|swap| ("memory.memsw.limit_in_bytes", swap.to_string())));
-        match write_related(dir, &values) {
-            Err(Error::Write {
-                file,
-                errno: Errno::ENOENT,
-                ..
-            }) if no_swap && file.ends_with("memsw.limit_in_bytes") => {}
-            Err(
-                error @ Error::Write {
-                    errno: Errno::EBUSY,
-                    ..
-                },
-            ) => {
-                return Err(in_use(dir, limit, error));
-            }
-            result => result?,
-        }
+        values.extend(swap.map(|swap| (MEMSW_LIMIT, swap.to_string())));
+        let may_lack = if swap == Some(-1) { MEMSW_LIMIT } else { "" };
+        write_related(dir, &values, may_lack).map_err(|error| match error.errno() {
+            Some(Errno::EBUSY) => in_use(dir, limit, error),
+            _ => error,
+        })?;
         if let Some(value) = memory.reservation.filter(|&value| value != 0) {
             write(dir, "memory.soft_limit_in_bytes", &value.to_string())?;
         }
@@ -135,7 +126,8 @@ impl Cgroup {
         if memory.disable_oom_killer {
             write(dir, OOM_CONTROL, "1")?;
         }
-        match memory.swappiness {
+        // The largest number is -1 of those who mean "unset" by it, as runc takes it.
+        match memory.swappiness.filter(|&value| value != u64::MAX) {
             Some(value) => write(dir, "memory.swappiness", &value.to_string()),
             None => Ok(()),
         }
@@ -175,13 +167,13 @@ impl Cgroup {
             cpu.burst
                 .map(|burst| ("cpu.cfs_burst_us", burst.to_string())),
         );
-        ignore_missing(write_related(dir, &values), "cpu.cfs_burst_us")?;
+        write_related(dir, &values, "cpu.cfs_burst_us")?;
         let period = cpu.realtime_period.filter(|&period| period != 0);
         let runtime = cpu.realtime_runtime.filter(|&runtime| runtime != 0);
         let mut values = Vec::new();
         values.extend(period.map(|period| ("cpu.rt_period_us", period.to_string())));
         values.extend(runtime.map(|runtime| ("cpu.rt_runtime_us", runtime.to_string())));
-        write_related(dir, &values)?;
+        write_related(dir, &values, "")?;
         match cpu.idle {
             Some(idle) if idle != 0 => write(dir, "cpu.idle", &idle.to_string()),
             _ => Ok(()),
@@ -234,6 +226,13 @@ impl Cgroup {
             write_lines(dir, name, rates.iter().map(line))?;
         }
         Ok(())
+    }
+}
+
+pub(crate) fn no_controller(controller: &str, limit: &str) -> Error {
+    Error::NoController {
+        controller: controller.to_owned(),
+        limit: limit.to_owned(),
     }
 }
 

@@ -92,10 +92,7 @@ fn named(dir: &str, controller: &str, limit: &str, result: Result<()>) -> Result
         result => return result,
     };
     match file::read(dir, "cgroup.controllers") {
-        Ok(list) if !contains(&list, controller) => Err(Error::NoController {
-            controller: controller.to_owned(),
-            limit: limit.to_owned(),
-        }),
+        Ok(list) if !contains(&list, controller) => Err(v1::no_controller(controller, limit)),
         _ => Err(error),
     }
 }
@@ -158,33 +155,33 @@ fn set_cpu(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
     if let Some(shares) = cpu.shares.filter(|&shares| shares != 0) {
         write(dir, "cpu.weight", &weight_of_shares(shares).to_string())?;
     }
-    let quota = cpu.quota.filter(|&quota| quota != 0);
-    let period = cpu.period.filter(|&period| period != 0);
-    let quota = |or: &str| match quota {
-        Some(..0) => "max".to_owned(),
-        Some(quota) => quota.to_string(),
-        None => or.to_owned(),
-    };
     let mut values = Vec::with_capacity(2);
-    match period {
-        // The file takes the quota alone, but not the period.
-        Some(period) if cpu.quota.is_none_or(|quota| quota == 0) => {
-            let now = file::read(dir, "cpu.max")?;
-            let now = now.split_whitespace().next().unwrap_or("max");
-            values.push(("cpu.max", format!("{} {period}", quota(now))));
-        }
-        Some(period) => values.push(("cpu.max", format!("{} {period}", quota("max")))),
-        None if cpu.quota.is_some_and(|quota| quota != 0) => {
-            values.push(("cpu.max", quota("max")));
-        }
-        None => {}
-    }
+    values.extend(cpu_max(dir, cpu)?.map(|max| ("cpu.max", max)));
     values.extend(cpu.burst.map(|burst| ("cpu.max.burst", burst.to_string())));
-    ignore_missing(write_related(dir, &values), "cpu.max.burst")?;
+    write_related(dir, &values, "cpu.max.burst")?;
     match cpu.idle {
         Some(idle) if idle != 0 => write(dir, "cpu.idle", &idle.to_string()),
         _ => Ok(()),
     }
+}
+
+/// What to write to `cpu.max`: it takes the quota alone, and leaves the period as it is, but
+/// not the period alone.
+fn cpu_max(dir: &str, cpu: &Cpu<'_>) -> Result<Option<String>> {
+    let quota = match cpu.quota {
+        None | Some(0) => None,
+        Some(..0) => Some("max".to_owned()),
+        Some(quota) => Some(quota.to_string()),
+    };
+    Ok(match (quota, cpu.period.filter(|&period| period != 0)) {
+        (quota, None) => quota,
+        (Some(quota), Some(period)) => Some(format!("{quota} {period}")),
+        (None, Some(period)) => {
+            let now = file::read(dir, "cpu.max")?;
+            let quota = now.split_whitespace().next().unwrap_or("max");
+            Some(format!("{quota} {period}"))
+        }
+    })
 }
 
 fn set_cpuset(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
