@@ -1,5 +1,7 @@
 //! The chapters, in the order of the table.
 
+mod cgroups;
+mod devices;
 mod lifecycle;
 mod mounts;
 mod namespaces;
@@ -15,4 +17,6 @@ pub(crate) const ALL: &[Chapter] = &[
     ("process", &[process::TESTS, seccomp::TESTS]),
     ("mounts", &[mounts::OPTIONS, mounts::PLACES]),
     ("namespaces", &[namespaces::TESTS, namespaces::ROOTLESS]),
+    ("cgroups", &[cgroups::LIMITS, cgroups::PLACES, cgroups::DEVICES]),
+    ("devices", &[devices::TESTS]),
 ];

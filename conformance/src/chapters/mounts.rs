@@ -255,9 +255,10 @@ pub(crate) const PLACES: &[Test] = &[
         that(!std::path::Path::new("/real").exists(), "the host has no /real")
     }),
     test("destination-twice", "a mount on a mount covers it", |t| {
-        let b = t.bundle()?.mount("/m", "tmpfs", "tmpfs", &["mode=700"]);
-        let b = b.mount("/m", "tmpfs", "tmpfs", &["mode=711"]);
-        is(b.says("stat -c %a /m; grep -c ' /m ' /proc/self/mountinfo")?.as_str(), "711\n2")
+        let (under, over) = (t.dir("under")?, t.dir("over")?);
+        fs::write(over.join("over"), "")?;
+        let b = t.bundle()?.bind(&under, "/m", &["bind"]).bind(&over, "/m", &["bind"]);
+        is(b.says("ls /m; grep -c ' /m ' /proc/self/mountinfo")?.as_str(), "over\n2")
     }),
     test("order", "spec, Mounts: the runtime MUST mount entries in the listed order", |t| {
         let source = t.dir("source")?;
