@@ -1,5 +1,8 @@
 //! What is mounted, and where this process is in it.
 
+use nix::sys::stat::stat;
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+
 use crate::cgroup::{Cgroup, Dir};
 use crate::error::{Error, Result};
 use crate::{file, path};
@@ -41,16 +44,30 @@ pub enum Mode {
     None,
 }
 
-/// `f_type` is enough to know a machine with cgroup v2 alone; where it is mounted by convention.
+/// Where cgroup file systems are mounted by convention.
 const CONVENTION: &str = "/sys/fs/cgroup";
 
 impl Layout {
     /// Asks the kernel about this process.
     ///
+    /// With cgroup v2 alone, where everybody has it, the table of mounts is not read: on a
+    /// machine with many containers that is the one thing here which grows with their number.
+    ///
     /// # Errors
     /// If `/proc` cannot be read. No cgroup file system at all is not an error: [`Mode::None`].
     pub fn probe() -> Result<Layout> {
         let own_cgroup = file::read_path("/proc/self/cgroup")?;
+        if let (Some(own), true) = (own_cgroup.strip_prefix("0::"), is_whole_v2(CONVENTION)) {
+            return Ok(Layout {
+                v1: Vec::new(),
+                v2: Some(Hierarchy {
+                    names: Vec::new(),
+                    mount: CONVENTION.to_owned(),
+                    root: "/".to_owned(),
+                    own: path::clean(own.lines().next().unwrap_or_default()),
+                }),
+            });
+        }
         let mountinfo = file::read_path("/proc/self/mountinfo")?;
         Ok(Layout::parse(&mountinfo, &own_cgroup))
     }
@@ -163,6 +180,13 @@ impl Hierarchy {
     }
 }
 
+/// Is the whole of cgroup v2 mounted here, not only a part of it as in a container? The top of
+/// every hierarchy has the inode number 1 (kernfs), and nothing else in it has.
+fn is_whole_v2(mount: &str) -> bool {
+    statfs(mount).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC)
+        && stat(mount).is_ok_and(|top| top.st_ino == 1)
+}
+
 /// A line of mountinfo, as far as it matters here.
 struct Mount<'a> {
     root: &'a str,
@@ -225,4 +249,189 @@ fn find<'a, 'b>(
     found
         .find(|mount| mount.point.starts_with(CONVENTION))
         .or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/unified rw,nosuid shared:9 master:3 - cgroup2 cgroup2 rw,nsdelegate
+33 31 0:30 / /sys/fs/cgroup/systemd rw,nosuid shared:10 - cgroup cgroup rw,xattr,name=systemd
+34 31 0:31 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:11 - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,nosuid shared:12 - cgroup cgroup rw,memory
+36 31 0:33 / /sys/fs/cgroup/cpuset rw,nosuid shared:13 - cgroup cgroup rw,cpuset,clone_children
+37 31 0:34 / /sys/fs/cgroup/openrc rw - cgroup openrc rw,release_agent=/x,name=openrc
+38 27 0:31 / /mnt/cpu rw - cgroup cgroup rw,cpu,cpuacct
+";
+    const HYBRID_OWN: &str = "\
+13:rdma:/
+12:cpu,cpuacct:/user.slice
+7:memory:/user.slice/user-0.slice/session-1.scope
+5:cpuset:/
+2:name=openrc:/sshd
+1:name=systemd:/user.slice/user-0.slice/session-1.scope
+0::/user.slice/user-0.slice/session-1.scope
+";
+    const UNIFIED: &str = "\
+23 30 0:22 / /proc rw - proc proc rw
+29 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot
+";
+
+    fn paths(cgroup: &Cgroup) -> Vec<(&str, &str)> {
+        cgroup.paths().collect()
+    }
+
+    #[test]
+    fn hybrid_with_controllers_mounted_together() {
+        let layout = Layout::parse(HYBRID, HYBRID_OWN);
+        assert_eq!(layout.mode(), Mode::Hybrid);
+        assert_eq!(layout.v1.len(), 4);
+        assert_eq!(layout.v1[0].names, ["cpu", "cpuacct"]);
+        assert_eq!(layout.v1[0].mount, "/sys/fs/cgroup/cpu,cpuacct");
+        assert_eq!(layout.v1[0].own, "/user.slice");
+        assert_eq!(layout.v1[2].own, "");
+        let cgroup = layout.place(Some("/docker/web"), "web").unwrap();
+        assert_eq!(
+            paths(&cgroup),
+            [
+                ("cpu", "/sys/fs/cgroup/cpu,cpuacct/docker/web"),
+                ("cpuacct", "/sys/fs/cgroup/cpu,cpuacct/docker/web"),
+                ("memory", "/sys/fs/cgroup/memory/docker/web"),
+                ("cpuset", "/sys/fs/cgroup/cpuset/docker/web"),
+                ("name=systemd", "/sys/fs/cgroup/systemd/docker/web"),
+                ("", "/sys/fs/cgroup/unified/docker/web"),
+            ]
+        );
+        let again = Cgroup::from_paths(cgroup.paths());
+        assert_eq!(paths(&again), paths(&cgroup));
+        assert_eq!(again.v1.len(), 4);
+        assert!(!again.is_unified());
+    }
+
+    #[test]
+    fn relative_paths_and_none_are_below_our_own() {
+        let layout = Layout::parse(HYBRID, HYBRID_OWN);
+        for given in [Some("web"), Some("../../web"), Some(""), None] {
+            let cgroup = layout.place(given, "web").unwrap();
+            let own = "/user.slice/user-0.slice/session-1.scope/web";
+            assert_eq!(
+                paths(&cgroup),
+                [
+                    ("cpu", "/sys/fs/cgroup/cpu,cpuacct/user.slice/web"),
+                    ("cpuacct", "/sys/fs/cgroup/cpu,cpuacct/user.slice/web"),
+                    ("memory", &format!("/sys/fs/cgroup/memory{own}")),
+                    ("cpuset", "/sys/fs/cgroup/cpuset/web"),
+                    ("name=systemd", &format!("/sys/fs/cgroup/systemd{own}")),
+                    ("", &format!("/sys/fs/cgroup/unified{own}")),
+                ]
+            );
+            assert_eq!(cgroup.explicit, given.is_some_and(|path| !path.is_empty()));
+        }
+    }
+
+    #[test]
+    fn paths_that_name_no_cgroup_are_refused() {
+        let layout = Layout::parse(HYBRID, HYBRID_OWN);
+        for (given, id) in [
+            (Some("/"), "web"),
+            (Some("."), "web"),
+            (Some("a/.."), "web"),
+            (Some("/../.."), "web"),
+            (None, ".."),
+            (None, "a/../b"),
+            (None, ""),
+        ] {
+            let error = layout.place(given, id).unwrap_err();
+            assert!(matches!(error, Error::Escape { .. }), "{given:?} {id:?}");
+        }
+    }
+
+    #[test]
+    fn unified() {
+        let layout = Layout::parse(UNIFIED, "0::/user.slice/session-1.scope\n");
+        assert_eq!(layout.mode(), Mode::Unified);
+        let place = |path| layout.place(path, "web").unwrap();
+        assert_eq!(paths(&place(Some("/a/b"))), [("", "/sys/fs/cgroup/a/b")]);
+        // Beside the session, which has processes.
+        assert_eq!(paths(&place(None)), [("", "/sys/fs/cgroup/user.slice/web")]);
+        assert!(place(None).is_unified());
+        let layout = Layout::parse(UNIFIED, "0::/\n");
+        assert_eq!(
+            paths(&layout.place(None, "web").unwrap()),
+            [("", "/sys/fs/cgroup/web")]
+        );
+        assert_eq!(paths(&layout.own()), [("", "/sys/fs/cgroup")]);
+        // v1 named hierarchies have no controllers.
+        let mounts = [
+            UNIFIED,
+            "40 29 0:40 / /run/systemd rw - cgroup cgroup rw,name=systemd\n",
+        ]
+        .concat();
+        let layout = Layout::parse(&mounts, "1:name=systemd:/x\n0::/a/b\n");
+        assert_eq!(layout.mode(), Mode::Unified);
+        assert_eq!(paths(&layout.own()), [("", "/sys/fs/cgroup/a/b")]);
+    }
+
+    #[test]
+    fn inside_of_a_container_without_a_cgroup_namespace() {
+        let mounts = "\
+700 690 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory
+701 690 0:32 /docker/abc /sys/fs/cgroup/pids ro - cgroup cgroup rw,pids
+702 690 0:33 /docker/abcdef /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu
+";
+        let own = "3:memory:/docker/abc/inner\n2:pids:/docker/abc\n1:cpu:/docker/abc\n";
+        let layout = Layout::parse(mounts, own);
+        assert_eq!(layout.mode(), Mode::Legacy);
+        assert_eq!(layout.v1[0].root, "/docker/abc");
+        let cgroup = layout.place(None, "web").unwrap();
+        assert_eq!(
+            paths(&cgroup),
+            [
+                ("memory", "/sys/fs/cgroup/memory/inner/web"),
+                ("pids", "/sys/fs/cgroup/pids/web"),
+                // What is not shown is as good as the top.
+                ("cpu", "/sys/fs/cgroup/cpu/web"),
+            ]
+        );
+    }
+
+    #[test]
+    fn inside_of_a_cgroup_namespace() {
+        let mounts = "\
+500 490 0:26 /../../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+501 490 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw
+";
+        let layout = Layout::parse(mounts, "0::/\n");
+        let v2 = layout.v2.as_ref().unwrap();
+        assert_eq!((&v2.root[..], &v2.own[..]), ("/", ""));
+        let layout = Layout::parse(mounts, "0::/../other\n");
+        assert_eq!(layout.v2.unwrap().own, "/other");
+    }
+
+    #[test]
+    fn nothing_mounted_and_nonsense() {
+        for (mounts, own) in [
+            ("", ""),
+            ("22 27 0:21 / /proc rw - proc proc rw\n", HYBRID_OWN),
+            (HYBRID, ""),
+            (
+                "x\n - \n - cgroup\n1 2 3 - cgroup2 x rw\n",
+                "x\n0\n0:\n:::\n",
+            ),
+        ] {
+            let layout = Layout::parse(mounts, own);
+            assert_eq!(layout.mode(), Mode::None, "{mounts:?}");
+            assert!(layout.place(None, "web").unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn mount_points_with_spaces() {
+        let mounts = "29 24 0:26 / /a\\040b/cgroup rw - cgroup2 cgroup2 rw\n";
+        let layout = Layout::parse(mounts, "0::/x\n");
+        assert_eq!(paths(&layout.own()), [("", "/a b/cgroup/x")]);
+    }
 }

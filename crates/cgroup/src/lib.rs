@@ -1,4 +1,49 @@
-//! cgroup
+//! The control groups of containers: cgroup v1, hybrid and v2, through their file systems.
+//!
+//! Promises: no process is started, nothing is logged, nothing is kept between calls but what
+//! the values hold; every error names its file, its value and the kernel's reason; nothing is
+//! asked that can simply be done (a new cgroup costs one `mkdir` and one `open` per hierarchy, a
+//! limit an `open`, a `write` and a `close`, its removal one `rmdir` per hierarchy).
+//! Not here: statistics, the systemd driver, and v2's device programs, which whoever has an eBPF
+//! loader attaches to [`Join::dir`].
+//!
+//! It runs in the runtime's own process, with the privileges of whoever called it, never in the
+//! container. The paths that it gets are cleaned before use: see [`Layout::place`].
+//!
+//! # A container's life
+//! ```no_run
+//! use cgroup::{Cgroup, DeviceRule, Layout, Memory, OnDenied, Resources};
+//! # fn main() -> cgroup::Result<()> {
+//! let mut cgroup = Layout::probe()?.place(Some("/tare/web"), "web")?;
+//! // Store this first: it is enough to clean up after a crash at any later point.
+//! let stored: Vec<(String, String)> =
+//!     cgroup.paths().map(|(name, path)| (name.into(), path.into())).collect();
+//!
+//! let created = cgroup.create(OnDenied::Fail)?;
+//! // Device rules before the child joins, so that it finds them complete.
+//! if !cgroup.is_unified() {
+//!     cgroup.set_devices(&[
+//!         DeviceRule { allow: false, line: "a" },
+//!         DeviceRule { allow: true, line: "c 1:3 rwm" },
+//!     ])?;
+//! }
+//! // clone3 takes created.join.dir(); the child writes "0" to each of created.join.files().
+//! // Meanwhile, or before:
+//! cgroup.set(&Resources {
+//!     memory: Memory { limit: Some(64 << 20), ..Memory::default() },
+//!     pids: Some(100),
+//!     ..Resources::default()
+//! })?;
+//!
+//! // Later, in another process:
+//! let cgroup = Cgroup::from_paths(stored.iter().map(|(name, path)| (&name[..], &path[..])));
+//! cgroup.freeze()?;
+//! cgroup.thaw()?;
+//! cgroup.kill(nix::sys::signal::Signal::SIGKILL)?;
+//! cgroup.delete()?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod cgroup;

@@ -163,7 +163,8 @@ pub fn weight_of_shares(shares: u64) -> u64 {
         _ => {
             let l = (shares as f64).log2();
             let exponent = (l * l + 125.0 * l) / 612.0 - 7.0 / 34.0;
-            10f64.powf(exponent).ceil() as u64
+            // 1024 must give exactly 100, whichever libc rounds the last bit.
+            (10f64.powf(exponent) - 1e-9).ceil() as u64
         }
     }
 }
@@ -201,5 +202,83 @@ pub fn swap_max(limit: Option<i64>, swap: Option<i64>) -> Result<Option<i64>> {
             invalid(swap, "the limit of memory and swap is below that of memory")
         }
         (limit, swap) => Ok(Some(swap - limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_weights() {
+        for (shares, weight) in [
+            (0, 0),
+            (1, 1),
+            (2, 1),
+            (3, 2),
+            (10, 4),
+            (100, 17),
+            (256, 35),
+            (512, 59),
+            (1000, 99),
+            (1024, 100),
+            (2048, 174),
+            (10_240, 639),
+            (131_072, 5_478),
+            (262_144, 10_000),
+            (262_145, 10_000),
+            (u64::MAX, 10_000),
+        ] {
+            assert_eq!(weight_of_shares(shares), weight, "{shares}");
+        }
+        let weights: Vec<u64> = (2..=262_144).map(weight_of_shares).collect();
+        assert!(weights.is_sorted());
+        assert!(weights.iter().all(|weight| (1..=10_000).contains(weight)));
+    }
+
+    #[test]
+    fn block_weights() {
+        for (blkio, io) in [
+            (0, 0),
+            (1, 1),
+            (10, 1),
+            (100, 910),
+            (500, 4950),
+            (1000, 10_000),
+        ] {
+            assert_eq!(io_weight_of_blkio(blkio), io, "{blkio}");
+        }
+    }
+
+    #[test]
+    fn swap_is_the_difference() {
+        let cases: [(Option<i64>, Option<i64>, Option<i64>); 14] = [
+            (None, None, None),
+            (Some(0), Some(0), None),
+            (Some(100), None, None),
+            (Some(100), Some(0), None),
+            (Some(100), Some(100), Some(0)),
+            (Some(100), Some(300), Some(200)),
+            (Some(100), Some(-1), Some(-1)),
+            (None, Some(-1), Some(-1)),
+            (Some(0), Some(-1), Some(-1)),
+            (Some(-1), None, Some(-1)),
+            (Some(-1), Some(0), Some(-1)),
+            (Some(-1), Some(-1), Some(-1)),
+            (Some(-1), Some(100), Some(100)),
+            (Some(i64::MAX), Some(i64::MAX), Some(0)),
+        ];
+        for (limit, swap, max) in cases {
+            assert_eq!(swap_max(limit, swap).unwrap(), max, "{limit:?} {swap:?}");
+        }
+        for (limit, swap) in [
+            (None, Some(100)),
+            (Some(0), Some(100)),
+            (Some(100), Some(99)),
+            (Some(-2), Some(100)),
+            (Some(100), Some(-2)),
+        ] {
+            assert!(swap_max(limit, swap).is_err(), "{limit:?} {swap:?}");
+        }
     }
 }
