@@ -63,10 +63,19 @@ impl Engine {
         }
     }
 
-    /// The cgroups that engine and runtime keep when no container is left in them.
+    /// The cgroups that engine and runtime keep when no container is left in them; `#` stands for
+    /// an id.
     pub(crate) fn cgroups(self) -> &'static [&'static str] {
         match self {
-            Self::Podman => &["chosen", "libpod_parent", "libpod_parent/conmon"],
+            Self::Podman => &[
+                "chosen",
+                "chosen/conmon",
+                "libpod_parent",
+                "libpod_parent/conmon",
+                // A pod's own; podman forgets it in the hierarchies without controllers.
+                "systemd/libpod_parent/#",
+                "unified/libpod_parent/#",
+            ],
             Self::Containerd => &["default", "own"],
             Self::Docker => &["chosen", "docker", "docker/buildkit"],
         }

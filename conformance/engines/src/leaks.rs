@@ -30,12 +30,24 @@ impl Before {
     /// Cgroups that are new. `own` are the directories that the engine keeps for its containers'.
     pub(crate) fn cgroups(&self, own: &[&str]) -> Vec<String> {
         let new = cgroups::all().into_iter().filter(|group| !self.cgroups.contains(group));
-        let in_tree = |group: &str| group.split_once('/').map(|(_, rest)| rest.to_owned());
-        // With v2 alone there is no hierarchy's name in front.
-        new.filter(|group| !own.contains(&group.as_str()))
-            .filter(|group| in_tree(group).is_none_or(|rest| !own.contains(&rest.as_str())))
+        new.filter(|group| !own.iter().any(|own| group == own || is_in_a_hierarchy(group, own)))
             .collect()
     }
+}
+
+/// Whether a path of v1, which begins with the hierarchy's name, is `own` in it. In `own`, `#` as a
+/// name stands for an id of 64 digits.
+fn is_in_a_hierarchy(path: &str, own: &str) -> bool {
+    let is = |name: &str, own: &str| match own {
+        "#" => name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        own => name == own,
+    };
+    let (path, own): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), own.split('/').collect());
+    let rest = match own.contains(&"#") {
+        true => Some(path.as_slice()),
+        false => path.get(1..),
+    };
+    rest.is_some_and(|rest| rest.len() == own.len() && rest.iter().zip(own).all(|(n, o)| is(n, o)))
 }
 
 /// The mount points of the cage.

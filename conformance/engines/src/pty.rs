@@ -50,9 +50,18 @@ impl Pty {
         let start = Instant::now();
         while start.elapsed() < limit {
             if self.seen().contains(['#', '$']) {
-                return self.master.write_all(keys.as_bytes()).doing("type on a pty");
+                return self.type_slowly(keys);
             }
             std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Key by key, as fingers do: podman sees its detach keys only if each comes alone.
+    fn type_slowly(&mut self, keys: &str) -> Result<()> {
+        for key in keys.as_bytes() {
+            self.master.write_all(&[*key]).doing("type on a pty")?;
+            std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
     }

@@ -43,6 +43,7 @@ pub(crate) fn set_up(engine: Engine, options: &Options) -> Result<Setup> {
     shell.set("D", "localhost/debian:latest");
     shell.set("ROOTFS", &options.busybox.display().to_string());
     shell.set("DEBIAN", &options.debian.display().to_string());
+    shell.set("P", "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
     shell.set("V", if leaks::v1() { "1" } else { "2" });
     let daemons = match engine {
         Engine::Podman => podman(&mut shell)?,
@@ -56,14 +57,15 @@ fn podman(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
     configure("/etc/containers/containers.conf.d/tare.conf", "")?;
     shell.set("E", "podman --cgroup-manager cgroupfs --events-backend file");
     shell.set("RM", "-t 0");
+    shell.set("NOT_FOUND", "127");
     shell.must(
-        "tar -C $ROOTFS -c . | $E import -c CMD='[\"sh\"]' - $I
+        "tar -C $ROOTFS -c . | $E import -c CMD='[\"sh\"]' -c ENV=$P - $I
         tar -C $DEBIAN -c . | $E import - $D",
         LIMIT,
     )?;
     // A user without rights, with podman and subordinate ids of his own.
     let rootless = format!(
-        "#!/bin/sh -e\nexec runuser -u rootless -- env HOME={HOME}/rootless \\\n\
+        "#!/bin/sh -e\nexec runuser -u rootless -- env HOME={HOME}/rootless TMPDIR={HOME}/rootless \\\n\
          XDG_RUNTIME_DIR={HOME}/rootless/run $E \"$@\"\n"
     );
     program("rootless", &rootless)?;
@@ -72,7 +74,7 @@ fn podman(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
         echo rootless:x:4000: >> /etc/group
         for file in /etc/subuid /etc/subgid; do echo rootless:300000:65536 >> $file; done
         mkdir -p $HOME/rootless/run && chown -R 4000:4000 $HOME/rootless && chmod 755 $HOME
-        cd $HOME/rootless && tar -C $ROOTFS -c . | TMPDIR=$HOME/rootless rootless import - $I",
+        cd $HOME/rootless && tar -C $ROOTFS -c . | rootless import - $I",
         LIMIT,
     )?;
     Ok(Vec::new())
@@ -83,7 +85,7 @@ fn containerd(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
     configure("/etc/containerd/config.toml", restricted)?;
     link_as_runc()?;
     shell.set("E", "ctr");
-    shell.set("RUNTIME", "--runtime io.containerd.runc.v2");
+    shell.set("STOPPED", "eval until ctr task ls | grep -w $N | grep -q STOPPED; do sleep 0.1; done");
     shell.set("RUN", &format!("ctr run --runc-binary {HOME}/bin/tare"));
     let daemon = shell.start("containerd", "containerd")?;
     ready(shell, "ctr version")?;
@@ -97,13 +99,16 @@ fn docker(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
     configure("/etc/docker/daemon.json", "")?;
     link_as_runc()?;
     shell.set("E", "docker");
+    shell.set("RM", "");
+    // Docker learned to tell 127 from 126 for `exec` only after 20.10.
+    shell.set("NOT_FOUND", "126");
     let containerd = shell.start("containerd", "containerd --config /dev/null")?;
     ready(shell, "ctr version")?;
     let dockerd = "dockerd --containerd /run/containerd/containerd.sock --oom-score-adjust 0";
     let dockerd = shell.start("dockerd", dockerd)?;
     ready(shell, "docker info")?;
     shell.must(
-        "tar -C $ROOTFS -c . | $E import -c 'CMD [\"sh\"]' - $I
+        "tar -C $ROOTFS -c . | $E import -c 'CMD [\"sh\"]' -c \"ENV $P\" - $I
         tar -C $DEBIAN -c . | $E import - $D",
         LIMIT,
     )?;
@@ -116,11 +121,11 @@ dir=$HOME/layout; mkdir -p $dir/blobs/sha256; cd $dir
 # blob FILE TYPE: moves it to its place, and describes it.
 blob() {
     sum=$(sha256sum < $1 | cut -d ' ' -f 1); size=$(stat -c %s $1); mv $1 blobs/sha256/$sum
-    echo "{\"mediaType\": \"application/vnd.oci.image.$2\", \"digest\": \"sha256:$sum\", \"size\": $size$3}"
+    echo "{\"mediaType\": \"application/vnd.oci.image.$2\", \"digest\": \"sha256:$sum\", \"size\": $size${3-}}"
 }
 tar -C $root -cf layer .; diff=$(sha256sum < layer | cut -d ' ' -f 1); layer=$(blob layer layer.v1.tar)
 echo "{\"architecture\": \"$(dpkg --print-architecture)\", \"os\": \"linux\", \"config\": {\"Cmd\": [\"sh\"],
-    \"Env\": [\"PATH=/usr/sbin:/usr/bin:/sbin:/bin\"]},
+    \"Env\": [\"$P\"]},
     \"rootfs\": {\"type\": \"layers\", \"diff_ids\": [\"sha256:$diff\"]}}" > config
 config=$(blob config config.v1+json)
 echo "{\"schemaVersion\": 2, \"config\": $config, \"layers\": [$layer]}" > manifest

@@ -18,7 +18,7 @@ pub(crate) fn run() -> Vec<Check> {
         )
     };
     vec![
-        check("the configuration is valid and has tare", "containerd -c $CONFIG config dump | grep BinaryName; $E plugins ls | grep ' cri '")
+        check("the configuration is valid and has tare", "containerd -c /etc/containerd/config.toml config dump | grep BinaryName; $E plugins ls | grep ' cri '")
             .has("BinaryName = \"/run/engines/bin/tare\"")
             .has("ok"),
         check("run: output", "$RUN --rm $I $N echo hello").prints("hello"),
@@ -55,7 +55,7 @@ pub(crate) fn run() -> Vec<Check> {
         check("run --device", "$RUN --rm --device /dev/fuse $I $N ls /dev/fuse").prints("/dev/fuse"),
         check("run --uidmap", "$RUN --rm --uidmap 0:100000:1000 --gidmap 0:100000:1000 $I $N sh -c 'id -u; tr -s \" \" < /proc/self/uid_map'")
             .prints("0 0 100000 1000"),
-        check("run --rootfs", "cp -a $ROOTFS $W/root; $RUN --rm --rootfs $W/root $N echo hello").prints("hello"),
+        check("run --rootfs", "cp -a $ROOTFS $W/root; $RUN --rm --rootfs $W/root $N /bin/echo hello").prints("hello"),
         check("run: hello from Debian", "$RUN --rm $D $N sh -c '. /etc/os-release; echo $ID'").prints("debian"),
         check("run --memory-limit: the value", value("--memory-limit 67108864", "memory/own/$N/memory.limit_in_bytes", "memory.max"))
             .prints("67108864"),
@@ -88,13 +88,13 @@ pub(crate) fn tasks() -> Vec<Check> {
         check("kill: a signal that the task takes",
             "$RUN -d $I $N sh -c 'trap \"exit 5\" USR1; touch /up; while :; do sleep 0.05; done'
             until $E task exec --exec-id x$(date +%N) $N test -e /up; do sleep 0.1; done
-            $E task kill -s USR1 $N; $E task delete $N").exits(5),
-        check("kill -9, then delete", sleeper!("", "$E task kill -s 9 $N; $E task delete $N")).exits(137),
+            $E task kill -s USR1 $N; $STOPPED; $E task delete $N").has("exit code 5"),
+        check("kill -9, then delete", sleeper!("", "$E task kill -s 9 $N; $E task delete $N")).has("exit code 137"),
         check("kill --all: what shares the host's pids as well",
             sleeper!("--with-ns pid:/proc/1/ns/pid", "$E task exec -d --exec-id x $N sleep 302
             $E task kill -a -s 9 $N; $E task delete $N || test $? = 137; pgrep -f '^sleep 302'")).exits(1),
         check("kill: not what has stopped",
-            sleeper!("", "$E task kill -s 9 $N; until $E task ls | grep $N | grep STOPPED > $W/o; do sleep 0.1; done; $E task kill -s 9 $N"))
+            sleeper!("", "$E task kill -s 9 $N; $STOPPED; $E task kill -s 9 $N"))
             .exits(1)
             .has("not found"),
         check("pause and resume",
@@ -107,9 +107,7 @@ pub(crate) fn tasks() -> Vec<Check> {
         check("delete: not what runs", sleeper!("", "$E task delete $N && exit 9; exit 3")).exits(3),
         check("delete -f: what runs", sleeper!("", "$E task delete -f $N || test $? = 137; $E task ls -q | grep -c $N"))
             .exits(1)
-            .prints("0"),
-        check("create, then start", "$E container create $RUNTIME $I $N sh -c 'echo late; exit 2'; $E task start $N")
-            .prints("late")
-            .exits(2),
+            .has("0\n"),
+        check("create, then start", "$E container create $I $N echo late; $E task start $N").prints("late"),
     ]
 }

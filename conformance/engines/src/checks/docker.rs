@@ -27,7 +27,7 @@ pub(crate) fn own(privileged: bool) -> Vec<Check> {
         check("the runtime is the one that daemon.json names", "$E info --format '{{.DefaultRuntime}} {{(index .Runtimes \"tare\").Path}}'")
             .prints("tare /run/engines/bin/tare"),
         check("--runtime", "$E run --rm --runtime tare $I echo hello").prints("hello"),
-        check("--privileged", "$E run --rm --privileged $I sh -c 'mount -t tmpfs t /mnt && grep -c \" /mnt tmpfs\" /proc/mounts'")
+        check("--privileged", "$E run --rm --privileged $I sh -c 'mount -t tmpfs t /tmp && grep -c \" /tmp tmpfs\" /proc/mounts'")
             .prints("1")
             .unless(!privileged, "root lacks CAP_SYS_RESOURCE here, and dockerd asks for every capability"),
         check("--security-opt systempaths=unconfined", "$E run --rm --security-opt systempaths=unconfined $I sh -c 'grep -c \" /proc/\" /proc/mounts'")
@@ -57,10 +57,12 @@ pub(crate) fn own(privileged: bool) -> Vec<Check> {
             .has("across"),
         check("--network container:", "$E run -d --name $N $I sleep 300 > $W/id
             test $($E run --rm --network container:$N $I readlink /proc/self/ns/net) = $($E exec $N readlink /proc/self/ns/net)"),
+        check("--workdir: made if missing", "$E run --rm --workdir /a/new/place $I pwd")
+            .prints("/a/new/place"),
         check("run -v: a nested read-only mount", "mkdir $W/in; $E run --rm -v $W:/v -v $W/in:/v/in:ro $I sh -c 'touch /v/f && touch /v/in/f'")
             .exits(1)
             .has("/v/in/f: Read-only file system"),
-        check("events", "$E run --name $N $I true; $E events --since 60s --until 0s --filter container=$N --format '{{.Action}}'")
+        check("events", "a=$(date +%s); $E run --name $N $I true; $E events --since $a --until $(($(date +%s) + 1)) --filter container=$N --format '{{.Action}}'")
             .has("create")
             .has("start")
             .has("die"),

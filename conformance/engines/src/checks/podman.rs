@@ -11,12 +11,13 @@ pub(crate) fn own() -> Vec<Check> {
         check("init, then start", "$E create --name $N $I echo late > $W/id; $E init $N > $W/id
             $E inspect -f '{{.State.Status}}' $N; $E start -a $N")
             .prints("initialized late"),
-        check("--privileged", "$E run --rm --privileged $I sh -c 'mount -t tmpfs t /mnt && grep -c \" /mnt tmpfs\" /proc/mounts'")
+        check("--privileged", "$E run --rm --privileged $I sh -c 'mount -t tmpfs t /tmp && grep -c \" /tmp tmpfs\" /proc/mounts'")
             .prints("1"),
         check("--preserve-fds", "echo kept > $W/f; exec 3< $W/f; $E run --rm --preserve-fds 1 $I cat /proc/self/fd/3")
             .prints("kept"),
         check("--rootfs", "$E run --rm --rootfs $ROOTFS:O echo hello").prints("hello"),
-        check("--timeout", "$E run --rm --timeout 1 $I sleep 300").exits(137).takes(1.0..8.0),
+        // 255 is how conmon tells podman that the time was up.
+        check("--timeout", "$E run --rm --timeout 1 $I sleep 300").exits(255).takes(1.0..8.0),
         check("--uidmap",
             "$E run --rm --uidmap 0:100000:1000 --gidmap 0:200000:1000 $I sh -c 'id -u; tr -s \" \" < /proc/self/uid_map'")
             .prints("0 0 100000 1000"),
