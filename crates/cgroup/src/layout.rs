@@ -50,23 +50,16 @@ const CONVENTION: &str = "/sys/fs/cgroup";
 impl Layout {
     /// Asks the kernel about this process.
     ///
-    /// With cgroup v2 alone, where everybody has it, the table of mounts is not read: on a
-    /// machine with many containers that is the one thing here which grows with their number.
+    /// Where every hierarchy is at its conventional place, a `stat` of each shows it. Only else,
+    /// as in most containers, is the table of mounts read: that grows with the number of
+    /// containers on the machine, and reading it waits for whoever mounts.
     ///
     /// # Errors
     /// If `/proc` cannot be read. No cgroup file system at all is not an error: [`Mode::None`].
     pub fn probe() -> Result<Layout> {
-        let own_cgroup = file::read_path("/proc/self/cgroup")?;
-        if let (Some(own), true) = (own_cgroup.strip_prefix("0::"), is_whole_v2(CONVENTION)) {
-            return Ok(Layout {
-                v1: Vec::new(),
-                v2: Some(Hierarchy {
-                    names: Vec::new(),
-                    mount: CONVENTION.to_owned(),
-                    root: "/".to_owned(),
-                    own: path::clean(own.lines().next().unwrap_or_default()),
-                }),
-            });
+        let own_cgroup = file::read("/proc/self", "cgroup")?;
+        if let Some(layout) = conventional(&own_cgroup) {
+            return Ok(layout);
         }
         let mountinfo = file::read_path("/proc/self/mountinfo")?;
         Ok(Layout::parse(&mountinfo, &own_cgroup))
@@ -77,26 +70,24 @@ impl Layout {
     pub fn parse(mountinfo: &str, own_cgroup: &str) -> Layout {
         let mounts: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
         let mut layout = Layout::default();
-        for line in own_cgroup.lines() {
-            let mut fields = line.splitn(3, ':');
-            let (Some(id), Some(names), Some(own)) = (fields.next(), fields.next(), fields.next())
-            else {
-                continue;
+        for (names, own) in memberships(own_cgroup) {
+            let fstype = if names.is_empty() {
+                "cgroup2"
+            } else {
+                "cgroup"
             };
-            if id == "0" && names.is_empty() {
-                layout.v2 = find(&mounts, "cgroup2", None).map(|mount| mount.hierarchy(&[], own));
-                continue;
-            }
-            let names: Vec<&str> = names.split(',').collect();
-            // As in runc: of the hierarchies without a controller only systemd's is ours to join.
-            if names[0].starts_with("name=") && names[0] != "name=systemd" {
-                continue;
-            }
-            if let Some(mount) = find(&mounts, "cgroup", Some(names[0])) {
-                layout.v1.push(mount.hierarchy(&names, own));
+            if let Some(mount) = find(&mounts, fstype, names.first().copied()) {
+                layout.add(mount.hierarchy(names, own));
             }
         }
         layout
+    }
+
+    fn add(&mut self, hierarchy: Hierarchy) {
+        match hierarchy.names.is_empty() {
+            true => self.v2 = Some(hierarchy),
+            false => self.v1.push(hierarchy),
+        }
     }
 
     /// Who has the controllers.
@@ -180,11 +171,57 @@ impl Hierarchy {
     }
 }
 
-/// Is the whole of cgroup v2 mounted here, not only a part of it as in a container? The top of
-/// every hierarchy has the inode number 1 (kernfs), and nothing else in it has.
-fn is_whole_v2(mount: &str) -> bool {
-    statfs(mount).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC)
-        && stat(mount).is_ok_and(|top| top.st_ino == 1)
+/// The names of each hierarchy in `/proc/PID/cgroup` (none for v2), and the path in it.
+fn memberships(own_cgroup: &str) -> impl Iterator<Item = (Vec<&str>, &str)> {
+    own_cgroup.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':');
+        let (id, names, own) = (fields.next()?, fields.next()?, fields.next()?);
+        if names.is_empty() {
+            return (id == "0").then_some((Vec::new(), own));
+        }
+        // As in runc: of the hierarchies without a controller only systemd's is ours to join.
+        let ours = !names.starts_with("name=") || names == "name=systemd";
+        ours.then(|| (names.split(',').collect(), own))
+    })
+}
+
+/// The layout, if each hierarchy is mounted by convention, and whole; `None` if even one is not.
+///
+/// The top of a hierarchy, and nothing else in it, has the inode number 1 (kernfs); neither has a
+/// plain directory on the tmpfs around them. So that is what is mounted at its place. v2 alone
+/// is `/sys/fs/cgroup` itself, where a tmpfs would have the same number: its type tells.
+fn conventional(own_cgroup: &str) -> Option<Layout> {
+    let alone = own_cgroup.starts_with("0::");
+    let is_v2 =
+        |path: &str| statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC);
+    if alone && !is_v2(CONVENTION) {
+        return None;
+    }
+    let mut layout = Layout::default();
+    for (names, own) in memberships(own_cgroup) {
+        let point = match (names.first(), alone) {
+            (None, true) => CONVENTION.to_owned(),
+            (None, false) => [CONVENTION, "/unified"].concat(),
+            (Some(_), _) => {
+                let joined = names.join(",");
+                file::join(CONVENTION, joined.trim_start_matches("name="))
+            }
+        };
+        if !stat(&point[..]).is_ok_and(|top| top.st_ino == 1) {
+            return None;
+        }
+        let (root, point) = ("/", &point[..]);
+        layout.add(
+            Mount {
+                root,
+                point,
+                fstype: "",
+                options: "",
+            }
+            .hierarchy(names, own),
+        );
+    }
+    Some(layout)
 }
 
 /// A line of mountinfo, as far as it matters here.
@@ -213,7 +250,7 @@ impl<'a> Mount<'a> {
         })
     }
 
-    fn hierarchy(&self, names: &[&str], own: &str) -> Hierarchy {
+    fn hierarchy(&self, names: Vec<&str>, own: &str) -> Hierarchy {
         let root = path::unescape(self.root);
         let top = root.trim_end_matches('/');
         let own = match own.strip_prefix(top) {
@@ -221,7 +258,7 @@ impl<'a> Mount<'a> {
             _ => String::new(),
         };
         Hierarchy {
-            names: names.iter().map(|&name| name.to_owned()).collect(),
+            names: names.into_iter().map(str::to_owned).collect(),
             mount: path::unescape(self.point).trim_end_matches('/').to_owned(),
             root,
             own,
@@ -409,6 +446,17 @@ mod tests {
         assert_eq!((&v2.root[..], &v2.own[..]), ("/", ""));
         let layout = Layout::parse(mounts, "0::/../other\n");
         assert_eq!(layout.v2.unwrap().own, "/other");
+    }
+
+    #[test]
+    fn the_short_way_sees_what_the_long_one_does() {
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        let own = read("/proc/self/cgroup");
+        match conventional(&own) {
+            Some(layout) => assert_eq!(layout, Layout::parse(&read("/proc/self/mountinfo"), &own)),
+            None => println!("skipped: not the conventional layout"),
+        }
+        assert_eq!(conventional("1:nonsense:/\n0::/\n"), None);
     }
 
     #[test]

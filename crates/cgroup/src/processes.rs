@@ -8,6 +8,9 @@ use crate::cgroup::Cgroup;
 use crate::error::Result;
 use crate::{file, remove, v1};
 
+/// How often to look for new processes that could not be frozen.
+const UNFROZEN_ROUNDS: usize = 100;
+
 impl Cgroup {
     /// The processes in the cgroup and in all below it, by their numbers in our pid namespace; 0
     /// is one which has none there. None if the cgroup is gone.
@@ -52,24 +55,35 @@ impl Cgroup {
     }
 
     /// Calls `send` for every process while all are frozen, so that none escapes by forking.
-    /// One which was frozen before stays so.
+    /// One which was frozen before stays so. Where nothing can be frozen, it goes on until it
+    /// finds nobody new.
     ///
     /// # Errors
     /// The first error of `send`, after it was called for all; and what the kernel says.
     pub fn signal_each(&self, send: &mut dyn FnMut(i32) -> Result<()>) -> Result<()> {
         let frozen_before = self.is_frozen()?;
-        // A cgroup that cannot be frozen gets its signals all the same.
-        let thaw = !frozen_before && self.freeze().is_ok();
+        let frozen = frozen_before || self.freeze().is_ok();
         let mut result = Ok(());
-        match self.pids() {
-            Ok(pids) => {
-                for pid in pids.into_iter().filter(|&pid| pid > 0) {
-                    result = result.and(send(pid));
+        let mut seen = Vec::new();
+        let rounds = if frozen { 1 } else { UNFROZEN_ROUNDS };
+        for _ in 0..rounds {
+            let mut pids = match self.pids() {
+                Ok(pids) => pids,
+                Err(error) => {
+                    result = Err(error);
+                    break;
                 }
+            };
+            pids.retain(|pid| *pid > 0 && !seen.contains(pid));
+            if pids.is_empty() {
+                break;
             }
-            Err(error) => result = Err(error),
+            for &pid in &pids {
+                result = result.and(send(pid));
+            }
+            seen.append(&mut pids);
         }
-        if thaw {
+        if frozen && !frozen_before {
             result = result.and(self.thaw());
         }
         result

@@ -6,7 +6,8 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -190,7 +191,7 @@ fn cpusets_are_filled_on_the_way_down() {
             .layout
             .v1
             .iter()
-            .find(|h| h.names == ["cpuset"])
+            .find(|h| h.names.iter().any(|name| name == "cpuset"))
             .unwrap()
             .mount;
         let top = fs::read_to_string(format!("{top}/{mask}")).unwrap();
@@ -527,11 +528,47 @@ fn a_missing_controller_is_named() {
         hugepages,
         ..Resources::default()
     }) {
-        Ok(()) => assert_eq!(place.read("hugetlb", "hugetlb.2MB.max"), "4194304"),
+        Ok(()) => {
+            let file = match place.cgroup.is_unified() {
+                true => "hugetlb.2MB.max",
+                false => "hugetlb.2MB.limit_in_bytes",
+            };
+            assert_eq!(place.read("hugetlb", file), "4194304");
+        }
         Err(error) => assert_eq!(
             error.to_string(),
             "cannot set hugepage limit: the hugetlb controller is not available here"
         ),
+    }
+}
+
+#[test]
+fn marks_on_network_traffic() {
+    let Some(mut place) = Place::new("net") else {
+        return;
+    };
+    place.create();
+    let network = Network {
+        class_id: Some(0x10_0001),
+        priorities: vec![("lo", 3)],
+    };
+    let set = place.cgroup.set(&Resources {
+        network,
+        ..Resources::default()
+    });
+    let v1 = place.cgroup.paths().any(|(name, _)| name == "net_cls");
+    match (place.cgroup.is_unified(), v1) {
+        (true, _) => set.unwrap(),
+        (false, false) => assert!(matches!(set, Err(Error::NoController { .. }))),
+        (false, true) => {
+            set.unwrap();
+            assert_eq!(place.read("net_cls", "net_cls.classid"), "1048577");
+            let priorities = place.read("net_prio", "net_prio.ifpriomap");
+            assert!(
+                priorities.lines().any(|line| line == "lo 3"),
+                "{priorities}"
+            );
+        }
     }
 }
 
@@ -737,6 +774,114 @@ fn a_further_process_joins() {
         text.lines().any(|line| line.ends_with("-exec/sub")),
         "{text}"
     );
+}
+
+const STORM: &str = "while :; do /bin/true & /bin/true & wait; done";
+
+#[test]
+fn those_who_keep_forking_are_frozen_and_killed() {
+    let Some(mut place) = Place::new("storm") else {
+        return;
+    };
+    let created = place.create();
+    let children: Vec<Child> = (0..4).map(|_| place.spawn(&created.join, STORM)).collect();
+    for _ in 0..20 {
+        place.cgroup.freeze().unwrap();
+        assert!(place.cgroup.is_frozen().unwrap());
+        let before = place.cgroup.pids().unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(place.cgroup.pids().unwrap(), before);
+        place.cgroup.thaw().unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    place.cgroup.kill(Signal::SIGKILL).unwrap();
+    for child in children {
+        died_of(child, Signal::SIGKILL);
+    }
+    place.cgroup.delete().unwrap();
+}
+
+#[test]
+fn v1_alone_kills_all() {
+    let Some(mut place) = Place::new("v1kill") else {
+        return;
+    };
+    if place.cgroup.is_unified() {
+        return println!("skipped: no v1");
+    }
+    let created = place.create();
+    let v1 = Cgroup::from_paths(place.cgroup.paths().filter(|(name, _)| !name.is_empty()));
+    for frozen in [false, true] {
+        let children: Vec<Child> = (0..4).map(|_| place.spawn(&created.join, STORM)).collect();
+        if frozen {
+            v1.freeze().unwrap();
+        }
+        v1.kill(Signal::SIGKILL).unwrap();
+        for child in children {
+            died_of(child, Signal::SIGKILL);
+        }
+    }
+    // And where nothing can be frozen.
+    let devices = Cgroup::from_paths(v1.paths().filter(|(name, _)| *name == "devices"));
+    assert!(matches!(devices.freeze(), Err(Error::NoController { .. })));
+    let child = place.spawn(&created.join, "exec sleep 100");
+    devices.kill(Signal::SIGKILL).unwrap();
+    died_of(child, Signal::SIGKILL);
+    v1.delete().unwrap();
+}
+
+/// Runs the test `name` of this program again as a user who may do nothing.
+fn as_nobody(name: &str) {
+    let copy = std::env::temp_dir().join(format!("tare-test-{}-{name}", std::process::id()));
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(&copy)
+        .args(["--exact", name, "--nocapture"])
+        .env("TARE_TEST_NOBODY", "1")
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534)
+        .output();
+    fs::remove_file(&copy).unwrap();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_user_without_permission() {
+    if std::env::var_os("TARE_TEST_NOBODY").is_none() {
+        if Place::new("nobody").is_some() {
+            as_nobody("a_user_without_permission");
+        }
+        return;
+    }
+    let layout = Layout::probe().unwrap();
+    let mut placed = layout.place(None, "tare-test-nobody").unwrap();
+    let error = placed.create(OnDenied::Fail).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("tare-test-nobody: mkdir: Permission denied"),
+        "{error}"
+    );
+    let mut asked = layout.place(Some("/tare-test-nobody"), "x").unwrap();
+    let error = asked.create(OnDenied::Skip).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::EACCES));
+
+    let created = placed.create(OnDenied::Skip).unwrap();
+    assert!(created.join.files().is_empty() && created.join.dir().is_none());
+    assert!(placed.is_empty());
+    placed.set(&Resources::default()).unwrap();
+    let resources = Resources {
+        pids: Some(5),
+        ..Resources::default()
+    };
+    assert_eq!(
+        placed.set(&resources).unwrap_err().to_string(),
+        "cannot set pids limit: the pids controller is not available here"
+    );
+    placed.kill(Signal::SIGKILL).unwrap();
+    placed.delete().unwrap();
 }
 
 /// For `strace -c`: what a usual container costs.
