@@ -35,6 +35,7 @@ impl Cgroup {
         let unified = self.is_unified();
         let mut existed = false;
         let mut make = |dir: &Dir| -> Result<bool> {
+            let before = created.made.len();
             let made = make_path(dir, &mut created.made).and_then(|new| {
                 existed |= !new;
                 if dir.names.iter().any(|name| name == "cpuset") {
@@ -46,7 +47,10 @@ impl Cgroup {
                 created.join.add(dir)
             });
             match made {
-                Err(error) if skip && error.is_denied() => Ok(false),
+                Err(error) if skip && error.is_denied() => {
+                    undo(&created.made.split_off(before))?;
+                    Ok(false)
+                }
                 made => made.map(|()| true),
             }
         };
@@ -74,7 +78,7 @@ impl Cgroup {
         }
         match self.is_frozen()? {
             true => Err(Error::Frozen {
-                path: self.process_dir().unwrap_or_default().to_owned(),
+                path: self.freezer_dir().unwrap_or_default().to_owned(),
             }),
             false => Ok(()),
         }

@@ -67,6 +67,11 @@ impl Cgroup {
         }
     }
 
+    /// Where the freezer is that [`freeze`](Cgroup::freeze) uses.
+    pub(crate) fn freezer_dir(&self) -> Option<&str> {
+        self.v1_dir("freezer").or_else(|| self.v2_freezer())
+    }
+
     /// v2's freezer is part of every cgroup but the root; beside v1's it is not ours to use,
     /// since whoever looks at the container looks at v1's.
     fn v2_freezer(&self) -> Option<&str> {

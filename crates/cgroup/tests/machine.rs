@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -882,6 +882,26 @@ fn a_user_without_permission() {
     );
     placed.kill(Signal::SIGKILL).unwrap();
     placed.delete().unwrap();
+}
+
+#[test]
+fn given_to_another_user() {
+    let Some(mut place) = Place::new("delegate") else {
+        return;
+    };
+    place.create();
+    place.cgroup.delegate(65534).unwrap();
+    let dir = place.dir("memory");
+    let owner = |path: &str| fs::metadata(path).unwrap().uid();
+    let given = if place.cgroup.is_unified() { 65534 } else { 0 };
+    assert_eq!(owner(&dir), given);
+    assert_eq!(owner(&format!("{dir}/cgroup.procs")), given);
+    let limit = if given == 0 {
+        "memory.limit_in_bytes"
+    } else {
+        "memory.max"
+    };
+    assert_eq!(owner(&format!("{dir}/{limit}")), 0);
 }
 
 /// For `strace -c`: what a usual container costs.
