@@ -53,3 +53,6 @@ pub fn compile(
     }
     Ok(Some(Filter { program, flags, notify: flags & filter::NEW_LISTENER != 0 }))
 }
+
+#[cfg(test)]
+mod tests;

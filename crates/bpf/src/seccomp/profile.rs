@@ -75,10 +75,9 @@ impl Profile {
         let mut rules = Vec::with_capacity(profile.syscalls.len());
         let mut notify = false;
         for (index, rule) in profile.syscalls.iter().enumerate() {
-            let Some(rule_read) = read_rule(index, rule, &mut problems) else { continue };
             // As in runc: a rule whose calls are all unknown asks for an agent nevertheless.
-            notify |= rule_read.action == Action::NOTIFY && !rule.names.is_empty();
-            rules.push(rule_read);
+            notify |= rule.action == "SCMP_ACT_NOTIFY" && !rule.names.is_empty();
+            rules.extend(read_rule(index, rule, &mut problems));
         }
         if notify && profile.listener_path.is_empty() {
             problems.push(Problem::new("listenerPath", "is empty, but a rule says SCMP_ACT_NOTIFY"));

@@ -23,7 +23,7 @@ pub(super) struct Section {
 /// The answer to a call for which there is no filter, libseccomp's `SCMP_FLTATR_ACT_BADARCH`.
 pub(super) const BAD_ARCH: Action = Action::KILL_THREAD;
 
-/// Bit 31: numbers that have it count as x32's or x86_64's by [`X32_BIT`] just the same.
+/// Bit 31, which no number has.
 const HIGH: u32 = 0x8000_0000;
 /// A tracer sets the number to this to have the call skipped (seccomp(2), since Linux 4.8).
 const SKIPPED: u32 = u32::MAX;
@@ -91,7 +91,13 @@ fn x86_section(x86_64: Option<Decisions>, x32: Option<Decisions>, default: Actio
     let (has_x86_64, has_x32) = (x86_64.is_some(), x32.is_some());
     let above_x86_64 = half(0, x86_64);
     let above_x32 = half(X32_BIT, x32);
-    ranges.push(HIGH, Verdict::Action(if has_x86_64 { above_x86_64 } else { default }));
+    // runc looks at the bit, libseccomp asks whether the number is below it.
+    let high = match above_x86_64 {
+        Action::ENOSYS if has_x86_64 => Action::ENOSYS,
+        _ if has_x32 => default,
+        _ => BAD_ARCH,
+    };
+    ranges.push(HIGH, Verdict::Action(high));
     ranges.push(HIGH | X32_BIT, Verdict::Action(above_x32));
     if !has_x32 {
         ranges.push(SKIPPED, Verdict::Action(default));

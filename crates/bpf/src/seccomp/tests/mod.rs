@@ -1,0 +1,132 @@
+//! Compiled profiles, run by the interpreter, against the model of what they mean.
+
+mod model;
+mod random;
+mod refusals;
+
+use super::{Arch, Filter, compile};
+use crate::interpret::{Data, Outcome, run};
+
+const DOCKER: &str = include_str!("../../../tests/data/docker.json");
+const PODMAN: &str = include_str!("../../../tests/data/podman.json");
+const CRI: &str = include_str!("../../../tests/data/cri.json");
+
+fn parse(text: &str) -> spec::Seccomp<'_> {
+    serde_json::from_str(text).unwrap()
+}
+
+fn filter(profile: &spec::Seccomp<'_>, native: Arch) -> Filter {
+    compile(profile, native).unwrap().unwrap()
+}
+
+/// Every number that could be somebody's on one of `arches`, and the edges.
+fn numbers(arches: &[Arch]) -> Vec<u32> {
+    let mut numbers: Vec<u32> = (0..480).chain(u32::MAX - 2..=u32::MAX).collect();
+    numbers.extend(arches.iter().flat_map(|arch| arch.base()..arch.base() + 480));
+    numbers.extend((0xf_0000..0xf_0008).chain(0x3fff_fffe..0x4000_0001));
+    numbers.extend([0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, 0xc000_0001]);
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+/// Runs the filter for `data`, and checks the answer with the model.
+fn check(profile: &spec::Seccomp<'_>, native: Arch, filter: &Filter, data: &Data) -> Outcome {
+    let outcome = run(&filter.program, data).unwrap();
+    let right = model::answers(profile, native, data);
+    assert!(right.contains(&outcome.action), "{data:x?}: {:x}, not {right:x?}", outcome.action);
+    outcome
+}
+
+/// Arguments that make a difference to the profiles of engines, and others.
+const ARGS: [[u64; 6]; 6] = [
+    [0; 6],
+    [u64::MAX; 6],
+    [0x2_0000, 0, 0, 0, 0, 0],
+    [8, 2080, 0, 2080, 1, 40],
+    [0x1_0000_0008, 16, 40, 0, 0, 0],
+    [0x7e02_0000, 0x7e02_0000, 1, 2, 3, 4],
+];
+
+#[test]
+fn engine_profiles_mean_what_they_say() {
+    for (text, arches) in [
+        (DOCKER, [Arch::X86_64, Arch::X86, Arch::X32]),
+        (PODMAN, [Arch::X86_64, Arch::X86, Arch::X32]),
+        (CRI, [Arch::X86_64, Arch::X86, Arch::X32]),
+    ] {
+        let profile = parse(text);
+        let filter = filter(&profile, Arch::X86_64);
+        for arch in arches.into_iter().chain([Arch::Aarch64]) {
+            for number in numbers(&arches) {
+                for args in ARGS {
+                    check(&profile, Arch::X86_64, &filter, &Data { number, arch, args });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn engine_profiles_hold_on_every_architecture() {
+    for arch in Arch::all().filter(|arch| !matches!(arch, Arch::Mipsel | Arch::Mipsel64)) {
+        let mut profile = parse(DOCKER);
+        profile.architectures.clear();
+        let filter = filter(&profile, arch);
+        for number in numbers(&[arch]) {
+            for args in ARGS {
+                check(&profile, arch, &filter, &Data { number, arch, args });
+            }
+        }
+    }
+}
+
+#[test]
+fn programs_are_short_and_quick() {
+    for (text, most) in [(DOCKER, 400), (PODMAN, 500), (CRI, 400)] {
+        let filter = filter(&parse(text), Arch::X86_64);
+        assert!(filter.program.len() <= most, "{} instructions", filter.program.len());
+        let mut steps = Vec::new();
+        for number in 0..470 {
+            let data = Data { number, arch: Arch::X86_64, args: [0; 6] };
+            steps.push(run(&filter.program, &data).unwrap().steps);
+        }
+        let worst = steps.iter().max().unwrap();
+        let mean = steps.iter().sum::<usize>() as f64 / steps.len() as f64;
+        println!("{} instructions, worst {worst}, mean {mean:.1}", filter.program.len());
+        assert!(*worst <= 40 && mean <= 12.0, "worst {worst}, mean {mean}");
+    }
+}
+
+#[test]
+fn plain_calls_are_decided_without_arguments() {
+    let filter = filter(&parse(DOCKER), Arch::X86_64);
+    let looks = |number| {
+        let data = Data { number, arch: Arch::X86_64, args: [0; 6] };
+        run(&filter.program, &data).unwrap().saw_arguments
+    };
+    // socket, clone and personality are the ones with conditions.
+    let seen: Vec<u32> = (0..470).filter(|number| looks(*number)).collect();
+    assert_eq!(seen, [41, 56, 135]);
+}
+
+#[test]
+fn saved_filters_come_back() {
+    let filter = filter(&parse(PODMAN), Arch::X86_64);
+    let bytes = filter.to_bytes();
+    assert_eq!(Filter::from_bytes(&bytes), Some(filter));
+    assert_eq!(Filter::from_bytes(&bytes[..bytes.len() - 1]), None);
+    assert_eq!(Filter::from_bytes(&bytes[..16]), None);
+    assert_eq!(Filter::from_bytes(&[]), None);
+    let mut other = bytes;
+    other[7] += 1;
+    assert_eq!(Filter::from_bytes(&other), None);
+}
+
+#[test]
+fn a_filter_of_one_instruction_kind_is_as_small_as_it_can_be() {
+    let profile = parse(r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86"]}"#);
+    let filter = filter(&profile, Arch::X86_64);
+    // arch; x86_64? number; x32? not -1? allow or kill; x86? allow or kill.
+    assert!(filter.program.len() <= 12, "{:#?}", filter.program);
+}

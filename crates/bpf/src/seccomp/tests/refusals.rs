@@ -1,0 +1,80 @@
+//! What cannot be compiled, and how it is said.
+
+use super::*;
+
+fn problems(text: &str) -> Vec<String> {
+    compile(&parse(text), Arch::X86_64).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_problem_is_named() {
+    let text = r#"{
+        "defaultAction": "SCMP_ACT_NOTIFY",
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_VAX", "SCMP_ARCH_S390X"],
+        "flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_FAST"],
+        "syscalls": [
+            {"names": ["read", ""], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 65536},
+            {"names": ["read", "write"], "action": "SCMP_ACT_NOTIFY", "args": [
+                {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
+                {"index": 6, "value": 1, "op": "SCMP_CMP_EQ"},
+                {"index": 1, "value": 1, "op": "=="}
+            ]},
+            {"names": ["read"], "action": "SCMP_ACT_NO"}
+        ]
+    }"#;
+    let expected = [
+        "defaultAction: cannot be SCMP_ACT_NOTIFY",
+        "architectures/1: \"SCMP_ARCH_VAX\" is not a known architecture",
+        "architectures/2: SCMP_ARCH_S390X has another byte order than SCMP_ARCH_X86_64",
+        "syscalls/0/names/1: is empty",
+        "syscalls/1/errnoRet: 65536 does not fit into 16 bits",
+        "syscalls/2/names/1: write cannot have the action SCMP_ACT_NOTIFY",
+        "syscalls/2/args/1/index: is 6, but a call has six arguments",
+        "syscalls/2/args/2/op: \"==\" is not a known operator",
+        "syscalls/3/action: \"SCMP_ACT_NO\" is not a known action",
+        "listenerPath: is empty, but a rule says SCMP_ACT_NOTIFY",
+        "flags/1: \"SECCOMP_FILTER_FLAG_FAST\" is not a known flag",
+    ];
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn a_profile_needs_an_action_once_it_has_rules() {
+    assert_eq!(compile(&parse("{}"), Arch::X86_64), Ok(None));
+    let rule = r#"{"syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}"#;
+    assert_eq!(problems(rule), ["defaultAction: \"\" is not a known action"]);
+}
+
+#[test]
+fn a_program_can_be_too_long() {
+    let rule = |value: usize| {
+        let args = format!(r#"[{{"index": 0, "value": {value}, "op": "SCMP_CMP_EQ"}}]"#);
+        format!(r#"{{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": {args}}}"#)
+    };
+    let rules: Vec<String> = (0..1500).map(rule).collect();
+    let text =
+        format!(r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{}]}}"#, rules.join(","));
+    let problems = problems(&text);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].ends_with("; the kernel takes 4096"), "{problems:?}");
+}
+
+#[test]
+fn flags_follow_the_profile() {
+    let flags = |flags: &str, action: &str| {
+        let text = format!(
+            r#"{{"defaultAction": "SCMP_ACT_ERRNO", {flags} "listenerPath": "/a", "syscalls":
+            [{{"names": ["no_such_call"], "action": "{action}"}}]}}"#
+        );
+        compile(&parse(&text), Arch::X86_64).map(|filter| filter.map(|f| (f.flags, f.notify)))
+    };
+    let killable = r#""flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],"#;
+    let log = r#""flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"],"#;
+    assert_eq!(flags("", "SCMP_ACT_ALLOW"), Ok(Some((4, false))));
+    assert_eq!(flags("", "SCMP_ACT_NOTIFY"), Ok(Some((12, true))));
+    assert_eq!(flags(log, "SCMP_ACT_ALLOW"), Ok(Some((2, false))));
+    assert_eq!(flags(killable, "SCMP_ACT_NOTIFY"), Ok(Some((40, true))));
+    let problems = flags(killable, "SCMP_ACT_ALLOW").unwrap_err();
+    assert_eq!(problems[0].pointer, "flags/0");
+}
