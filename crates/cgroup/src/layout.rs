@@ -238,9 +238,6 @@ impl<'a> Mount<'a> {
         let (left, right) = line.split_once(" - ")?;
         let mut right = right.split(' ');
         let fstype = right.next()?;
-        if !fstype.starts_with("cgroup") {
-            return None;
-        }
         let mut left = left.split(' ').skip(3);
         Some(Mount {
             root: left.next()?,
@@ -474,6 +471,18 @@ mod tests {
             assert_eq!(layout.mode(), Mode::None, "{mounts:?}");
             assert!(layout.place(None, "web").unwrap().is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_covered_does_not_count() {
+        let mounts = [
+            UNIFIED,
+            "40 24 0:40 / /run/cgroup2 rw - cgroup2 cgroup2 rw\n",
+            "41 29 0:41 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n",
+        ]
+        .concat();
+        let layout = Layout::parse(&mounts, "0::/x\n");
+        assert_eq!(paths(&layout.own()), [("", "/run/cgroup2/x")]);
     }
 
     #[test]
