@@ -13,7 +13,8 @@ impl Cgroup {
     /// can join without; on v2 alone the controllers which the top has are enabled on the way
     /// down, as far as they are delegated to us.
     /// Directories which exist are used: other containers may be in one further up, or will be
-    /// in this one. After an error what was made is removed again.
+    /// in this one. After an error what was made is removed again, and what is there is somebody
+    /// else's: it must not be killed or deleted.
     ///
     /// # Errors
     /// [`Error::NotEmpty`] and [`Error::Frozen`] for an existing cgroup with processes in it, or
@@ -54,16 +55,11 @@ impl Cgroup {
                 made => made.map(|()| true),
             }
         };
-        let mut kept = Vec::with_capacity(self.v1.len());
-        for dir in std::mem::take(&mut self.v1) {
-            if make(&dir)? {
-                kept.push(dir);
-            }
-        }
-        self.v1 = kept;
-        if let Some(dir) = self.v2.take() {
-            self.v2 = make(&dir)?.then_some(dir);
-        }
+        let v1: Vec<bool> = self.v1.iter().map(&mut make).collect::<Result<_>>()?;
+        let v2 = self.v2.as_ref().map_or(Ok(false), &mut make)?;
+        let mut kept = v1.into_iter();
+        self.v1.retain(|_| kept.next().unwrap_or(false));
+        self.v2 = self.v2.take().filter(|_| v2);
         match existed {
             true => self.check_unused(),
             false => Ok(()),

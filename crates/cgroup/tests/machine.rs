@@ -163,6 +163,8 @@ fn a_failed_create_leaves_nothing() {
     place.cgroup = place.layout.place(Some(&path), "unused").unwrap();
     let error = place.cgroup.create(OnDenied::Fail).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::EINVAL), "{error}");
+    let hierarchies = place.layout.place(Some("/x"), "x").unwrap();
+    assert_eq!(place.cgroup.paths().count(), hierarchies.paths().count());
     for hierarchy in place.layout.v1.iter().chain(&place.layout.v2) {
         let path = format!(
             "{}/tare-test-{}-failed",
