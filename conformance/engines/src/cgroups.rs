@@ -14,6 +14,9 @@ use crate::error::{Doing, Result};
 /// How the cage is told its directories: the environment of the `--cage` stage.
 pub(crate) const VARIABLE: &str = "ENGINES_CGROUPS";
 
+/// The directories are named so, with the driver's pid behind it.
+const PREFIX: &str = "engines-";
+
 /// Where the hierarchies are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 
@@ -29,15 +32,29 @@ fn hierarchies() -> Result<Vec<Hierarchy>> {
     let text = fs::read_to_string("/proc/self/mountinfo").doing("read /proc/self/mountinfo")?;
     let mut found: Vec<Hierarchy> = Vec::new();
     for line in text.lines() {
-        let Some((head, tail)) = line.split_once(" - ") else { continue };
-        let (Some(place), mut tail) = (head.split(' ').nth(4), tail.split(' ')) else { continue };
-        let (Some(kind), Some(options)) = (tail.next(), tail.nth(1)) else { continue };
+        let Some((head, tail)) = line.split_once(" - ") else {
+            continue;
+        };
+        let (Some(place), mut tail) = (head.split(' ').nth(4), tail.split(' ')) else {
+            continue;
+        };
+        let (Some(kind), Some(options)) = (tail.next(), tail.nth(1)) else {
+            continue;
+        };
         if kind.starts_with("cgroup") && place.starts_with(ROOT) {
             let ours = |option: &&str| {
                 !matches!(*option, "rw" | "ro") && !option.starts_with("release_agent=")
             };
-            let options = options.split(',').filter(ours).collect::<Vec<_>>().join(",");
-            found.push(Hierarchy { place: place.into(), kind: kind.to_owned(), options });
+            let options = options
+                .split(',')
+                .filter(ours)
+                .collect::<Vec<_>>()
+                .join(",");
+            found.push(Hierarchy {
+                place: place.into(),
+                kind: kind.to_owned(),
+                options,
+            });
         }
     }
     Ok(found)
@@ -47,14 +64,16 @@ fn hierarchies() -> Result<Vec<Hierarchy>> {
 pub(crate) struct Groups(Vec<PathBuf>);
 
 impl Groups {
-    /// Makes `name` in each hierarchy.
-    pub(crate) fn make(name: &str) -> Result<Self> {
+    /// Makes a directory in each hierarchy, named after this process.
+    pub(crate) fn make() -> Result<Self> {
+        let name = format!("{PREFIX}{}", std::process::id());
         let mut made = Self(Vec::new());
         for hierarchy in hierarchies()? {
             if hierarchy.kind == "cgroup2" {
                 delegate(&hierarchy.place);
             }
-            let group = hierarchy.place.join(name);
+            sweep(&hierarchy.place);
+            let group = hierarchy.place.join(&name);
             fs::create_dir(&group).doing(format!("make {}", group.display()))?;
             // A new v1 cpuset is empty, and takes no process before it is filled.
             for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -71,23 +90,41 @@ impl Groups {
 
 impl fmt::Display for Groups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<String> = self.0.iter().map(|path| path.display().to_string()).collect();
+        let paths: Vec<String> = self
+            .0
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         f.write_str(&paths.join(" "))
     }
 }
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        for group in &self.0 {
-            for directory in below(group).iter().rev() {
-                // A process of the cage that is still dying holds its directory for a moment.
-                for _ in 0..50 {
-                    if fs::remove_dir(directory).is_ok() {
-                        break;
-                    }
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                }
+        self.0.iter().for_each(|group| remove(group));
+    }
+}
+
+/// Removes a cgroup and all that are in it.
+fn remove(group: &Path) {
+    for directory in below(group).iter().rev() {
+        // A process of the cage that is still dying holds its directory for a moment.
+        for _ in 0..50 {
+            if fs::remove_dir(directory).is_ok() {
+                break;
             }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+/// Removes what a driver that was killed has left.
+fn sweep(hierarchy: &Path) {
+    for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            remove(&entry.path());
         }
     }
 }
@@ -118,7 +155,11 @@ pub(crate) fn all() -> Vec<String> {
 
 /// Moves this process into the directories that [`VARIABLE`] lists.
 pub(crate) fn join() -> Result<()> {
-    for group in std::env::var(VARIABLE).unwrap_or_default().split(' ').filter(|p| !p.is_empty()) {
+    for group in std::env::var(VARIABLE)
+        .unwrap_or_default()
+        .split(' ')
+        .filter(|p| !p.is_empty())
+    {
         let file = Path::new(group).join("cgroup.procs");
         fs::write(&file, "0").doing(format!("write {}", file.display()))?;
     }
@@ -131,15 +172,35 @@ pub(crate) fn mount_again() -> Result<()> {
     let hierarchies = hierarchies()?;
     let none = None::<&str>;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).doing("mount /sys")?;
-    if hierarchies.iter().all(|hierarchy| hierarchy.place != Path::new(ROOT)) {
-        mount(Some("cgroup"), ROOT, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
-            .doing(format!("mount {ROOT}"))?;
+    if hierarchies
+        .iter()
+        .all(|hierarchy| hierarchy.place != Path::new(ROOT))
+    {
+        mount(
+            Some("cgroup"),
+            ROOT,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("mode=755"),
+        )
+        .doing(format!("mount {ROOT}"))?;
     }
-    for Hierarchy { place, kind, options } in hierarchies {
+    for Hierarchy {
+        place,
+        kind,
+        options,
+    } in hierarchies
+    {
         fs::create_dir_all(&place).doing(format!("make {}", place.display()))?;
         let options = (kind == "cgroup").then_some(options.as_str());
-        mount(Some("cgroup"), &place, Some(kind.as_str()), MsFlags::empty(), options)
-            .doing(format!("mount {}", place.display()))?;
+        mount(
+            Some("cgroup"),
+            &place,
+            Some(kind.as_str()),
+            MsFlags::empty(),
+            options,
+        )
+        .doing(format!("mount {}", place.display()))?;
         if kind == "cgroup2" && place == Path::new(ROOT) {
             leave_the_root(&place)?;
         }
@@ -165,6 +226,9 @@ fn leave_the_root(root: &Path) -> Result<()> {
 fn delegate(group: &Path) {
     let listed = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
     for controller in listed.split_whitespace() {
-        let _ = fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"));
+        let _ = fs::write(
+            group.join("cgroup.subtree_control"),
+            format!("+{controller}"),
+        );
     }
 }

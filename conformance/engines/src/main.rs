@@ -68,7 +68,15 @@ impl Options {
         }
         let [runtime, busybox, debian] =
             <[PathBuf; 3]>::try_from(roots).map_err(|_| Error::Usage(USAGE.to_owned()))?;
-        Ok(Self { stage, only, matching, script, runtime, busybox, debian })
+        Ok(Self {
+            stage,
+            only,
+            matching,
+            script,
+            runtime,
+            busybox,
+            debian,
+        })
     }
 }
 
@@ -93,7 +101,7 @@ fn outside(options: &Options) -> Result<bool> {
     let engines = options.only.map_or(Engine::ALL.to_vec(), |only| vec![only]);
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for engine in engines {
-        let groups = cgroups::Groups::make(&format!("engines-{}", std::process::id()))?;
+        let groups = cgroups::Groups::make()?;
         let mut cage = Command::new("/proc/self/exe")
             .args(["--cage", "--only", engine.name()])
             .args(std::env::args().skip(1))
@@ -103,7 +111,12 @@ fn outside(options: &Options) -> Result<bool> {
             .spawn()
             .doing("start a cage")?;
         let mut finished = false;
-        for line in cage.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
+        for line in cage
+            .stdout
+            .take()
+            .into_iter()
+            .flat_map(|out| BufReader::new(out).lines())
+        {
             let line = line.doing("read from the cage")?;
             match line.split_whitespace().next() {
                 Some("ok") => passed += 1,
@@ -121,7 +134,10 @@ fn outside(options: &Options) -> Result<bool> {
         cage.wait().doing("wait for the cage")?;
         if !finished {
             failed += 1;
-            println!("FAIL   {}: its checks did not come to their end", engine.name());
+            println!(
+                "FAIL   {}: its checks did not come to their end",
+                engine.name()
+            );
         }
     }
     if options.script.is_none() {

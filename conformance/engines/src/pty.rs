@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
@@ -17,17 +18,23 @@ pub(crate) const SIZE: (u16, u16) = (33, 101);
 pub(crate) struct Pty {
     master: File,
     seen: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Pty {
     /// Opens a pty; the second value is the end that the command gets.
     pub(crate) fn open() -> Result<(Self, OwnedFd)> {
-        let size = Winsize { ws_row: SIZE.0, ws_col: SIZE.1, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: SIZE.0,
+            ws_col: SIZE.1,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         let pair = openpty(Some(&size), None).doing("open a pty")?;
         let master = File::from(pair.master);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (mut from, to) = (master.try_clone().doing("share a pty")?, Arc::clone(&seen));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // The end is an error (EIO): the last process with the other end open is gone.
             while let Ok(length @ 1..) = from.read(&mut buffer) {
@@ -36,12 +43,23 @@ impl Pty {
                 }
             }
         });
-        Ok((Self { master, seen }, pair.slave))
+        Ok((
+            Self {
+                master,
+                seen,
+                reader,
+            },
+            pair.slave,
+        ))
     }
 
     /// What the terminal shows, without carriage returns.
     pub(crate) fn seen(&self) -> String {
-        let seen = self.seen.lock().map(|seen| seen.clone()).unwrap_or_default();
+        let seen = self
+            .seen
+            .lock()
+            .map(|seen| seen.clone())
+            .unwrap_or_default();
         String::from_utf8_lossy(&seen).replace('\r', "")
     }
 
@@ -55,6 +73,14 @@ impl Pty {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// Waits until no process has the other end open any more, or for a second.
+    pub(crate) fn drain(&self) {
+        let start = Instant::now();
+        while !self.reader.is_finished() && start.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Key by key, as fingers do: podman sees its detach keys only if each comes alone.

@@ -13,7 +13,8 @@ use crate::check::Check;
 use crate::engine::Engine;
 use crate::error::{Doing, Result};
 use crate::leaks::{self, Before};
-use crate::setup::{Setup, set_up};
+use crate::setup::set_up;
+use crate::shell::Shell;
 
 /// How long a check may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -22,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Running {
     engine: Engine,
     before: Before,
-    setup: Setup,
+    shell: Shell,
     /// Commands that the runtime was found to have or to lack.
     lacks: Vec<&'static str>,
 }
@@ -31,8 +32,13 @@ impl Running {
     /// Starts the engine.
     pub(crate) fn start(engine: Engine, options: &Options) -> Result<Self> {
         let before = Before::look()?;
-        let setup = set_up(engine, options)?;
-        let mut running = Self { engine, before, setup, lacks: Vec::new() };
+        let shell = set_up(engine, options)?;
+        let mut running = Self {
+            engine,
+            before,
+            shell,
+            lacks: Vec::new(),
+        };
         running.lacks = running.lacking(&["update"])?;
         Ok(running)
     }
@@ -41,7 +47,12 @@ impl Running {
     fn lacking(&self, commands: &[&'static str]) -> Result<Vec<&'static str>> {
         let mut lacks = Vec::new();
         for command in commands {
-            if self.setup.shell.run(&format!("{HOME}/bin/tare {command} --help"), LIMIT)?.code != 0 {
+            if self
+                .shell
+                .run(&format!("{HOME}/bin/tare {command} --help"), LIMIT)?
+                .code
+                != 0
+            {
                 lacks.push(*command);
             }
         }
@@ -50,8 +61,8 @@ impl Running {
 
     /// Runs a script in the engine's environment, and gives what it says.
     pub(crate) fn say(&mut self, script: &str) -> Result<String> {
-        self.setup.shell.set("W", HOME);
-        Ok(self.setup.shell.run(script, 10 * LIMIT)?.said)
+        self.shell.set("W", HOME);
+        Ok(self.shell.run(script, 10 * LIMIT)?.said)
     }
 
     /// Runs the engine's checks, and prints a line for each.
@@ -70,50 +81,77 @@ impl Running {
             return print("skip", &format!("{}: {why}", check.name));
         }
         if let Some(command) = check.needs.filter(|needs| self.lacks.contains(needs)) {
-            return print("later", &format!("{}: the runtime has no `{command}` yet", check.name));
+            return print(
+                "later",
+                &format!("{}: the runtime has no `{command}` yet", check.name),
+            );
         }
         let (name, work) = (format!("c{number}"), format!("{HOME}/work/{number}"));
         fs::create_dir_all(&work).doing(format!("make {work}"))?;
-        self.setup.shell.set("N", &name);
-        self.setup.shell.set("W", &work);
-        let shell = &self.setup.shell;
+        self.shell.set("N", &name);
+        self.shell.set("W", &work);
+        let shell = &self.shell;
         let outcome = match check.typed {
             Some(keys) => shell.run_on_pty(&check.script, keys, LIMIT)?,
             None => shell.run(&check.script, LIMIT)?,
         };
         match check.fault(&outcome) {
-            None => print("ok", &format!("{} ({:.1} s)", check.name, outcome.took.as_secs_f64())),
+            None => print(
+                "ok",
+                &format!("{} ({:.1} s)", check.name, outcome.took.as_secs_f64()),
+            ),
             Some(fault) => print("FAIL", &format!("{}: {fault}", check.name)),
         }?;
         if check.script.contains("$N") || check.script.contains("${N}") {
-            self.setup.shell.run(self.engine.removal(), LIMIT)?;
+            self.shell.run(self.engine.removal(), LIMIT)?;
         }
         Ok(())
     }
 
     /// Stops the engine, looks at what is left, and prints a line for each kind of thing.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         if self.engine == Engine::Podman {
             // A user's podman keeps a process that holds his namespaces, until this.
-            self.setup.shell.run("cd $HOME/rootless; rootless system migrate", LIMIT)?;
+            self.shell
+                .run("cd $HOME/rootless; rootless system migrate", LIMIT)?;
         }
         let engine = self.engine;
         let states = leaks::settle(|| Ok(leaks::states(engine.states())))?;
         left("state of the runtime", &states)?;
-        left("cgroup", &leaks::settle(|| Ok(self.before.cgroups(engine.cgroups())))?)?;
-        while let Some((name, mut daemon)) = self.setup.daemons.pop() {
-            let doing = || format!("stop {name}");
-            kill(Pid::from_raw(daemon.id().cast_signed()), Signal::SIGTERM).doing(doing())?;
-            let start = Instant::now();
-            while daemon.try_wait().doing(doing())?.is_none() {
-                if start.elapsed() > Duration::from_secs(15) {
-                    daemon.kill().doing(doing())?;
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
+        left(
+            "cgroup",
+            &leaks::settle(|| Ok(self.before.cgroups(engine.cgroups())))?,
+        )?;
+        for daemon in engine.daemons() {
+            stop(daemon)?;
         }
         left("process", &leaks::settle(leaks::processes)?)?;
-        left("mount", &leaks::settle(|| self.before.mounts(engine.mounts()))?)
+        left(
+            "mount",
+            &leaks::settle(|| self.before.mounts(engine.mounts()))?,
+        )
+    }
+}
+
+/// Stops the daemon of that name; no others are in the cage's pid namespace.
+fn stop(daemon: &str) -> Result<()> {
+    let start = Instant::now();
+    let mut signal = Some(Signal::SIGTERM);
+    loop {
+        let all = leaks::processes()?;
+        let found = all
+            .iter()
+            .find_map(|process| process.split_once(' ').filter(|p| p.1 == daemon));
+        let Some(pid) = found.and_then(|(pid, _)| pid.parse().ok()) else {
+            return Ok(());
+        };
+        if start.elapsed() > Duration::from_secs(15) {
+            signal = Some(Signal::SIGKILL);
+        }
+        if let Some(signal) = signal.take() {
+            kill(Pid::from_raw(pid), signal).doing(format!("stop {daemon}"))?;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -121,7 +159,10 @@ impl Running {
 fn left(what: &str, found: &[String]) -> Result<()> {
     match found {
         [] => print("ok", &format!("no {what} is left")),
-        found => print("FAIL", &format!("no {what} is left: there is {}", found.join(", "))),
+        found => print(
+            "FAIL",
+            &format!("no {what} is left: there is {}", found.join(", ")),
+        ),
     }
 }
 

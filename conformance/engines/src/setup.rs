@@ -7,7 +7,6 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::Options;
@@ -25,19 +24,12 @@ const INSTALLED: &str = "/usr/local/bin/tare";
 /// How long the engine's own commands may take here.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The scripts' environment, and the daemons to stop, the last one first.
-pub(crate) struct Setup {
-    pub(crate) shell: Shell,
-    pub(crate) daemons: Vec<(&'static str, Child)>,
-}
-
-/// Starts the engine and imports the images.
-pub(crate) fn set_up(engine: Engine, options: &Options) -> Result<Setup> {
+/// Starts the engine and imports the images. The value is the environment of the checks' scripts.
+pub(crate) fn set_up(engine: Engine, options: &Options) -> Result<Shell> {
     let bin = format!("{HOME}/bin");
     fs::create_dir_all(&bin).doing("make a directory for programs")?;
     let runtime = format!("{bin}/tare");
-    fs::copy(&options.runtime, &runtime)
-        .doing(format!("copy {}", options.runtime.display()))?;
+    fs::copy(&options.runtime, &runtime).doing(format!("copy {}", options.runtime.display()))?;
     let mut shell = Shell::new();
     shell.set("I", "localhost/busybox:latest");
     shell.set("D", "localhost/debian:latest");
@@ -45,17 +37,20 @@ pub(crate) fn set_up(engine: Engine, options: &Options) -> Result<Setup> {
     shell.set("DEBIAN", &options.debian.display().to_string());
     shell.set("P", "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
     shell.set("V", if leaks::v1() { "1" } else { "2" });
-    let daemons = match engine {
+    match engine {
         Engine::Podman => podman(&mut shell)?,
         Engine::Containerd => containerd(&mut shell)?,
         Engine::Docker => docker(&mut shell)?,
-    };
-    Ok(Setup { shell, daemons })
+    }
+    Ok(shell)
 }
 
-fn podman(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
+fn podman(shell: &mut Shell) -> Result<()> {
     configure("/etc/containers/containers.conf.d/tare.conf", "")?;
-    shell.set("E", "podman --cgroup-manager cgroupfs --events-backend file");
+    shell.set(
+        "E",
+        "podman --cgroup-manager cgroupfs --events-backend file",
+    );
     shell.set("RM", "-t 0");
     shell.set("NOT_FOUND", "127");
     shell.must(
@@ -65,7 +60,8 @@ fn podman(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
     )?;
     // A user without rights, with podman and subordinate ids of his own.
     let rootless = format!(
-        "#!/bin/sh -e\nexec runuser -u rootless -- env HOME={HOME}/rootless TMPDIR={HOME}/rootless \\\n\
+        "#!/bin/sh -e\nexec runuser -u rootless -- env HOME={HOME}/rootless \
+            TMPDIR={HOME}/rootless \\\n\
          XDG_RUNTIME_DIR={HOME}/rootless/run $E \"$@\"\n"
     );
     program("rootless", &rootless)?;
@@ -77,63 +73,49 @@ fn podman(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
         cd $HOME/rootless && tar -C $ROOTFS -c . | rootless import - $I",
         LIMIT,
     )?;
-    Ok(Vec::new())
+    Ok(())
 }
 
-fn containerd(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
+fn containerd(shell: &mut Shell) -> Result<()> {
     let restricted = "\n[plugins.\"io.containerd.grpc.v1.cri\"]\nrestrict_oom_score_adj = true\n";
     configure("/etc/containerd/config.toml", restricted)?;
     link_as_runc()?;
     shell.set("E", "ctr");
-    shell.set("STOPPED", "eval until ctr task ls | grep -w $N | grep -q STOPPED; do sleep 0.1; done");
+    shell.set(
+        "STOPPED",
+        "eval until ctr task ls | grep -w $N | grep -q STOPPED; do sleep 0.1; done",
+    );
     shell.set("RUN", &format!("ctr run --runc-binary {HOME}/bin/tare"));
-    let daemon = shell.start("containerd", "containerd")?;
+    daemon(shell, "containerd", "containerd")?;
     ready(shell, "ctr version")?;
     for (root, image) in [("$ROOTFS", "$I"), ("$DEBIAN", "$D")] {
         shell.must(&format!("root={root} name={image}\n{ARCHIVE}"), LIMIT)?;
     }
-    Ok(vec![("containerd", daemon)])
+    Ok(())
 }
 
-fn docker(shell: &mut Shell) -> Result<Vec<(&'static str, Child)>> {
+fn docker(shell: &mut Shell) -> Result<()> {
     configure("/etc/docker/daemon.json", "")?;
     link_as_runc()?;
     shell.set("E", "docker");
     shell.set("RM", "");
     // Docker learned to tell 127 from 126 for `exec` only after 20.10.
     shell.set("NOT_FOUND", "126");
-    let containerd = shell.start("containerd", "containerd --config /dev/null")?;
+    daemon(shell, "containerd", "containerd --config /dev/null")?;
     ready(shell, "ctr version")?;
-    let dockerd = "dockerd --containerd /run/containerd/containerd.sock --oom-score-adjust 0";
-    let dockerd = shell.start("dockerd", dockerd)?;
+    let dockerd = "dockerd --containerd /run/containerd/containerd.sock --live-restore";
+    daemon(shell, "dockerd", &format!("{dockerd} --oom-score-adjust 0"))?;
     ready(shell, "docker info")?;
     shell.must(
         "tar -C $ROOTFS -c . | $E import -c 'CMD [\"sh\"]' -c \"ENV $P\" - $I
         tar -C $DEBIAN -c . | $E import - $D",
         LIMIT,
     )?;
-    Ok(vec![("containerd", containerd), ("dockerd", dockerd)])
+    Ok(())
 }
 
 /// Imports a root filesystem into containerd, as an archive in the form of an OCI image layout.
-const ARCHIVE: &str = r#"
-dir=$HOME/layout; mkdir -p $dir/blobs/sha256; cd $dir
-# blob FILE TYPE: moves it to its place, and describes it.
-blob() {
-    sum=$(sha256sum < $1 | cut -d ' ' -f 1); size=$(stat -c %s $1); mv $1 blobs/sha256/$sum
-    echo "{\"mediaType\": \"application/vnd.oci.image.$2\", \"digest\": \"sha256:$sum\", \"size\": $size${3-}}"
-}
-tar -C $root -cf layer .; diff=$(sha256sum < layer | cut -d ' ' -f 1); layer=$(blob layer layer.v1.tar)
-echo "{\"architecture\": \"$(dpkg --print-architecture)\", \"os\": \"linux\", \"config\": {\"Cmd\": [\"sh\"],
-    \"Env\": [\"$P\"]},
-    \"rootfs\": {\"type\": \"layers\", \"diff_ids\": [\"sha256:$diff\"]}}" > config
-config=$(blob config config.v1+json)
-echo "{\"schemaVersion\": 2, \"config\": $config, \"layers\": [$layer]}" > manifest
-name=", \"annotations\": {\"io.containerd.image.name\": \"$name\"}"
-echo "{\"schemaVersion\": 2, \"manifests\": [$(blob manifest manifest.v1+json "$name")]}" > index.json
-echo '{"imageLayoutVersion": "1.0.0"}' > oci-layout
-tar -cf ../archive .; ctr image import ../archive; cd ..; rm -r layout archive
-"#;
+const ARCHIVE: &str = include_str!("archive.sh");
 
 /// Puts the guide's snippet for a file at its place, with `more` after it.
 fn configure(place: &str, more: &str) -> Result<()> {
@@ -142,7 +124,9 @@ fn configure(place: &str, more: &str) -> Result<()> {
     let (start, fence) = (format!(" {name}\n"), "\n```");
     let snippet = GUIDE.split("```").find_map(|part| part.split_once(&start));
     let Some((_, snippet)) = snippet else {
-        return Err(Error::Usage(format!("docs/engines.md has no snippet for {name}{fence}")));
+        return Err(Error::Usage(format!(
+            "docs/engines.md has no snippet for {name}{fence}"
+        )));
     };
     let text = snippet.replace(INSTALLED, &format!("{HOME}/bin/tare")) + more;
     fs::create_dir_all(dir).doing(format!("make {}", dir.display()))?;
@@ -161,6 +145,14 @@ fn program(name: &str, text: &str) -> Result<()> {
     fs::set_permissions(&place, PermissionsExt::from_mode(0o755)).doing(format!("chmod {place}"))
 }
 
+/// Starts a daemon, and leaves a program `start-NAME` with which a check can do it again. It is no
+/// child of this process: the cage's init takes it when it ends.
+fn daemon(shell: &Shell, name: &str, command: &str) -> Result<()> {
+    let text = format!("#!/bin/sh\nsetsid {command} >> {HOME}/{name}.log 2>&1 < /dev/null &\n");
+    program(&format!("start-{name}"), &text)?;
+    shell.must(&format!("start-{name}"), LIMIT).map(|_| ())
+}
+
 /// Waits until a command works, which is when its daemon answers.
 fn ready(shell: &Shell, script: &str) -> Result<()> {
     let start = Instant::now();
@@ -171,7 +163,10 @@ fn ready(shell: &Shell, script: &str) -> Result<()> {
         }
         if start.elapsed() > Duration::from_secs(30) {
             let logs = shell.run("tail -n 5 $HOME/*d.log", LIMIT)?.said;
-            return Err(Error::Command { script: script.to_owned(), said: outcome.said + &logs });
+            return Err(Error::Command {
+                script: script.to_owned(),
+                said: outcome.said + &logs,
+            });
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -28,7 +28,9 @@ pub(crate) struct Outcome {
 impl Shell {
     /// A shell with the cage's programs in front of the distribution's, and no others.
     pub(crate) fn new() -> Self {
-        let mut shell = Self { variables: Vec::new() };
+        let mut shell = Self {
+            variables: Vec::new(),
+        };
         shell.set("PATH", &format!("{HOME}/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
         shell.set("HOME", HOME);
         shell.set("TMPDIR", HOME);
@@ -41,16 +43,6 @@ impl Shell {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// A daemon in the background, its output in a log of the cage.
-    pub(crate) fn start(&self, name: &str, script: &str) -> Result<Child> {
-        let log = File::create(format!("{HOME}/{name}.log")).doing("make a log")?;
-        let errors = log.try_clone().doing("share a log")?;
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("exec {script}")]).envs(self.variables.clone());
-        command.stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
-        command.spawn().doing(format!("start {name}"))
-    }
-
     /// Runs a script; its output goes to a file, so a process that it leaves holds nobody up.
     pub(crate) fn run(&self, script: &str, limit: Duration) -> Result<Outcome> {
         let place = format!("{HOME}/output");
@@ -58,13 +50,21 @@ impl Shell {
         let errors = output.try_clone().doing("share the output")?;
         let mut command = Command::new("sh");
         command.args(["-euc", script]).envs(self.variables.clone());
-        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
         let start = Instant::now();
         let mut child = command.spawn().doing("start a shell")?;
         let code = wait(&mut child, start + limit)?;
         let took = start.elapsed();
         let said = fs::read(&place).doing("read the output")?;
-        Ok(Outcome { code, said: String::from_utf8_lossy(&said).into_owned(), took })
+        Ok(Outcome {
+            code,
+            said: String::from_utf8_lossy(&said).into_owned(),
+            took,
+        })
     }
 
     /// Runs a script on a terminal of its own, and types `keys` when there is a prompt.
@@ -72,7 +72,9 @@ impl Shell {
         let (mut pty, theirs) = Pty::open()?;
         let share = || theirs.try_clone().map(Stdio::from).doing("share a pty");
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "sh", "-euc", script]).envs(self.variables.clone());
+        command
+            .args(["--ctty", "sh", "-euc", script])
+            .envs(self.variables.clone());
         command.stdin(share()?).stdout(share()?).stderr(share()?);
         let start = Instant::now();
         let mut child = command.spawn().doing("start a shell on a pty")?;
@@ -81,8 +83,12 @@ impl Shell {
         pty.type_at_prompt(keys, limit / 2)?;
         let code = wait(&mut child, start + limit)?;
         let took = start.elapsed();
-        std::thread::sleep(Duration::from_millis(50));
-        Ok(Outcome { code, said: pty.seen(), took })
+        pty.drain();
+        Ok(Outcome {
+            code,
+            said: pty.seen(),
+            took,
+        })
     }
 
     /// Runs a script that has to work for there to be any checks.
@@ -90,17 +96,22 @@ impl Shell {
         let outcome = self.run(script, limit)?;
         match outcome.code {
             0 => Ok(outcome.said),
-            _ => Err(Error::Command { script: script.to_owned(), said: outcome.said }),
+            _ => Err(Error::Command {
+                script: script.to_owned(),
+                said: outcome.said,
+            }),
         }
     }
 }
 
 /// Waits for a script until `end`, and then kills it with all that it started.
 fn wait(child: &mut Child, end: Instant) -> Result<i32> {
-    let group = Pid::from_raw(child.id().cast_signed());
+    let group = Pid::from_raw(child.id() as i32);
     loop {
         if let Some(status) = child.try_wait().doing("wait for a script")? {
-            return Ok(status.code().unwrap_or(128 + status.signal().unwrap_or_default()));
+            return Ok(status
+                .code()
+                .unwrap_or(128 + status.signal().unwrap_or_default()));
         }
         if Instant::now() > end {
             killpg(group, Signal::SIGKILL).doing("kill a script")?;
