@@ -173,9 +173,11 @@ impl Case {
     /// Removes all containers of this case by `delete --force`, then says what is still there, and
     /// cleans it up.
     pub(crate) fn finish(&self) -> Vec<String> {
+        let mut said = Vec::new();
         for (root, id) in self.ids.borrow().iter() {
             if root.join(id).exists() || leftover::cgroups(id).next().is_some() {
-                let _ = self.call(["delete", "--force", id]).root(Some(root)).output();
+                let call = self.call(["delete", "--force", id]).root(Some(root));
+                said.extend(call.ok().err().map(|why| format!("{why:?}")));
             }
         }
         let mut left = self.left();
@@ -185,6 +187,9 @@ impl Case {
             left = self.left();
         }
         leftover::clean(&self.tag, &self.scratch);
+        if !left.is_empty() {
+            left.append(&mut said);
+        }
         left
     }
 

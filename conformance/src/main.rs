@@ -10,6 +10,7 @@ mod bundle;
 mod call;
 mod case;
 mod chapters;
+mod console;
 mod container;
 mod expected;
 mod leftover;

@@ -1,13 +1,18 @@
 //! The chapters, in the order of the table.
 
+mod bad_input;
 mod cgroups;
 mod devices;
+mod exec;
+mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
 mod operations;
 mod process;
 mod seccomp;
+mod security;
+mod terminal;
 
 use crate::table::Chapter;
 
@@ -19,4 +24,9 @@ pub(crate) const ALL: &[Chapter] = &[
     ("namespaces", &[namespaces::TESTS, namespaces::ROOTLESS]),
     ("cgroups", &[cgroups::LIMITS, cgroups::PLACES, cgroups::DEVICES]),
     ("devices", &[devices::TESTS]),
+    ("hooks", &[hooks::TESTS]),
+    ("terminal", &[terminal::TESTS]),
+    ("exec", &[exec::TESTS, exec::PRIVILEGES]),
+    ("bad-input", &[bad_input::FILES, bad_input::IDS, bad_input::PROPERTIES]),
+    ("security", &[security::TESTS]),
 ];

@@ -192,6 +192,11 @@ impl Mounted {
         t.host(["mount", "--make-private", &point])?;
         Ok(Self(point))
     }
+
+    /// Takes over a mount that is there.
+    pub(crate) fn adopt(point: &std::path::Path) -> Self {
+        Self(point.to_string_lossy().into_owned())
+    }
 }
 
 impl Drop for Mounted {
