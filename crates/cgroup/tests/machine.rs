@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -837,13 +837,24 @@ fn as_nobody(name: &str) {
     let copy = std::env::temp_dir().join(format!("tare-test-{}-{name}", std::process::id()));
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = Command::new(&copy)
-        .args(["--exact", name, "--nocapture"])
-        .env("TARE_TEST_NOBODY", "1")
-        .current_dir("/")
-        .uid(65534)
-        .gid(65534)
-        .output();
+    let run = || {
+        Command::new(&copy)
+            .args(["--exact", name, "--nocapture"])
+            .env("TARE_TEST_NOBODY", "1")
+            .current_dir("/")
+            .uid(65534)
+            .gid(65534)
+            .output()
+    };
+    let mut output = run();
+    // Another test that was forking while the copy was written holds it open for a moment.
+    while output
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy)
+    {
+        std::thread::sleep(Duration::from_millis(2));
+        output = run();
+    }
     fs::remove_file(&copy).unwrap();
     let output = output.unwrap();
     assert!(output.status.success(), "{output:?}");
