@@ -12,7 +12,10 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(pointer: impl Into<String>, sentence: impl Into<String>) -> Problem {
-        Problem { pointer: pointer.into(), sentence: sentence.into() }
+        Problem {
+            pointer: pointer.into(),
+            sentence: sentence.into(),
+        }
     }
 }
 

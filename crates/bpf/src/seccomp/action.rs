@@ -27,7 +27,10 @@ impl Action {
         let data = errno.unwrap_or(EPERM);
         let with_data = |action| match data {
             0..=0xffff => Ok(Action(action | data)),
-            _ => Err(Problem::new(errno_pointer, format!("{data} does not fit into 16 bits"))),
+            _ => Err(Problem::new(
+                errno_pointer,
+                format!("{data} does not fit into 16 bits"),
+            )),
         };
         match name {
             "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Ok(Action::KILL_THREAD),
@@ -38,7 +41,10 @@ impl Action {
             "SCMP_ACT_ALLOW" => Ok(Action::ALLOW),
             "SCMP_ACT_LOG" => Ok(Action::LOG),
             "SCMP_ACT_NOTIFY" => Ok(Action::NOTIFY),
-            _ => Err(Problem::new(pointer, format!("\"{name}\" is not a known action"))),
+            _ => Err(Problem::new(
+                pointer,
+                format!("\"{name}\" is not a known action"),
+            )),
         }
     }
 

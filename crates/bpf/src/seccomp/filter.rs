@@ -77,7 +77,9 @@ impl Filter {
         if magic != MAGIC || count == 0 || count > Self::MAX_LEN || body.len() != count * SIZE {
             return None;
         }
-        let program = body.chunks_exact(SIZE).filter_map(|c| c.first_chunk().map(instruction));
+        let program = body
+            .chunks_exact(SIZE)
+            .filter_map(|c| c.first_chunk().map(instruction));
         let flags = u32::from_ne_bytes(*flags);
         Some(Filter {
             program: program.collect(),

@@ -17,15 +17,27 @@ pub(super) const ARGUMENTS: u32 = 16;
 const LINEAR: usize = 3;
 
 /// The program for `sections`, of which the first is found first.
-pub(super) fn program(sections: &[Section], default: Action, is_big_endian: bool) -> Vec<Instruction> {
-    let mut writer = Writer { emitter: Emitter::new(), chains: &[], default, is_big_endian };
+pub(super) fn program(
+    sections: &[Section],
+    default: Action,
+    is_big_endian: bool,
+) -> Vec<Instruction> {
+    let mut writer = Writer {
+        emitter: Emitter::new(),
+        chains: &[],
+        default,
+        is_big_endian,
+    };
     let mut otherwise = Target::Return(BAD_ARCH);
     for section in sections.iter().rev() {
         writer.chains = &section.chains;
         let tree = writer.tree(&section.ranges);
         writer.emitter.fall_into(tree);
         let start = writer.emitter.put(LOAD, NUMBER);
-        let branch = writer.emitter.branch(Test::Equal, section.token, Target::At(start), otherwise);
+        let branch =
+            writer
+                .emitter
+                .branch(Test::Equal, section.token, Target::At(start), otherwise);
         otherwise = Target::At(branch);
     }
     writer.emitter.put(LOAD, ARCH);
@@ -43,7 +55,9 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// A search for the number, which is in the accumulator, among `ranges`.
     fn tree(&mut self, ranges: &[Range]) -> Target {
-        let [first, rest @ ..] = ranges else { return Target::Return(self.default) };
+        let [first, rest @ ..] = ranges else {
+            return Target::Return(self.default);
+        };
         if rest.is_empty() {
             return self.leaf(first.verdict);
         }
@@ -51,10 +65,15 @@ impl Writer<'_> {
             return target;
         }
         let (left, right) = ranges.split_at(ranges.len() / 2);
-        let [middle, ..] = right else { return Target::Return(self.default) };
+        let [middle, ..] = right else {
+            return Target::Return(self.default);
+        };
         let yes = self.tree(right);
         let no = self.tree(left);
-        Target::At(self.emitter.branch(Test::GreaterOrEqual, middle.start, yes, no))
+        Target::At(
+            self.emitter
+                .branch(Test::GreaterOrEqual, middle.start, yes, no),
+        )
     }
 
     /// Equality tests, if all ranges but a few single numbers have the same verdict.
@@ -72,7 +91,9 @@ impl Writer<'_> {
         let mut target = self.leaf(common);
         for place in others().collect::<Vec<_>>().into_iter().rev() {
             let yes = self.leaf(ranges[place].verdict);
-            let branch = self.emitter.branch(Test::Equal, ranges[place].start, yes, target);
+            let branch = self
+                .emitter
+                .branch(Test::Equal, ranges[place].start, yes, target);
             target = Target::At(branch);
         }
         Some(target)
@@ -125,7 +146,8 @@ impl Writer<'_> {
         }
         let equal = self.emitter.branch(Test::Equal, high_value, low, no);
         if ordered {
-            self.emitter.branch(Test::Greater, high_value, yes, Target::At(equal));
+            self.emitter
+                .branch(Test::Greater, high_value, yes, Target::At(equal));
         }
         Target::At(self.word(c.arg, true, high_mask))
     }
@@ -136,6 +158,9 @@ impl Writer<'_> {
             self.emitter.put(AND, mask);
         }
         let second = high != self.is_big_endian;
-        self.emitter.put(LOAD, ARGUMENTS + u32::from(arg) * 8 + if second { 4 } else { 0 })
+        self.emitter.put(
+            LOAD,
+            ARGUMENTS + u32::from(arg) * 8 + if second { 4 } else { 0 },
+        )
     }
 }

@@ -11,14 +11,21 @@ const X32_BIT: u32 = 1 << 30;
 /// The answers that are right: one, unless rules with different actions overlap.
 pub(super) fn answers(profile: &spec::Seccomp<'_>, native: Arch, data: &Data) -> Vec<u32> {
     let mut arches = vec![native];
-    arches.extend(profile.architectures.iter().map(|name| Arch::parse(name).unwrap()));
+    arches.extend(
+        profile
+            .architectures
+            .iter()
+            .map(|name| Arch::parse(name).unwrap()),
+    );
     arches.retain(|arch| arch.token() == data.arch.token());
     arches.sort_by_key(|arch| *arch as u8);
     arches.dedup();
     if is_newer(profile, &arches, data.number) {
         return vec![ENOSYS];
     }
-    let Some(&arch) = arches.first() else { return vec![KILL] };
+    let Some(&arch) = arches.first() else {
+        return vec![KILL];
+    };
     let arch = match (arches.as_slice(), data.number >= X32_BIT) {
         ([Arch::X86_64], true) if data.number != u32::MAX => return vec![KILL],
         ([Arch::X32], false) => return vec![KILL],
@@ -39,9 +46,12 @@ fn is_newer(profile: &spec::Seccomp<'_>, arches: &[Arch], number: u32) -> bool {
         let calls = names().filter_map(|name| Call::find(name));
         // libseccomp has pseudo numbers, which are negative, for what is behind a multiplexer.
         let is_pseudo = move |call: &Call| {
-            call.through().is_some_and(|(through, _)| arch.multiplexer(through).is_some())
+            call.through()
+                .is_some_and(|(through, _)| arch.multiplexer(through).is_some())
         };
-        calls.filter(move |call| !is_pseudo(call)).filter_map(move |call| call.number(arch))
+        calls
+            .filter(move |call| !is_pseudo(call))
+            .filter_map(move |call| call.number(arch))
     };
     let largest: Vec<(Arch, u32)> = arches
         .iter()
@@ -73,7 +83,11 @@ fn filter(profile: &spec::Seccomp<'_>, arch: Arch, data: &Data) -> Vec<u32> {
             }
         }
     }
-    if conditional.is_empty() { vec![default] } else { conditional }
+    if conditional.is_empty() {
+        vec![default]
+    } else {
+        conditional
+    }
 }
 
 enum Applies {
@@ -84,10 +98,16 @@ enum Applies {
 }
 
 fn applies(name: &str, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -> Applies {
-    let Some(call) = Call::find(name) else { return Applies::Never };
+    let Some(call) = Call::find(name) else {
+        return Applies::Never;
+    };
     let holds = |arg: &spec::SyscallArg<'_>| holds(arg, arch, data);
     let means = |arg: &&spec::SyscallArg<'_>| {
-        let mask = if arch.is_64_bit() { u64::MAX } else { u64::from(u32::MAX) };
+        let mask = if arch.is_64_bit() {
+            u64::MAX
+        } else {
+            u64::from(u32::MAX)
+        };
         arg.op != "SCMP_CMP_MASKED_EQ" || arg.value & mask != 0
     };
     let twice = (0..6).any(|index| args.iter().filter(|arg| arg.index == index).count() > 1);
@@ -103,8 +123,17 @@ fn applies(name: &str, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
         } else {
             others().all(holds)
         };
-        let mine = data.args[0] & if arch.is_64_bit() { u64::MAX } else { u64::from(u32::MAX) };
-        return if mine == selector && rest { Applies::Now } else { Applies::NotNow };
+        let mine = data.args[0]
+            & if arch.is_64_bit() {
+                u64::MAX
+            } else {
+                u64::from(u32::MAX)
+            };
+        return if mine == selector && rest {
+            Applies::Now
+        } else {
+            Applies::NotNow
+        };
     }
     if call.number(arch) != Some(data.number) {
         return Applies::Never;
@@ -112,7 +141,10 @@ fn applies(name: &str, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
     let (always, now) = if twice {
         (args.iter().any(|arg| !means(&arg)), args.iter().any(holds))
     } else {
-        (args.iter().filter(means).count() == 0, args.iter().all(holds))
+        (
+            args.iter().filter(means).count() == 0,
+            args.iter().all(holds),
+        )
     };
     match (always, now) {
         (true, _) => Applies::Always,
@@ -122,7 +154,11 @@ fn applies(name: &str, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
 }
 
 fn holds(arg: &spec::SyscallArg<'_>, arch: Arch, data: &Data) -> bool {
-    let width = if arch.is_64_bit() { u64::MAX } else { u64::from(u32::MAX) };
+    let width = if arch.is_64_bit() {
+        u64::MAX
+    } else {
+        u64::from(u32::MAX)
+    };
     let (actual, value) = (data.args[arg.index as usize] & width, arg.value & width);
     match arg.op.as_str() {
         "SCMP_CMP_NE" => actual != value,
