@@ -8,85 +8,121 @@ pub(super) const KILL: u32 = 0;
 pub(super) const ENOSYS: u32 = 0x0005_0026;
 const X32_BIT: u32 = 1 << 30;
 
-/// The answers that are right: one, unless rules with different actions overlap.
-pub(super) fn answers(profile: &spec::Seccomp<'_>, native: Arch, data: &Data) -> Vec<u32> {
-    let mut arches = vec![native];
-    arches.extend(
-        profile
-            .architectures
-            .iter()
-            .map(|name| Arch::parse(name).unwrap()),
-    );
-    arches.retain(|arch| arch.token() == data.arch.token());
-    arches.sort_by_key(|arch| *arch as u8);
-    arches.dedup();
-    if is_newer(profile, &arches, data.number) {
-        return vec![ENOSYS];
-    }
-    let Some(&arch) = arches.first() else {
-        return vec![KILL];
-    };
-    let arch = match (arches.as_slice(), data.number >= X32_BIT) {
-        ([Arch::X86_64], true) if data.number != u32::MAX => return vec![KILL],
-        ([Arch::X32], false) => return vec![KILL],
-        ([Arch::X86_64, Arch::X32], true) => Arch::X32,
-        _ => arch,
-    };
-    filter(profile, arch, data)
+/// A profile on a machine, with its names looked up.
+pub(super) struct Model<'a> {
+    profile: &'a spec::Seccomp<'a>,
+    /// The architectures that are covered, each once, x86_64 before x32.
+    arches: Vec<Arch>,
+    /// The known names, each with its rule.
+    calls: Vec<(&'a spec::SyscallRule<'a>, Call)>,
+    /// What runc's stub takes for the largest number of each.
+    largest: Vec<(Arch, u32)>,
 }
 
-/// Whether runc's stub, which runs before the filter, returns ENOSYS.
-fn is_newer(profile: &spec::Seccomp<'_>, arches: &[Arch], number: u32) -> bool {
-    let default = profile.default_action.as_str();
-    if ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].contains(&default) {
-        return false;
-    }
-    let names = || profile.syscalls.iter().flat_map(|rule| &rule.names);
-    let numbers = |arch: Arch| {
-        let calls = names().filter_map(|name| Call::find(name));
-        // libseccomp has pseudo numbers, which are negative, for what is behind a multiplexer.
-        let is_pseudo = move |call: &Call| {
+impl<'a> Model<'a> {
+    pub(super) fn new(profile: &'a spec::Seccomp<'a>, native: Arch) -> Model<'a> {
+        let mut arches = vec![native];
+        arches.extend(
+            profile
+                .architectures
+                .iter()
+                .map(|name| Arch::parse(name).unwrap()),
+        );
+        arches.sort_by_key(|arch| *arch as u8);
+        arches.dedup();
+        let rules = profile.syscalls.iter();
+        let calls: Vec<_> = rules
+            .flat_map(|rule| rule.names.iter().map(move |name| (rule, name)))
+            .filter_map(|(rule, name)| Some((rule, Call::find(name)?)))
+            .collect();
+        let is_pseudo = |arch: Arch, call: Call| {
+            // libseccomp has negative numbers for what is behind a multiplexer.
             call.through()
                 .is_some_and(|(through, _)| arch.multiplexer(through).is_some())
         };
-        calls
-            .filter(move |call| !is_pseudo(call))
-            .filter_map(move |call| call.number(arch))
-    };
-    let largest: Vec<(Arch, u32)> = arches
-        .iter()
-        .filter_map(|&arch| Some((arch, numbers(arch).max().filter(|&largest| largest > 0)?)))
-        .collect();
-    let is_x32 = number & X32_BIT != 0;
-    largest.iter().any(|&(arch, largest)| match arch {
-        Arch::X86_64 => !is_x32 && number > largest,
-        Arch::X32 => is_x32 && number > largest,
-        Arch::S390 | Arch::S390x => number == 0 || number > largest,
-        _ => number > largest,
-    })
-}
-
-/// What libseccomp's filter returns.
-fn filter(profile: &spec::Seccomp<'_>, arch: Arch, data: &Data) -> Vec<u32> {
-    let default = action(&profile.default_action, profile.default_errno_ret);
-    let mut conditional = Vec::new();
-    for rule in &profile.syscalls {
-        let answer = action(&rule.action, rule.errno_ret);
-        for name in &rule.names {
-            if answer == default {
-                continue;
-            }
-            match applies(name, &rule.args, arch, data) {
-                Applies::Never | Applies::NotNow => {}
-                Applies::Now => conditional.push(answer),
-                Applies::Always => return vec![answer],
-            }
+        let largest = |arch: Arch| {
+            let calls = calls
+                .iter()
+                .map(|(_, call)| *call)
+                .filter(|&c| !is_pseudo(arch, c));
+            let largest = calls.filter_map(|call| call.number(arch)).max();
+            largest
+                .filter(|&largest| largest > 0)
+                .map(|largest| (arch, largest))
+        };
+        let largest = arches.iter().filter_map(|&arch| largest(arch)).collect();
+        Model {
+            profile,
+            arches,
+            calls,
+            largest,
         }
     }
-    if conditional.is_empty() {
-        vec![default]
-    } else {
-        conditional
+
+    /// The answers that are right: one, unless rules with different actions overlap.
+    pub(super) fn answers(&self, data: &Data) -> Vec<u32> {
+        if self.is_newer(data) {
+            return vec![ENOSYS];
+        }
+        let token = data.arch.token();
+        let arches = self
+            .arches
+            .iter()
+            .copied()
+            .filter(|arch| arch.token() == token);
+        let arches: Vec<Arch> = arches.collect();
+        let Some(&arch) = arches.first() else {
+            return vec![KILL];
+        };
+        let arch = match (arches.as_slice(), data.number >= X32_BIT) {
+            ([Arch::X86_64], true) if data.number != u32::MAX => return vec![KILL],
+            ([Arch::X32], false) => return vec![KILL],
+            ([Arch::X86_64, Arch::X32], true) => Arch::X32,
+            _ => arch,
+        };
+        self.filter(arch, data)
+    }
+
+    /// Whether runc's stub, which runs before the filter, returns ENOSYS.
+    fn is_newer(&self, data: &Data) -> bool {
+        let default = self.profile.default_action.as_str();
+        if ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE"].contains(&default) {
+            return false;
+        }
+        let number = data.number;
+        let is_x32 = number & X32_BIT != 0;
+        let mut largest = self
+            .largest
+            .iter()
+            .filter(|(a, _)| a.token() == data.arch.token());
+        largest.any(|&(arch, largest)| match arch {
+            Arch::X86_64 => !is_x32 && number > largest,
+            Arch::X32 => is_x32 && number > largest,
+            Arch::S390 | Arch::S390x => number == 0 || number > largest,
+            _ => number > largest,
+        })
+    }
+
+    /// What libseccomp's filter returns.
+    fn filter(&self, arch: Arch, data: &Data) -> Vec<u32> {
+        let default = action(&self.profile.default_action, self.profile.default_errno_ret);
+        let mut conditional = Vec::new();
+        for &(rule, call) in &self.calls {
+            let applies = applies(call, &rule.args, arch, data);
+            if matches!(applies, Applies::Never | Applies::NotNow) {
+                continue;
+            }
+            match (action(&rule.action, rule.errno_ret), applies) {
+                (answer, _) if answer == default => {}
+                (answer, Applies::Always) => return vec![answer],
+                (answer, _) => conditional.push(answer),
+            }
+        }
+        if conditional.is_empty() {
+            vec![default]
+        } else {
+            conditional
+        }
     }
 }
 
@@ -97,10 +133,14 @@ enum Applies {
     Always,
 }
 
-fn applies(name: &str, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -> Applies {
-    let Some(call) = Call::find(name) else {
+fn applies(call: Call, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -> Applies {
+    let through = call
+        .through()
+        .and_then(|(through, selector)| Some((arch.multiplexer(through)?, selector)))
+        .filter(|(number, _)| *number == data.number);
+    if through.is_none() && call.number(arch) != Some(data.number) {
         return Applies::Never;
-    };
+    }
     let holds = |arg: &spec::SyscallArg<'_>| holds(arg, arch, data);
     let means = |arg: &&spec::SyscallArg<'_>| {
         let mask = if arch.is_64_bit() {
@@ -111,10 +151,6 @@ fn applies(name: &str, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
         arg.op != "SCMP_CMP_MASKED_EQ" || arg.value & mask != 0
     };
     let twice = (0..6).any(|index| args.iter().filter(|arg| arg.index == index).count() > 1);
-    let through = call
-        .through()
-        .and_then(|(through, selector)| Some((arch.multiplexer(through)?, selector)))
-        .filter(|(number, _)| *number == data.number);
     if let Some((_, selector)) = through {
         let others = || args.iter().filter(|arg| arg.index != 0);
         let is_first = |arg: &spec::SyscallArg<'_>| arg.index == 0;
@@ -134,9 +170,6 @@ fn applies(name: &str, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
         } else {
             Applies::NotNow
         };
-    }
-    if call.number(arch) != Some(data.number) {
-        return Applies::Never;
     }
     let (always, now) = if twice {
         (args.iter().any(|arg| !means(&arg)), args.iter().any(holds))

@@ -120,18 +120,19 @@ fn args() -> impl Strategy<Value = [u64; 6]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn filters_mean_what_profiles_say((native, profile) in profile(), args in vec(args(), 3)) {
         let Ok(Some(filter)) = compile(&profile, native) else {
             return Err(TestCaseError::reject("too long"));
         };
+        let model = Model::new(&profile, native);
         let listed = profile.architectures.iter().map(|name| Arch::parse(name).unwrap());
         for arch in listed.chain([native]) {
             for number in numbers(&[arch]) {
                 for args in &args {
-                    check(&profile, native, &filter, &Data { number, arch, args: *args });
+                    check(&model, &filter, &Data { number, arch, args: *args });
                 }
             }
         }
