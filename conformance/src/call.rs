@@ -65,7 +65,10 @@ impl<'t> Call<'t> {
     }
 
     /// Runs the runtime by another program, e.g. `setpriv --reuid 1000`.
-    pub(crate) fn through<A: Into<OsString>>(mut self, program: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn through<A: Into<OsString>>(
+        mut self,
+        program: impl IntoIterator<Item = A>,
+    ) -> Self {
         self.through = program.into_iter().map(Into::into).collect();
         self
     }
@@ -112,7 +115,11 @@ impl<'t> Call<'t> {
         }
         line.extend(self.args);
         let mut command = Command::new(&line[0]);
-        command.args(&line[1..]).env_clear().env("PATH", crate::case::PATH).envs(self.env);
+        command
+            .args(&line[1..])
+            .env_clear()
+            .env("PATH", crate::case::PATH)
+            .envs(self.env);
         command.current_dir(self.dir.as_deref().unwrap_or(&case.scratch));
         let [stdin, out, err] = self.stdio;
         command.stdin(stdin.unwrap_or_else(Stdio::null));
@@ -120,8 +127,19 @@ impl<'t> Call<'t> {
         command.stderr(err.map_or_else(|| writable(&stderr), Ok)?);
         let child = command.spawn()?;
         case.live.borrow_mut().insert(child.id());
-        let line = line.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        Ok(Running { case, line, child, stdout, stderr, done: None })
+        let line = line
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
+        Ok(Running {
+            case,
+            line,
+            child,
+            stdout,
+            stderr,
+            done: None,
+        })
     }
 
     /// Runs the call to its end.
@@ -138,7 +156,12 @@ impl<'t> Call<'t> {
 
 fn writable(path: &Path) -> Verdict<Stdio> {
     // Readable for the user of the container, who may open /dev/stdout anew.
-    let file = OpenOptions::new().create(true).append(true).read(true).mode(0o666).open(path)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .mode(0o666)
+        .open(path)?;
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
     Ok(file.into())
 }
@@ -157,8 +180,8 @@ pub(crate) struct Running<'t> {
 
 impl Running<'_> {
     /// The runtime's pid.
-    pub(crate) fn pid(&self) -> i32 {
-        self.child.id().cast_signed()
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// True once the runtime has ended.
@@ -186,7 +209,9 @@ impl Running<'_> {
         let status = self.done.unwrap_or_default();
         Ok(Output {
             line: self.line.clone(),
-            code: status.code().unwrap_or_else(|| -status.signal().unwrap_or(0)),
+            code: status
+                .code()
+                .unwrap_or_else(|| -status.signal().unwrap_or(0)),
             stdout: text_of(&self.stdout),
             stderr: text_of(&self.stderr),
         })
@@ -233,8 +258,17 @@ impl Output {
         if self.code == code {
             return Ok(());
         }
-        let Self { line, code: found, stderr, stdout } = self;
-        fail(format!("rc {found}, wanted {code}: {line}\n{}\n{}", stdout.trim(), stderr.trim()))
+        let Self {
+            line,
+            code: found,
+            stderr,
+            stdout,
+        } = self;
+        fail(format!(
+            "rc {found}, wanted {code}: {line}\n{}\n{}",
+            stdout.trim(),
+            stderr.trim()
+        ))
     }
 
     /// Standard output without the last newline.
@@ -246,7 +280,10 @@ impl Output {
     /// whatever the case of its letters.
     #[track_caller]
     pub(crate) fn refused(&self, parts: &[&str]) -> Verdict {
-        that(self.code > 0 && !parts.is_empty(), format!("refused (rc {}): {self:?}", self.code))?;
+        that(
+            self.code > 0 && !parts.is_empty(),
+            format!("refused (rc {}): {self:?}", self.code),
+        )?;
         // A log line has its message in quotes, and the quotes in it escaped.
         let said = self.stderr.replace("\\\"", "\"").to_lowercase();
         for part in parts {

@@ -9,11 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
 
 use crate::bundle::Bundle;
 use crate::call::{Call, Output};
-use crate::leftover;
+use crate::leftover::{self, raw};
 use crate::verdict::{Verdict, fail};
 
 /// The PATH of the runtime under test.
@@ -76,12 +75,9 @@ impl Case {
 
     /// Notes a container that must be gone at the end.
     pub(crate) fn owns(&self, root: &Path, id: &str) {
-        self.ids.borrow_mut().push((root.to_path_buf(), id.to_owned()));
-    }
-
-    /// The prefix of all ids of this case.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
+        self.ids
+            .borrow_mut()
+            .push((root.to_path_buf(), id.to_owned()));
     }
 
     /// A path in the test's own directory.
@@ -123,9 +119,15 @@ impl Case {
     #[track_caller]
     pub(crate) fn host<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Verdict<String> {
         let words: Vec<&str> = line.into_iter().collect();
-        let out = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?;
+        let out = Command::new(words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .output()?;
         if !out.status.success() {
-            return fail(format!("{words:?}: {}", String::from_utf8_lossy(&out.stderr)));
+            return fail(format!(
+                "{words:?}: {}",
+                String::from_utf8_lossy(&out.stderr)
+            ));
         }
         Ok(String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
     }
@@ -164,7 +166,7 @@ impl Case {
     pub(crate) fn reap(&self) {
         for pid in leftover::children(std::process::id()) {
             if !self.live.borrow().contains(&pid) {
-                let id = Id::Pid(Pid::from_raw(pid.cast_signed()));
+                let id = Id::Pid(raw(pid));
                 let _ = waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
             }
         }
@@ -198,7 +200,9 @@ impl Case {
         self.reap();
         let mut left = leftover::find(&self.tag, &self.scratch, &self.live.borrow());
         if let Ok(entries) = fs::read_dir(&self.root) {
-            let state = entries.flatten().filter(|e| e.path().join("state.json").exists());
+            let state = entries
+                .flatten()
+                .filter(|e| e.path().join("state.json").exists());
             left.extend(state.map(|entry| format!("state {}", entry.path().display())));
         }
         for (root, id) in self.ids.borrow().iter() {

@@ -99,13 +99,6 @@ impl<'t> Container<'t> {
         self.call("kill").arg(signal).ok().map(drop)
     }
 
-    /// Ends the first process and waits until the runtime says so.
-    #[track_caller]
-    pub(crate) fn stop(&self) -> Verdict {
-        self.kill("KILL")?;
-        self.becomes("stopped")
-    }
-
     /// `delete` must succeed.
     #[track_caller]
     pub(crate) fn delete(&self) -> Verdict {
@@ -118,7 +111,11 @@ impl<'t> Container<'t> {
         flags: impl IntoIterator<Item = &'a str>,
         line: impl IntoIterator<Item = &'a str>,
     ) -> Call<'t> {
-        self.case.call(["exec"]).args(flags).arg(&self.id).args(line)
+        self.case
+            .call(["exec"])
+            .args(flags)
+            .arg(&self.id)
+            .args(line)
     }
 
     /// A shell by `exec` must exit 0; returns what the script printed.

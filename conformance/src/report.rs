@@ -24,7 +24,9 @@ struct Counts {
 pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool) -> bool {
     let width = tests.iter().map(|(name, _)| name.len()).max().unwrap_or(4);
     print!("{:width$}", "test");
-    columns.iter().for_each(|column| print!("  {:>8}", column.name));
+    columns
+        .iter()
+        .for_each(|column| print!("  {:>8}", column.name));
     println!();
     let mut counts: Vec<Counts> = columns.iter().map(|_| Counts::default()).collect();
     let mut good = true;
@@ -42,7 +44,10 @@ pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool)
                 (Outcome::Ok, Some(reason)) => {
                     // Reported, not punished: a race is not lost every time.
                     count.passed += 1;
-                    notes.push(format!("{} passes, but is expected not to: {reason}", column.name));
+                    notes.push(format!(
+                        "{} passes, but is expected not to: {reason}",
+                        column.name
+                    ));
                     "ok!"
                 }
                 (Outcome::Fail(why), Some(reason)) => {
@@ -71,17 +76,27 @@ pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool)
         if verbose && !notes.is_empty() {
             println!("    holds: {}", test.holds);
         }
-        notes.iter().for_each(|note| println!("    {}", note.replace('\n', "\n      ")));
+        notes
+            .iter()
+            .for_each(|note| println!("    {}", note.replace('\n', "\n      ")));
     }
     println!();
     for (column, count) in columns.iter().zip(&counts) {
-        let Counts { passed, failed, skipped, expected } = count;
+        let Counts {
+            passed,
+            failed,
+            skipped,
+            expected,
+        } = count;
         let seconds = column.took.as_secs_f32();
         println!(
             "{}: {passed} ok, {failed} FAIL, {expected} failures expected (reason beside each), \
              {skipped} skip; {seconds:.0} s",
             column.name
         );
+    }
+    if verbose {
+        slowest(tests, columns);
     }
     let sum = |of: fn(&Counts) -> usize| counts.iter().map(of).sum::<usize>();
     println!(
@@ -91,4 +106,21 @@ pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool)
         sum(|c| c.skipped + c.expected)
     );
     good
+}
+
+/// Prints where the time goes.
+fn slowest(tests: &[(String, Test)], columns: &[Column]) {
+    for column in columns {
+        let mut times: Vec<_> = column.times.iter().zip(tests).collect();
+        times.sort_by_key(|(time, _)| std::cmp::Reverse(**time));
+        let worst = times
+            .iter()
+            .take(8)
+            .map(|(time, (name, _))| format!("{name} {:.1} s", time.as_secs_f32()));
+        println!(
+            "{}, slowest: {}",
+            column.name,
+            worst.collect::<Vec<_>>().join(", ")
+        );
+    }
 }

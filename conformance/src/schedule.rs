@@ -32,6 +32,8 @@ pub(crate) struct Column {
     pub name: String,
     /// Its outcomes.
     pub outcomes: Vec<Outcome>,
+    /// How long each test took.
+    pub times: Vec<Duration>,
     /// How long they took in all.
     pub took: Duration,
 }
@@ -51,8 +53,14 @@ pub(crate) fn grade(
         for (number, (name, runtime)) in runtimes.iter().enumerate() {
             let begun = Instant::now();
             let prefix = format!("cf{}{}", std::process::id(), letter(number));
-            let outcomes = all(tests, runtime, &scratch, &prefix, jobs.max(1), null);
-            columns.push(Column { name: name.clone(), outcomes, took: begun.elapsed() });
+            let results = all(tests, runtime, &scratch, &prefix, jobs.max(1), null);
+            let (outcomes, times) = results.into_iter().unzip();
+            columns.push(Column {
+                name: name.clone(),
+                outcomes,
+                times,
+                took: begun.elapsed(),
+            });
         }
     }
     let _ = fs::remove_dir_all(&scratch);
@@ -70,17 +78,21 @@ fn all(
     prefix: &str,
     jobs: usize,
     null: bool,
-) -> Vec<Outcome> {
+) -> Vec<(Outcome, Duration)> {
     let next = Mutex::new(0..tests.len());
-    let outcomes = Mutex::new(vec![Outcome::Skip("not run".into()); tests.len()]);
+    let outcomes = Mutex::new(vec![
+        (Outcome::Skip("not run".into()), Duration::ZERO);
+        tests.len()
+    ]);
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(index) = next.lock().ok().and_then(|mut next| next.next()) {
                     let tag = format!("{prefix}{index}x");
+                    let begun = Instant::now();
                     let outcome = one(&tests[index].0, runtime, &scratch.join(&tag), &tag, null);
                     if let Ok(mut outcomes) = outcomes.lock() {
-                        outcomes[index] = outcome;
+                        outcomes[index] = (outcome, begun.elapsed());
                     }
                 }
             });
@@ -108,11 +120,19 @@ fn process(
     null: bool,
 ) -> std::io::Result<Outcome> {
     let mut command = Command::new("/proc/self/exe");
-    command.arg("--single").arg(name).arg(runtime).arg(scratch).arg(tag);
+    command
+        .arg("--single")
+        .arg(name)
+        .arg(runtime)
+        .arg(scratch)
+        .arg(tag);
     if null {
         command.arg("--null");
     }
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let begun = Instant::now();
     while child.try_wait()?.is_none() {
         if begun.elapsed() > BOUND {
@@ -123,7 +143,10 @@ fn process(
                 leftover::end(pid);
             }
             leftover::clean(tag, scratch);
-            return Ok(Outcome::Fail(format!("took more than {} s", BOUND.as_secs())));
+            return Ok(Outcome::Fail(format!(
+                "took more than {} s",
+                BOUND.as_secs()
+            )));
         }
         std::thread::sleep(Duration::from_millis(4));
     }

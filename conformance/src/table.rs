@@ -16,7 +16,11 @@ pub(crate) struct Test {
 }
 
 /// A row of a chapter's table.
-pub(crate) const fn test(name: &'static str, holds: &'static str, run: fn(&Case) -> Verdict) -> Test {
+pub(crate) const fn test(
+    name: &'static str,
+    holds: &'static str,
+    run: fn(&Case) -> Verdict,
+) -> Test {
     Test { name, holds, run }
 }
 

@@ -26,12 +26,17 @@ fn text(t: &Case, config: impl AsRef<[u8]>, parts: &[&str]) -> Verdict {
 
 /// A message is one line, not a trace.
 fn one_sentence(stderr: &str) -> Verdict {
-    let errors = stderr.lines().filter(|line| !line.contains("level=warning"));
-    that((1..=2).contains(&errors.count()), format!("one sentence: {stderr}"))
+    let errors = stderr
+        .lines()
+        .filter(|line| !line.contains("level=warning"));
+    that(
+        (1..=2).contains(&errors.count()),
+        format!("one sentence: {stderr}"),
+    )
 }
 
 /// This value at this place must be refused with all of `parts`.
-fn value(t: &Case, pointer: &str, value: serde_json::Value, parts: &[&str]) -> Verdict {
+pub(super) fn value(t: &Case, pointer: &str, value: serde_json::Value, parts: &[&str]) -> Verdict {
     let b = t.bundle()?.raw(pointer, value);
     let out = b.try_create()?;
     out.refused(parts)?;
@@ -44,10 +49,22 @@ fn id(t: &Case, id: &str) -> Verdict {
     let b = t.bundle()?;
     b.write()?;
     fs::create_dir_all(&t.root)?;
-    let above = || -> Verdict<usize> { Ok(fs::read_dir(&t.scratch)?.flatten().filter(|e| e.path().is_dir()).count()) };
+    let above = || -> Verdict<usize> {
+        Ok(fs::read_dir(&t.scratch)?
+            .flatten()
+            .filter(|e| e.path().is_dir())
+            .count())
+    };
     let before = above()?;
-    let out = t.call(["create", "--bundle"]).arg(&b.dir).arg(id).output()?;
-    that(out.code > 0 && !out.stderr.is_empty(), format!("the id is refused: {out:?}"))?;
+    let out = t
+        .call(["create", "--bundle"])
+        .arg(&b.dir)
+        .arg(id)
+        .output()?;
+    that(
+        out.code > 0 && !out.stderr.is_empty(),
+        format!("the id is refused: {out:?}"),
+    )?;
     is(above()?, before)?;
     is(fs::read_dir(&t.root)?.count(), 0)?;
     is(b.says("echo good")?.as_str(), "good")
@@ -57,7 +74,15 @@ fn id(t: &Case, id: &str) -> Verdict {
 fn on_full_disk(t: &Case) -> Verdict<Output> {
     let root = t.dir("full")?;
     let point = root.to_string_lossy().into_owned();
-    t.host(["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=20", "conformance", &point])?;
+    t.host([
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        "size=4k,nr_inodes=20",
+        "conformance",
+        &point,
+    ])?;
     let _mounted = Mounted::adopt(&root);
     fs::write(root.join("page"), [0; 4096])?;
     let b = t.bundle()?.sleeps();
@@ -69,49 +94,77 @@ fn on_full_disk(t: &Case) -> Verdict<Output> {
 
 /// The chapter's tests of files.
 pub(crate) const FILES: &[Test] = &[
-    test("bundle-missing", "a bundle that does not exist is refused by its path", |t| {
-        t.rt(["create", "--bundle", "/no/such/bundle", &t.id()])?.refused(&["/no/such/bundle"])?;
-        t.nothing_left()
+    test(
+        "bundle-missing",
+        "a bundle that does not exist is refused by its path",
+        |t| {
+            t.rt(["create", "--bundle", "/no/such/bundle", &t.id()])?
+                .refused(&["/no/such/bundle"])?;
+            t.nothing_left()
+        },
+    ),
+    test(
+        "config-missing",
+        "runc: a bundle without config.json",
+        |t| {
+            let dir = t.dir("empty")?.to_string_lossy().into_owned();
+            let out = t.rt(["create", "--bundle", &dir, &t.id()])?;
+            out.refused(&["config.json"])?;
+            t.nothing_left()
+        },
+    ),
+    test("config-empty", "an empty config.json", |t| {
+        text(t, "", &["EOF"])
     }),
-    test("config-missing", "runc: a bundle without config.json", |t| {
-        let dir = t.dir("empty")?.to_string_lossy().into_owned();
-        let out = t.rt(["create", "--bundle", &dir, &t.id()])?;
-        out.refused(&["config.json"])?;
-        t.nothing_left()
-    }),
-    test("config-empty", "an empty config.json", |t| text(t, "", &["EOF"])),
     test("config-truncated", "a truncated config.json", |t| {
-        text(t, "{ \"ociVersion\": \"1.0.2\", \"process\": { \"args\": [", &["EOF"])
+        text(
+            t,
+            "{ \"ociVersion\": \"1.0.2\", \"process\": { \"args\": [",
+            &["EOF"],
+        )
     }),
     test("config-not-json", "a config.json that is no JSON", |t| {
-        text(t, "ociVersion = 1\n", &["invalid character"]).or_else(|_| {
-            text(t, "ociVersion = 1\n", &["config.json"])
-        })
+        text(t, "ociVersion = 1\n", &["invalid character"])
+            .or_else(|_| text(t, "ociVersion = 1\n", &["config.json"]))
     }),
     test("config-not-utf8", "a config.json that is not UTF-8", |t| {
-        text(t, b"\xff\xfe{\x00}\x00", &["config.json"]).or_else(|_| text(t, b"\xff\xfe{\x00}\x00", &["invalid"]))
+        text(t, b"\xff\xfe{\x00}\x00", &["config.json"])
+            .or_else(|_| text(t, b"\xff\xfe{\x00}\x00", &["invalid"]))
     }),
-    test("config-array", "a config.json that is a list", |t| text(t, "[1, 2]", &["array"]).or_else(|_| text(t, "[1, 2]", &["sequence"]))),
-    test("config-directory", "a config.json that is a directory", |t| {
-        let b = t.bundle()?;
-        fs::create_dir(b.dir.join("config.json"))?;
-        let dir = b.dir.to_string_lossy().into_owned();
-        let out = t.rt(["create", "--bundle", &dir, &b.id])?;
-        out.refused(&["config.json"])?;
-        t.nothing_left()
+    test("config-array", "a config.json that is a list", |t| {
+        text(t, "[1, 2]", &["array"]).or_else(|_| text(t, "[1, 2]", &["sequence"]))
     }),
-    test("config-huge", "100 MB of config.json are read or refused, in time, by a bounded memory", |t| {
-        let mut config = b"{\"ociVersion\": \"1.0.2\", \"annotations\": {\"x\": \"".to_vec();
-        config.resize(100 << 20, b'x');
-        config.extend_from_slice(b"\"}}");
-        let b = t.bundle()?;
-        fs::write(b.dir.join("config.json"), config)?;
-        let dir = b.dir.to_string_lossy().into_owned();
-        let out = t.rt(["create", "--bundle", &dir, &b.id])?;
-        that(out.code > 0 && out.stderr.len() < 10_000, "refused by a short sentence")?;
-        has(&out.stderr, "process").or_else(|_| has(&out.stderr, "config.json"))?;
-        t.nothing_left()
-    }),
+    test(
+        "config-directory",
+        "a config.json that is a directory",
+        |t| {
+            let b = t.bundle()?;
+            fs::create_dir(b.dir.join("config.json"))?;
+            let dir = b.dir.to_string_lossy().into_owned();
+            let out = t.rt(["create", "--bundle", &dir, &b.id])?;
+            out.refused(&["config.json"])?;
+            t.nothing_left()
+        },
+    ),
+    test(
+        "config-huge",
+        "100 MB of config.json are read or refused, in time, by a bounded memory",
+        |t| {
+            let mut config = b"{\"ociVersion\": \"1.0.2\", \"annotations\": {\"x\": \"".to_vec();
+            config.resize(100 << 20, b'x');
+            config.extend_from_slice(b"\"}}");
+            let b = t.bundle()?;
+            fs::write(b.dir.join("config.json"), config)?;
+            let dir = b.dir.to_string_lossy().into_owned();
+            let out = t.rt(["create", "--bundle", &dir, &b.id])?;
+            that(
+                out.code > 0 && out.stderr.len() < 10_000,
+                "refused by a short sentence",
+            )?;
+            has(&out.stderr, "process").or_else(|_| has(&out.stderr, "config.json"))?;
+            t.nothing_left()
+        },
+    ),
     test("root-is-a-file", "root.path is a file", |t| {
         let b = t.bundle()?;
         fs::write(b.dir.join("file"), "")?;
@@ -123,11 +176,15 @@ pub(crate) const FILES: &[Test] = &[
     test("root-missing", "root.path does not exist", |t| {
         value(t, "/root/path", json!("no-such-root"), &["no-such-root"])
     }),
-    test("root-is-a-link", "runc: root.path must not be a symlink", |t| {
-        let b = t.bundle()?;
-        symlink("rootfs", b.dir.join("link"))?;
-        b.set("/root/path", "link").refused(&["link"])
-    }),
+    test(
+        "root-is-a-link",
+        "runc: root.path must not be a symlink",
+        |t| {
+            let b = t.bundle()?;
+            symlink("rootfs", b.dir.join("link"))?;
+            b.set("/root/path", "link").refused(&["link"])
+        },
+    ),
     test("state-directory-is-a-file", "a file as --root", |t| {
         let root = t.file("not-a-directory", "kept")?;
         let b = t.bundle()?;
@@ -136,183 +193,100 @@ pub(crate) const FILES: &[Test] = &[
         is(fs::read_to_string(root)?.as_str(), "kept")?;
         t.nothing_left()
     }),
-    test("state-directory-full", "a full disk under --root: create fails, nothing is left", |t| {
-        let out = on_full_disk(t)?;
-        that(out.code > 0 && !out.stderr.is_empty(), format!("it fails: {out:?}"))?;
-        t.nothing_left()?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("state-directory-full-sentence", "a full disk under --root is told as what it is", |t| {
-        on_full_disk(t)?.refused(&["no space left on device"])
-    }),
-    test("state-damaged", "a damaged state file: state fails, delete --force cleans up", |t| {
-        let c = t.bundle()?.sleeps().create()?;
-        let pid = c.pid()?;
-        let file = t.root.join(&c.id).join("state.json");
-        that(file.exists(), "ROOT/ID/state.json")?;
-        fs::write(&file, "{\"id\": \"brok")?;
-        let out = c.rt("state")?;
-        that(out.code > 0 && !out.stderr.is_empty(), format!("state fails: {out:?}"))?;
-        c.call("delete").arg("--force").ok()?;
-        that(!t.root.join(&c.id).exists(), "the state directory is gone")?;
-        t.host(["sh", "-c", &format!("kill -9 {pid} 2>/dev/null; true")])?;
-        c.rt("state")?.refused(&["does not exist"])
-    }),
-    test("state-damaged-others", "a damaged state file does not hide the other containers", |t| {
-        let (bad, good) = (t.bundle()?.sleeps().create()?, t.bundle()?.sleeps().create()?);
-        let file = t.root.join(&bad.id).join("state.json");
-        let saved = fs::read(&file)?;
-        fs::write(&file, "{")?;
-        let list = t.rt(["list", "-q"])?;
-        fs::write(&file, saved)?;
-        has(list.stdout, &good.id)
-    }),
+    test(
+        "state-directory-full",
+        "a full disk under --root: create fails, nothing is left",
+        |t| {
+            let out = on_full_disk(t)?;
+            that(
+                out.code > 0 && !out.stderr.is_empty(),
+                format!("it fails: {out:?}"),
+            )?;
+            t.nothing_left()?;
+            is(t.bundle()?.says("echo good")?.as_str(), "good")
+        },
+    ),
+    test(
+        "state-directory-full-sentence",
+        "a full disk under --root is told as what it is",
+        |t| on_full_disk(t)?.refused(&["no space left on device"]),
+    ),
+    test(
+        "state-damaged",
+        "a damaged state file: state fails, delete --force cleans up",
+        |t| {
+            let c = t.bundle()?.sleeps().create()?;
+            let pid = c.pid()?;
+            let file = t.root.join(&c.id).join("state.json");
+            that(file.exists(), "ROOT/ID/state.json")?;
+            fs::write(&file, "{\"id\": \"brok")?;
+            let out = c.rt("state")?;
+            that(
+                out.code > 0 && !out.stderr.is_empty(),
+                format!("state fails: {out:?}"),
+            )?;
+            c.call("delete").arg("--force").ok()?;
+            that(!t.root.join(&c.id).exists(), "the state directory is gone")?;
+            t.host(["sh", "-c", &format!("kill -9 {pid} 2>/dev/null; true")])?;
+            c.rt("state")?.refused(&["does not exist"])
+        },
+    ),
+    test(
+        "state-damaged-others",
+        "a damaged state file does not hide the other containers",
+        |t| {
+            let (bad, good) = (
+                t.bundle()?.sleeps().create()?,
+                t.bundle()?.sleeps().create()?,
+            );
+            let file = t.root.join(&bad.id).join("state.json");
+            let saved = fs::read(&file)?;
+            fs::write(&file, "{")?;
+            let list = t.rt(["list", "-q"])?;
+            fs::write(&file, saved)?;
+            has(list.stdout, &good.id)
+        },
+    ),
 ];
 
 /// The chapter's tests of ids.
 pub(crate) const IDS: &[Test] = &[
-    test("id-slash", "runc: an id with a slash is refused", |t| id(t, "a/b")),
+    test("id-slash", "runc: an id with a slash is refused", |t| {
+        id(t, "a/b")
+    }),
     test("id-dotdot", "runc: the id .. is refused", |t| id(t, "..")),
     test("id-dot", "runc: the id . is refused", |t| id(t, ".")),
     test("id-up", "an id that climbs is refused", |t| id(t, "../up")),
     test("id-empty", "an empty id is refused", |t| id(t, "")),
-    test("id-space", "an id with a space is refused", |t| id(t, "a b")),
-    test("id-newline", "an id with a newline is refused", |t| id(t, "a\nb")),
-    test("id-unicode", "runc: an id of other letters than ASCII's is refused", |t| id(t, "é")),
-    test("id-long", "an id of 5000 characters is refused", |t| id(t, &"a".repeat(5000))),
+    test("id-space", "an id with a space is refused", |t| {
+        id(t, "a b")
+    }),
+    test("id-newline", "an id with a newline is refused", |t| {
+        id(t, "a\nb")
+    }),
+    test(
+        "id-unicode",
+        "runc: an id of other letters than ASCII's is refused",
+        |t| id(t, "é"),
+    ),
+    test("id-long", "an id of 5000 characters is refused", |t| {
+        id(t, &"a".repeat(5000))
+    }),
     test("id-sentence", "runc: invalid container ID format", |t| {
-        t.rt(["state", "a/b"])?.refused(&["invalid container ID format"])
+        t.rt(["state", "a/b"])?
+            .refused(&["invalid container ID format"])
     }),
-    test("id-characters", "runc: letters, digits and _+-. are an id", |t| {
-        let b = t.bundle()?;
-        let id = format!("{}_A+b-9.z", t.id());
-        let b = b.id(&id).set("/linux/cgroupsPath", format!("/{id}")).sleeps();
-        b.create()?.is("created")
-    }),
-];
-
-/// The chapter's tests of properties.
-pub(crate) const PROPERTIES: &[Test] = &[
-    test("version-unknown", "spec: a version that is not supported is an error", |t| {
-        value(t, "/ociVersion", json!("2.0.0"), &["2.0.0"])
-    }),
-    test("version-not-semver", "spec: ociVersion MUST be in SemVer format", |t| {
-        value(t, "/ociVersion", json!("one"), &["ociVersion"]).or_else(|_| value(t, "/ociVersion", json!("one"), &["version"]))
-    }),
-    test("wrong-type-args", "args that is a string is refused by its name", |t| {
-        value(t, "/process/args", json!("sh"), &["args"])
-    }),
-    test("wrong-type-uid", "a uid that is a string is refused by its name", |t| {
-        value(t, "/process/user/uid", json!("root"), &["uid"])
-    }),
-    test("uid-negative", "a negative uid is refused", |t| {
-        value(t, "/process/user/uid", json!(-1), &["uid"])
-    }),
-    test("uid-too-large", "a uid beyond 32 bits is refused", |t| {
-        value(t, "/process/user/uid", json!(4_294_967_296_u64), &["uid"])
-    }),
-    test("wrong-type-mounts", "mounts that is an object is refused by its name", |t| {
-        value(t, "/mounts", json!({}), &["mounts"])
-    }),
-    test("process-missing", "runc: process property must not be empty", |t| {
-        t.bundle()?.without_raw("/process").refused(&["process"])
-    }),
-    test("root-property-missing", "spec: root is REQUIRED", |t| {
-        t.bundle()?.without_raw("/root").refused(&["root"])
-    }),
-    test("args-empty", "runc: args must not be empty", |t| {
-        t.bundle()?.set("/process/args", json!([])).refused(&["args"])
-    }),
-    test("cwd-missing", "runc: Cwd property must not be empty", |t| {
-        t.bundle()?.without_raw("/process/cwd").refused(&["cwd"])
-    }),
-    test("cwd-relative", "runc: Cwd must be an absolute path", |t| {
-        t.bundle()?.set("/process/cwd", "tmp").refused(&["cwd", "absolute"])
-    }),
-    test("cwd-is-a-file", "a cwd that is a file is refused by its path", |t| {
-        t.bundle()?.set("/process/cwd", "/etc/passwd").refused(&["/etc/passwd", "not a directory"])
-    }),
-    test("mount-source-missing", "a bind source that does not exist is refused by its path", |t| {
-        let b = t.bundle()?.bind(std::path::Path::new("/no/such/source"), "/m", &["bind"]);
-        b.refused(&["/no/such/source", "no such file or directory"])
-    }),
-    test("mount-type-unknown", "an unknown file system is refused by its destination", |t| {
-        t.bundle()?.mount("/m", "nosuchfs", "none", &[]).refused(&["nosuchfs"]).or_else(|_| {
-            t.bundle()?.mount("/m", "nosuchfs", "none", &[]).refused(&["/m", "no such device"])
-        })
-    }),
-    test("mount-directory-on-file", "a directory on a file is refused by both names", |t| {
-        let source = t.dir("source")?;
-        let b = t.bundle()?.bind(&source, "/etc/passwd", &["bind"]);
-        b.refused(&["/etc/passwd", "not a directory"])
-    }),
-    test("namespace-unknown", "an unknown type of namespace is refused by its name", |t| {
-        let b = t.bundle()?;
-        let mut list = b.config()["linux"]["namespaces"].clone();
-        list[0]["type"] = json!("nosuchkind");
-        b.raw("/linux/namespaces", list).refused(&["nosuchkind"])
-    }),
-    test("rlimit-twice", "spec: MUST generate an error for duplicated rlimits", |t| {
-        let limit = json!({ "type": "RLIMIT_NOFILE", "soft": 9, "hard": 9 });
-        t.bundle()?.set("/process/rlimits", json!([limit, limit])).refused(&["RLIMIT_NOFILE"])
-    }),
-    test("rlimit-unknown", "spec: an rlimit that can't be mapped is an error, by its name", |t| {
-        let limit = json!([{ "type": "RLIMIT_NOSUCH", "soft": 9, "hard": 9 }]);
-        value(t, "/process/rlimits", limit, &["RLIMIT_NOSUCH"])
-    }),
-    test("rlimit-soft-above-hard", "a soft limit above the hard one is refused", |t| {
-        let limit = json!([{ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 10 }]);
-        let b = t.bundle()?.set("/process/rlimits", limit);
-        b.refused(&["rlimit"])
-    }),
-    test("id-maps-overlap", "overlapping id mappings are refused", |t| {
-        let map = json!([
-            { "containerID": 0, "hostID": 100_000, "size": 1000 },
-            { "containerID": 500, "hostID": 200_000, "size": 1000 }
-        ]);
-        let b = t.bundle()?.unshare("user");
-        let b = b.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
-        let out = b.try_create()?;
-        that(out.code > 0 && !out.stderr.is_empty(), "create is refused")?;
-        t.nothing_left()?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("propagation-unknown", "an unknown rootfsPropagation is refused by its value", |t| {
-        t.bundle()?.set("/linux/rootfsPropagation", "sideways").refused(&["sideways"])
-            .or_else(|_| t.bundle()?.set("/linux/rootfsPropagation", "sideways").refused(&["rootfsPropagation"]))
-    }),
-    test("seccomp-architecture-unknown", "an unknown architecture is refused by its name", |t| {
-        let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_PDP11"] });
-        value(t, "/linux/seccomp", filter, &["SCMP_ARCH_PDP11"])
-    }),
-    test("cgroups-path-climbs", "a cgroupsPath with .. stays in the hierarchy", |t| {
-        let b = t.bundle()?;
-        let path = format!("/../../../../{}", b.id);
-        let c = b.set("/linux/cgroupsPath", path).sleeps().create()?;
-        that(fs::exists(format!("/sys/fs/cgroup/pids/{}", c.id))?, "the cgroup is below the root")
-    }),
-    test("hook-path-missing", "a hook without a path is refused", |t| {
-        let b = t.bundle()?.raw("/hooks/createRuntime", json!([{ "args": ["x"] }]));
-        let out = b.try_create()?;
-        that(out.code > 0 && !out.stderr.is_empty(), "create is refused")?;
-        t.nothing_left()?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("pid-file-unwritable", "a pid file that can't be written fails create, nothing is left", |t| {
-        let b = t.bundle()?.sleeps().flags(["--pid-file", "/no/such/dir/pid"]);
-        b.refused(&["/no/such/dir"])
-    }),
-    test("log-unwritable", "a log file that can't be opened is refused by its path", |t| {
-        let b = t.bundle()?.sleeps();
-        let out = b.call("create")?.global(["--log", "/no/such/dir/log"]).output()?;
-        out.refused(&["/no/such/dir/log"])?;
-        t.nothing_left()
-    }),
-    test("preserve-fds-missing", "runc: a descriptor to preserve that is not open is an error", |t| {
-        let b = t.bundle()?.sleeps().flags(["--preserve-fds", "90"]);
-        let out = b.try_create()?;
-        that(out.code > 0, "create is refused")?;
-        has(out.stderr, "fd")?;
-        t.nothing_left()
-    }),
+    test(
+        "id-characters",
+        "runc: letters, digits and _+-. are an id",
+        |t| {
+            let b = t.bundle()?;
+            let id = format!("{}_A+b-9.z", t.id());
+            let b = b
+                .id(&id)
+                .set("/linux/cgroupsPath", format!("/{id}"))
+                .sleeps();
+            b.create()?.is("created")
+        },
+    ),
 ];

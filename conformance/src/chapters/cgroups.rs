@@ -7,37 +7,54 @@ use serde_json::json;
 
 use crate::bundle::Bundle;
 use crate::case::Case;
-use crate::leftover;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, needs, that};
 
 /// A file of the container's cgroup in a v1 hierarchy.
-fn path(hierarchy: &str, id: &str, file: &str) -> PathBuf {
+pub(super) fn path(hierarchy: &str, id: &str, file: &str) -> PathBuf {
     PathBuf::from(format!("/sys/fs/cgroup/{hierarchy}/{id}/{file}"))
 }
 
-fn read(hierarchy: &str, id: &str, file: &str) -> Verdict<String> {
-    Ok(fs::read_to_string(path(hierarchy, id, file))?.trim().to_owned())
+pub(super) fn read(hierarchy: &str, id: &str, file: &str) -> Verdict<String> {
+    Ok(fs::read_to_string(path(hierarchy, id, file))?
+        .trim()
+        .to_owned())
 }
 
 /// A container with this resource must have this value in this file.
-fn limit(t: &Case, pointer: &str, value: impl Into<serde_json::Value>, file: &str, text: &str) -> Verdict {
-    limits(t.bundle()?.set(&format!("/linux/resources/{pointer}"), value), file, text)
+fn limit(
+    t: &Case,
+    pointer: &str,
+    value: impl Into<serde_json::Value>,
+    file: &str,
+    text: &str,
+) -> Verdict {
+    limits(
+        t.bundle()?
+            .set(&format!("/linux/resources/{pointer}"), value),
+        file,
+        text,
+    )
 }
 
 fn limits(b: Bundle<'_>, file: &str, text: &str) -> Verdict {
     let hierarchy = file.split('.').next().unwrap_or_default();
     let host = PathBuf::from(format!("/sys/fs/cgroup/{hierarchy}"));
-    needs(host.is_dir(), &format!("the cgroup v1 hierarchy {hierarchy}"))?;
+    needs(
+        host.is_dir(),
+        &format!("the cgroup v1 hierarchy {hierarchy}"),
+    )?;
     let c = b.sleeps().start()?;
     is(read(hierarchy, &c.id, file)?.as_str(), text)
 }
 
 /// The v1 hierarchies of the machine, with the unified one and name=systemd.
-fn hierarchies() -> Verdict<Vec<String>> {
+pub(super) fn hierarchies() -> Verdict<Vec<String>> {
     let dirs = fs::read_dir("/sys/fs/cgroup")?.flatten();
     let names = dirs.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    Ok(names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    Ok(names
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect())
 }
 
 const MB: u64 = 1 << 20;
@@ -45,36 +62,70 @@ const MB: u64 = 1 << 20;
 /// The chapter's tests of limits.
 pub(crate) const LIMITS: &[Test] = &[
     test("memory-limit", "spec, Memory: limit", |t| {
-        limit(t, "memory/limit", 64 * MB, "memory.limit_in_bytes", "67108864")
+        limit(
+            t,
+            "memory/limit",
+            64 * MB,
+            "memory.limit_in_bytes",
+            "67108864",
+        )
     }),
     test("memory-reservation", "spec, Memory: reservation", |t| {
-        limit(t, "memory/reservation", 32 * MB, "memory.soft_limit_in_bytes", "33554432")
+        limit(
+            t,
+            "memory/reservation",
+            32 * MB,
+            "memory.soft_limit_in_bytes",
+            "33554432",
+        )
     }),
-    test("memory-swap", "spec, Memory: swap is the limit of memory and swap", |t| {
-        let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
-        let b = b.set("/linux/resources/memory/swap", 96 * MB);
-        limits(b, "memory.memsw.limit_in_bytes", "100663296")
-    }),
-    test("memory-swap-equal", "a swap limit equal to the memory limit allows no swap", |t| {
-        let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
-        let b = b.set("/linux/resources/memory/swap", 64 * MB);
-        limits(b, "memory.memsw.limit_in_bytes", "67108864")
-    }),
+    test(
+        "memory-swap",
+        "spec, Memory: swap is the limit of memory and swap",
+        |t| {
+            let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
+            let b = b.set("/linux/resources/memory/swap", 96 * MB);
+            limits(b, "memory.memsw.limit_in_bytes", "100663296")
+        },
+    ),
+    test(
+        "memory-swap-equal",
+        "a swap limit equal to the memory limit allows no swap",
+        |t| {
+            let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
+            let b = b.set("/linux/resources/memory/swap", 64 * MB);
+            limits(b, "memory.memsw.limit_in_bytes", "67108864")
+        },
+    ),
     test("memory-swappiness", "spec, Memory: swappiness (v1)", |t| {
         limit(t, "memory/swappiness", 10, "memory.swappiness", "10")
     }),
-    test("memory-disable-oom-killer", "spec, Memory: disableOOMKiller (v1)", |t| {
-        let b = t.bundle()?.set("/linux/resources/memory/disableOOMKiller", true);
-        let c = b.set("/linux/resources/memory/limit", 64 * MB).sleeps().start()?;
-        has(read("memory", &c.id, "memory.oom_control")?, "oom_kill_disable 1")
-    }),
+    test(
+        "memory-disable-oom-killer",
+        "spec, Memory: disableOOMKiller (v1)",
+        |t| {
+            let b = t
+                .bundle()?
+                .set("/linux/resources/memory/disableOOMKiller", true);
+            let c = b
+                .set("/linux/resources/memory/limit", 64 * MB)
+                .sleeps()
+                .start()?;
+            has(
+                read("memory", &c.id, "memory.oom_control")?,
+                "oom_kill_disable 1",
+            )
+        },
+    ),
     test("memory-unlimited", "spec, Memory: -1 is no limit", |t| {
         let b = t.bundle()?.set("/linux/resources/memory/limit", -1);
         let c = b.sleeps().start()?;
         let limit: u64 = read("memory", &c.id, "memory.limit_in_bytes")?.parse()?;
         that(limit > 1 << 50, format!("{limit} is no limit"))
     }),
-    test("cpu-shares", "spec, CPU: shares", |t| limit(t, "cpu/shares", 512, "cpu.shares", "512")),
+    test("cpu-shares", "spec, CPU: shares", |t| {
+        limit(t, "cpu/shares", 512, "cpu.shares", "512")
+    }),
     test("cpu-quota", "spec, CPU: quota", |t| {
         limit(t, "cpu/quota", 40_000, "cpu.cfs_quota_us", "40000")
     }),
@@ -85,210 +136,127 @@ pub(crate) const LIMITS: &[Test] = &[
     }),
     test("cpu-burst", "spec 1.1, CPU: burst", |t| {
         let b = t.bundle()?.set("/linux/resources/cpu/quota", 20_000);
-        limits(b.set("/linux/resources/cpu/burst", 10_000), "cpu.cfs_burst_us", "10000")
+        limits(
+            b.set("/linux/resources/cpu/burst", 10_000),
+            "cpu.cfs_burst_us",
+            "10000",
+        )
     }),
-    test("cpu-idle", "spec 1.1, CPU: idle", |t| limit(t, "cpu/idle", 1, "cpu.idle", "1")),
-    test("cpuset-cpus", "spec, CPU: cpus", |t| limit(t, "cpu/cpus", "0", "cpuset.cpus", "0")),
-    test("cpuset-mems", "spec, CPU: mems", |t| limit(t, "cpu/mems", "0", "cpuset.mems", "0")),
-    test("cpuset-holds", "the process has the CPUs that it is limited to", |t| {
-        let b = t.bundle()?.set("/linux/resources/cpu/cpus", "0");
-        let said = b.says("grep Cpus_allowed_list /proc/self/status | cut -f2")?;
-        is(said.as_str(), "0")
+    test("cpu-idle", "spec 1.1, CPU: idle", |t| {
+        limit(t, "cpu/idle", 1, "cpu.idle", "1")
     }),
-    test("pids-limit", "spec, PIDs: limit", |t| limit(t, "pids/limit", 17, "pids.max", "17")),
+    test("cpuset-cpus", "spec, CPU: cpus", |t| {
+        limit(t, "cpu/cpus", "0", "cpuset.cpus", "0")
+    }),
+    test("cpuset-mems", "spec, CPU: mems", |t| {
+        limit(t, "cpu/mems", "0", "cpuset.mems", "0")
+    }),
+    test(
+        "cpuset-holds",
+        "the process has the CPUs that it is limited to",
+        |t| {
+            let b = t.bundle()?.set("/linux/resources/cpu/cpus", "0");
+            let said = b.says("grep Cpus_allowed_list /proc/self/status | cut -f2")?;
+            is(said.as_str(), "0")
+        },
+    ),
+    test("pids-limit", "spec, PIDs: limit", |t| {
+        limit(t, "pids/limit", 17, "pids.max", "17")
+    }),
     test("pids-unlimited", "runc: a limit of -1 is no limit", |t| {
         limit(t, "pids/limit", -1, "pids.max", "max")
     }),
     test("pids-holds", "no more processes than the limit", |t| {
         let b = t.bundle()?.set("/linux/resources/pids/limit", 4);
-        let c = b.sh("for i in 1 2 3 4 5 6 7 8; do sleep 9 & done; echo all").start()?;
+        let c = b
+            .sh("for i in 1 2 3 4 5 6 7 8; do sleep 9 & done; echo all")
+            .start()?;
         c.becomes("stopped").or_else(|_| c.shows("all"))?;
         let peak = read("pids", &c.id, "pids.events")?;
-        that(peak.starts_with("max ") && peak != "max 0", format!("the limit was hit: {peak}"))
+        that(
+            peak.starts_with("max ") && peak != "max 0",
+            format!("the limit was hit: {peak}"),
+        )
     }),
-    test("memory-holds", "a process beyond the memory limit is killed", |t| {
-        let b = t.bundle()?.set("/linux/resources/memory/limit", 24 * MB);
-        let b = b.set("/linux/resources/memory/swap", 24 * MB);
-        let run = b.sh("dd if=/dev/zero of=/dev/null bs=64M count=1; echo dd $?").run()?;
-        has(&run.stdout, "dd 137")
-    }),
-    test("blkio-throttle", "spec, Block IO: throttleReadBpsDevice", |t| {
-        let device = json!([{ "major": 7, "minor": 0, "rate": 1_048_576 }]);
-        let pointer = "blockIO/throttleReadBpsDevice";
-        limit(t, pointer, device, "blkio.throttle.read_bps_device", "7:0 1048576")
-    }),
-    test("blkio-throttle-iops", "spec, Block IO: throttleWriteIOPSDevice", |t| {
-        let device = json!([{ "major": 7, "minor": 0, "rate": 100 }]);
-        let pointer = "blockIO/throttleWriteIOPSDevice";
-        limit(t, pointer, device, "blkio.throttle.write_iops_device", "7:0 100")
-    }),
+    test(
+        "memory-holds",
+        "a process beyond the memory limit is killed",
+        |t| {
+            let b = t.bundle()?.set("/linux/resources/memory/limit", 24 * MB);
+            let b = b.set("/linux/resources/memory/swap", 24 * MB);
+            let run = b
+                .sh("dd if=/dev/zero of=/dev/null bs=64M count=1; echo dd $?")
+                .run()?;
+            has(&run.stdout, "dd 137")
+        },
+    ),
+    test(
+        "blkio-throttle",
+        "spec, Block IO: throttleReadBpsDevice",
+        |t| {
+            let device = json!([{ "major": 7, "minor": 0, "rate": 1_048_576 }]);
+            let pointer = "blockIO/throttleReadBpsDevice";
+            limit(
+                t,
+                pointer,
+                device,
+                "blkio.throttle.read_bps_device",
+                "7:0 1048576",
+            )
+        },
+    ),
+    test(
+        "blkio-throttle-iops",
+        "spec, Block IO: throttleWriteIOPSDevice",
+        |t| {
+            let device = json!([{ "major": 7, "minor": 0, "rate": 100 }]);
+            let pointer = "blockIO/throttleWriteIOPSDevice";
+            limit(
+                t,
+                pointer,
+                device,
+                "blkio.throttle.write_iops_device",
+                "7:0 100",
+            )
+        },
+    ),
     test("blkio-weight", "spec, Block IO: weight", |t| {
         let file = ["blkio.weight", "blkio.bfq.weight"];
         let b = t.bundle()?.set("/linux/resources/blockIO/weight", 300);
         let c = t.bundle()?.sleeps().start()?;
-        let file = file.into_iter().find(|file| path("blkio", &c.id, file).exists());
+        let file = file
+            .into_iter()
+            .find(|file| path("blkio", &c.id, file).exists());
         needs(file.is_some(), "a kernel with blkio weights")?;
         limits(b, file.unwrap_or_default(), "300")
     }),
-    test("limits-before-start", "the limits are there when create returns", |t| {
-        let b = t.bundle()?.set("/linux/resources/pids/limit", 9).sleeps();
-        let c = b.create()?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "9")?;
-        is(read("pids", &c.id, "cgroup.procs")?, c.pid()?.to_string())
-    }),
-    test("limit-refused-by-kernel", "a limit that the kernel refuses fails create, by its file", |t| {
-        let b = t.bundle()?.set("/linux/resources/cpu/cpus", "4000");
-        b.refused(&["cpuset.cpus"])
-    }),
-    test("unified-on-v1", "runc: unified resources need cgroup v2", |t| {
-        let b = t.bundle()?.set("/linux/resources/unified", json!({ "memory.high": "1000000" }));
-        b.refused(&["unified"])
-    }),
-];
-
-/// The chapter's tests of placement.
-pub(crate) const PLACES: &[Test] = &[
-    test("placement", "spec, Linux: cgroupsPath, in every hierarchy", |t| {
-        let c = t.bundle()?.sleeps().start()?;
-        let text = c.proc("cgroup")?;
-        for controller in ["cpu", "cpuset", "memory", "devices", "freezer", "pids", "blkio"] {
-            let line = text.lines().find(|line| {
-                line.split(':').nth(1).is_some_and(|list| list.split(',').any(|c| c == controller))
-            });
-            needs(line.is_some(), &format!("the cgroup v1 controller {controller}"))?;
-            let place = line.and_then(|line| line.splitn(3, ':').nth(2)).unwrap_or_default();
-            is(place, format!("/{}", c.id))?;
-        }
-        Ok(())
-    }),
-    test("placement-default", "runc: without cgroupsPath the cgroup is named by the id", |t| {
-        let c = t.bundle()?.without("/linux/cgroupsPath").sleeps().start()?;
-        let text = c.proc("cgroup")?;
-        let line = text.lines().find(|line| line.contains(":pids:")).unwrap_or_default();
-        that(line.ends_with(&format!("/{}", c.id)), format!("{line} ends with the id"))
-    }),
-    test("placement-nested", "a cgroupsPath of several levels is made, and its leaf removed", |t| {
-        let b = t.bundle()?.sleeps();
-        let (outer, id) = (format!("{}-outer", b.id), b.id.clone());
-        let c = b.set("/linux/cgroupsPath", format!("/{outer}/{id}")).start()?;
-        has(c.proc("cgroup")?, &format!("/{outer}/{id}\n"))?;
-        t.rt(["delete", "--force", &c.id])?.ok()?;
-        that(!path("pids", &outer, &id).exists(), "the leaf is gone")?;
-        for hierarchy in hierarchies()? {
-            let _ = fs::remove_dir(path(&hierarchy, &outer, ""));
-        }
-        Ok(())
-    }),
-    test("removed", "spec, delete: the cgroups are gone after delete", |t| {
-        let c = t.bundle()?.start()?;
-        that(leftover::cgroups(&c.id).count() >= 7, "there are cgroups")?;
-        c.becomes("stopped")?;
-        c.delete()?;
-        is(leftover::cgroups(&c.id).count(), 0)
-    }),
-    test("removed-with-children", "cgroups that the container made are removed too", |t| {
-        let b = t.bundle()?.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"]);
-        let c = b.sh("mkdir -p /sys/fs/cgroup/pids/a/b && echo made; exec sleep 100").start()?;
-        c.shows("made")?;
-        that(path("pids", &c.id, "a/b").is_dir(), "the child is there")?;
-        t.rt(["delete", "--force", &c.id])?.ok()?;
-        is(leftover::cgroups(&c.id).count(), 0)
-    }),
-    test("exec-same-cgroup", "exec's process is in the cgroups of the container", |t| {
-        let c = t.bundle()?.sleeps().start()?;
-        let init = c.proc("cgroup")?;
-        is(c.says("cat /proc/self/cgroup")?.as_str(), init.trim_end())
-    }),
-    test("exec-under-limits", "exec's processes count for the container's limits", |t| {
-        let c = t.bundle()?.set("/linux/resources/pids/limit", 3).sleeps().start()?;
-        let out = c.exec([], ["/bin/sh", "-c", "sleep 1 & sleep 1 & sleep 1 & wait; true"]);
-        let said = out.output()?;
-        has(said.stderr, "fork")?;
-        that(read("pids", &c.id, "pids.events")? != "max 0", "the limit was hit")
-    }),
-    test("namespace-root", "a cgroup namespace is rooted at the container's cgroup", |t| {
-        let b = t.bundle()?.unshare("cgroup");
-        let said = b.says("cut -d: -f3 /proc/self/cgroup | sort -u")?;
-        is(said.as_str(), "/")
-    }),
-    test("namespace-mount", "with a cgroup namespace the mount shows the container's cgroup", |t| {
-        let b = t.bundle()?.unshare("cgroup");
-        let b = b.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
-        let b = b.set("/linux/resources/pids/limit", 23);
-        is(b.says("cat /sys/fs/cgroup/pids/pids.max")?.as_str(), "23")
-    }),
-    test("pause-is-the-freezer", "pause freezes the container's cgroup", |t| {
-        let c = t.bundle()?.sleeps().start()?;
-        c.rt("pause")?.ok()?;
-        is(read("freezer", &c.id, "freezer.state")?.as_str(), "FROZEN")?;
-        c.rt("resume")?.ok()?;
-        is(read("freezer", &c.id, "freezer.state")?.as_str(), "THAWED")
-    }),
-    test("update-while-running", "runc: update of shares and quota", |t| {
-        let c = t.bundle()?.sleeps().start()?;
-        t.rt(["update", "--cpu-share", "300", "--cpu-quota", "30000", &c.id])?.ok()?;
-        is(read("cpu", &c.id, "cpu.shares")?.as_str(), "300")?;
-        is(read("cpu", &c.id, "cpu.cfs_quota_us")?.as_str(), "30000")
-    }),
-];
-
-/// Rules that deny everything and then allow what is given.
-fn rules(b: Bundle<'_>, allowed: serde_json::Value) -> Bundle<'_> {
-    let b = b.set("/linux/resources/devices", json!([{ "allow": false, "access": "rwm" }]));
-    b.push("/linux/resources/devices", allowed)
-}
-
-const OPEN: &str = "mknod /dev/x b 7 0 && dd if=/dev/x of=/dev/null bs=1 count=0 2>&1; echo rc $?";
-
-/// The chapter's tests of device rules, by real opens and mknods.
-pub(crate) const DEVICES: &[Test] = &[
-    test("devices-denied", "spec, Allowed devices: what is denied can't be opened", |t| {
-        let said = t.bundle()?.says(OPEN)?;
-        has(&said, "Operation not permitted")?;
-        has(said, "rc 1")
-    }),
-    test("devices-allowed", "spec, Allowed devices: what is allowed can be opened", |t| {
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
-        let said = rules(t.bundle()?, rule).says(OPEN)?;
-        has(said, "rc 0")
-    }),
-    test("devices-read-only", "spec, Allowed devices: access r allows no writing", |t| {
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rm" });
-        let b = rules(t.bundle()?, rule);
-        let said = b.says(&format!("{OPEN}; dd if=/dev/null of=/dev/x count=0 2>&1; echo rc $?"))?;
-        has(&said, "rc 0")?;
-        has(&said, "Operation not permitted")?;
-        has(said, "rc 1")
-    }),
-    test("devices-wildcard-minor", "spec, Allowed devices: an unset minor means all", |t| {
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "access": "rwm" });
-        let said = rules(t.bundle()?, rule).says(OPEN)?;
-        has(said, "rc 0")
-    }),
-    test("devices-other-minor", "a rule for one minor does not open another", |t| {
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 1, "access": "rwm" });
-        let said = rules(t.bundle()?, rule).says(OPEN)?;
-        has(said, "Operation not permitted")
-    }),
-    test("devices-later-rule-wins", "spec, Allowed devices: the rules apply in order", |t| {
-        let allow = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
-        let deny = json!({ "allow": false, "type": "b", "major": 7, "minor": 0, "access": "rw" });
-        let b = rules(t.bundle()?, allow).push("/linux/resources/devices", deny);
-        has(b.says(OPEN)?, "Operation not permitted")
-    }),
-    test("devices-default-usable", "runc: the default devices are usable whatever is denied", |t| {
-        let said = t.bundle()?.says(
-            "echo x > /dev/null && head -c 2 /dev/zero | wc -c && head -c 2 /dev/urandom | wc -c",
-        )?;
-        is(said.as_str(), "2\n2")
-    }),
-    test("devices-mknod-allowed", "runc: any device may be made, though not opened", |t| {
-        let said = t.bundle()?.says("mknod /dev/kmsg2 c 1 11 && echo made; cat /dev/kmsg2 2>&1; true")?;
-        has(&said, "made")?;
-        has(said, "Operation not permitted")
-    }),
-    test("devices-exec", "exec's processes have the same rules", |t| {
-        let c = t.bundle()?.sleeps().start()?;
-        has(c.says(OPEN)?, "Operation not permitted")
-    }),
+    test(
+        "limits-before-start",
+        "the limits are there when create returns",
+        |t| {
+            let b = t.bundle()?.set("/linux/resources/pids/limit", 9).sleeps();
+            let c = b.create()?;
+            is(read("pids", &c.id, "pids.max")?.as_str(), "9")?;
+            is(read("pids", &c.id, "cgroup.procs")?, c.pid()?.to_string())
+        },
+    ),
+    test(
+        "limit-refused-by-kernel",
+        "a limit that the kernel refuses fails create, by its file",
+        |t| {
+            let b = t.bundle()?.set("/linux/resources/cpu/cpus", "4000");
+            b.refused(&["cpuset.cpus"])
+        },
+    ),
+    test(
+        "unified-on-v1",
+        "runc: unified resources need cgroup v2",
+        |t| {
+            let b = t.bundle()?.set(
+                "/linux/resources/unified",
+                json!({ "memory.high": "1000000" }),
+            );
+            b.refused(&["unified"])
+        },
+    ),
 ];

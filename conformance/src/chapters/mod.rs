@@ -1,32 +1,66 @@
-//! The chapters, in the order of the table.
+//! The chapters, in the order of the table. A long chapter has several files.
 
 mod bad_input;
+mod bad_properties;
+mod cgroup_places;
 mod cgroups;
+mod deletion;
 mod devices;
 mod exec;
+mod exec_process;
+mod hook_runs;
 mod hooks;
 mod lifecycle;
+mod mount_places;
 mod mounts;
 mod namespaces;
 mod operations;
+mod options;
+mod privileges;
 mod process;
+mod rootless;
 mod seccomp;
 mod security;
+mod security_binary;
 mod terminal;
 
 use crate::table::Chapter;
 
 /// Every chapter.
 pub(crate) const ALL: &[Chapter] = &[
-    ("lifecycle", &[lifecycle::TESTS, operations::TESTS]),
-    ("process", &[process::TESTS, seccomp::TESTS]),
-    ("mounts", &[mounts::OPTIONS, mounts::PLACES]),
-    ("namespaces", &[namespaces::TESTS, namespaces::ROOTLESS]),
-    ("cgroups", &[cgroups::LIMITS, cgroups::PLACES, cgroups::DEVICES]),
+    (
+        "lifecycle",
+        &[
+            lifecycle::TESTS,
+            deletion::TESTS,
+            operations::TESTS,
+            options::TESTS,
+        ],
+    ),
+    (
+        "process",
+        &[process::TESTS, privileges::TESTS, seccomp::TESTS],
+    ),
+    ("mounts", &[mounts::OPTIONS, mount_places::PLACES]),
+    ("namespaces", &[namespaces::TESTS, rootless::ROOTLESS]),
+    (
+        "cgroups",
+        &[
+            cgroups::LIMITS,
+            cgroup_places::PLACES,
+            cgroup_places::DEVICES,
+        ],
+    ),
     ("devices", &[devices::TESTS]),
-    ("hooks", &[hooks::TESTS]),
+    ("hooks", &[hooks::TESTS, hook_runs::TESTS]),
     ("terminal", &[terminal::TESTS]),
-    ("exec", &[exec::TESTS, exec::PRIVILEGES]),
-    ("bad-input", &[bad_input::FILES, bad_input::IDS, bad_input::PROPERTIES]),
-    ("security", &[security::TESTS]),
+    (
+        "exec",
+        &[exec::TESTS, exec_process::TESTS, exec::PRIVILEGES],
+    ),
+    (
+        "bad-input",
+        &[bad_input::FILES, bad_input::IDS, bad_properties::PROPERTIES],
+    ),
+    ("security", &[security::TESTS, security_binary::TESTS]),
 ];

@@ -9,13 +9,13 @@ use serde_json::json;
 use crate::bundle::Bundle;
 use crate::case::Case;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, fail, has, is, lacks, that};
+use crate::verdict::{Verdict, is, lacks, that};
 
 /// A directory of the host that nothing may change: its entries and their content.
-struct Sentinel(PathBuf, Vec<(PathBuf, u64, String)>);
+pub(super) struct Sentinel(pub(super) PathBuf, Vec<(PathBuf, u64, String)>);
 
 impl Sentinel {
-    fn new(t: &Case) -> Verdict<Self> {
+    pub(super) fn new(t: &Case) -> Verdict<Self> {
         let dir = t.dir("sentinel")?;
         fs::write(dir.join("file"), "of the host")?;
         fs::create_dir(dir.join("sub"))?;
@@ -23,7 +23,7 @@ impl Sentinel {
         Ok(Self(dir, before))
     }
 
-    fn unchanged(&self) -> Verdict {
+    pub(super) fn unchanged(&self) -> Verdict {
         is(contents(&self.0)?, self.1.as_slice())
     }
 }
@@ -34,7 +34,11 @@ fn contents(dir: &Path) -> Verdict<Vec<(PathBuf, u64, String)>> {
         let path = entry?.path();
         let known = path.symlink_metadata()?;
         // A device that came from elsewhere may be endless.
-        let text = if known.is_file() { fs::read_to_string(&path)? } else { String::new() };
+        let text = if known.is_file() {
+            fs::read_to_string(&path)?
+        } else {
+            String::new()
+        };
         all.push((path, known.ino(), text));
     }
     all.sort();
@@ -57,7 +61,10 @@ fn link_out(t: &Case, place: &str, relative: bool) -> Verdict {
     symlink(&target, b.rootfs(place))?;
     let run = b.sh("touch /dev/x /proc/x /sys/x; echo ran").run()?;
     sentinel.unchanged()?;
-    that(run.code == 0 || !run.stderr.is_empty(), "it runs or says why not")?;
+    that(
+        run.code == 0 || !run.stderr.is_empty(),
+        "it runs or says why not",
+    )?;
     t.nothing_left()?;
     is(t.bundle()?.says("echo good")?.as_str(), "good")
 }
@@ -73,22 +80,31 @@ fn cwd_fd(t: &Case, command: &str) -> Verdict {
         let call = if command == "exec" {
             c.exec(["--cwd", &cwd], ["/bin/sh", "-c", script])
         } else {
-            t.bundle()?.set("/process/cwd", cwd.as_str()).sh(script).call("run")?
+            t.bundle()?
+                .set("/process/cwd", cwd.as_str())
+                .sh(script)
+                .call("run")?
         };
         let out = call.through(["/bin/sh", "-c", open, "sh"]).output()?;
         lacks(&out.stdout, "root:")?;
-        that(out.code != 0 || out.text().starts_with('/'), format!("inside or refused: {out:?}"))?;
-        that(!out.stdout.is_empty() || !out.stderr.is_empty(), "it says something")?;
+        that(
+            out.code != 0 || out.text().starts_with('/'),
+            format!("inside or refused: {out:?}"),
+        )?;
+        that(
+            !out.stdout.is_empty() || !out.stderr.is_empty(),
+            "it says something",
+        )?;
     }
     is(c.says("echo good")?.as_str(), "good")
 }
 
-fn digest(t: &Case, path: &Path) -> Verdict<String> {
+pub(super) fn digest(t: &Case, path: &Path) -> Verdict<String> {
     t.host(["sha256sum", &path.to_string_lossy()])
 }
 
 /// Runs `b`, which tries to write to the runtime's binary; it must be as it was.
-fn binary_unchanged(t: &Case, b: &Bundle<'_>) -> Verdict<String> {
+pub(super) fn binary_unchanged(t: &Case, b: &Bundle<'_>) -> Verdict<String> {
     let before = digest(t, &t.runtime)?;
     let out = b.run()?;
     is(digest(t, &t.runtime)?, before)?;
@@ -98,200 +114,186 @@ fn binary_unchanged(t: &Case, b: &Bundle<'_>) -> Verdict<String> {
 
 /// The chapter's tests.
 pub(crate) const TESTS: &[Test] = &[
-    test("dev-link", "CVE-2026-41579: an image's /dev that links to the host", |t| link_out(t, "dev", false)),
-    test("dev-link-relative", "CVE-2026-41579: the same by ..", |t| link_out(t, "dev", true)),
-    test("proc-link", "CVE-2019-19921, CVE-2023-27561: an image's /proc that is a link", |t| {
-        link_out(t, "proc", false)
+    test(
+        "dev-link",
+        "CVE-2026-41579: an image's /dev that links to the host",
+        |t| link_out(t, "dev", false),
+    ),
+    test("dev-link-relative", "CVE-2026-41579: the same by ..", |t| {
+        link_out(t, "dev", true)
     }),
-    test("proc-link-relative", "CVE-2019-19921: the same by ..", |t| link_out(t, "proc", true)),
-    test("sys-link", "CVE-2023-28642: an image's /sys that is a link", |t| link_out(t, "sys", false)),
-    test("proc-link-inside", "CVE-2023-27561: /proc that links inside the image is refused", |t| {
-        let b = t.bundle()?;
-        fs::remove_dir(b.rootfs("proc"))?;
-        fs::create_dir(b.rootfs("evil"))?;
-        symlink("/evil", b.rootfs("proc"))?;
-        b.refused(&["/proc", "must be mounted on ordinary directory"])
-            .or_else(|_| b.refused(&["/proc", "symlink"]))
-            .or_else(|_| b.refused(&["/proc", "symbolic link"]))
-    }),
-    test("dev-null-link", "CVE-2025-31133: /dev/null as a link, with masked paths", |t| {
-        let sentinel = Sentinel::new(t)?;
-        let (b, target) = (t.bundle()?, sentinel.0.join("file"));
-        // The /dev of the image itself, with a link where the mask comes from.
-        symlink(&target, b.rootfs("dev/null"))?;
-        let b = b.unmount("/dev/pts").unmount("/dev");
-        let b = b.set("/linux/maskedPaths", json!(["/etc/passwd"]));
-        let run = b.sh("cat /etc/passwd; echo changed > /etc/passwd").run()?;
-        lacks(&run.stdout, "of the host")?;
-        sentinel.unchanged()?;
-        that(run.code == 0 || !run.stderr.is_empty(), "it runs or says why not")?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("dev-pts-link", "CVE-2025-52565: /dev/pts as a link in the image", |t| {
-        let sentinel = Sentinel::new(t)?;
-        let b = t.bundle()?.unmount("/dev");
-        symlink(&sentinel.0, b.rootfs("dev/pts"))?;
-        let run = b.sh("touch /dev/pts/x; echo ran").run()?;
-        sentinel.unchanged()?;
-        that(run.code == 0 || !run.stderr.is_empty(), "it runs or says why not")?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("dev-console-link", "CVE-2025-52565: /dev/console as a link in the image, with a terminal", |t| {
-        let sentinel = Sentinel::new(t)?;
-        let b = t.bundle()?.unmount("/dev").set("/process/terminal", true);
-        symlink(sentinel.0.join("file"), b.rootfs("dev/console"))?;
-        let (terminal, stdio) = crate::console::Terminal::open(t)?;
-        let run = b.sh("echo ran > /dev/console; echo ran").call("run")?;
-        let run = run.through(["setsid", "-c", "-w"]).stdio(stdio).spawn()?;
-        let shown = terminal.shows("ran");
-        let out = run.wait()?;
-        sentinel.unchanged()?;
-        that(out.code != 0 || shown.is_ok(), "it runs or fails")?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("bind-destination-link", "CVE-2019-18837: a bind whose destination is a link to the host", |t| {
-        let (sentinel, source) = (Sentinel::new(t)?, t.dir("source")?);
-        fs::write(source.join("mark"), "")?;
-        let b = t.bundle()?;
-        symlink(&sentinel.0, b.rootfs("out"))?;
-        let b = b.bind(&source, "/out/sub/deeper", &["bind"]);
-        is(b.says("ls /out/sub/deeper")?.as_str(), "mark")?;
-        sentinel.unchanged()?;
-        is(fs::read_dir(sentinel.0.join("sub"))?.count(), 0)
-    }),
-    test("bind-file-destination-link", "CVE-2019-18837: a bound file whose destination is a link", |t| {
-        let (sentinel, source) = (Sentinel::new(t)?, t.file("source", "inside")?);
-        let b = t.bundle()?;
-        symlink(sentinel.0.join("new"), b.rootfs("etc/hosts"))?;
-        let b = b.bind(&source, "/etc/hosts", &["bind"]);
-        is(b.says("cat /etc/hosts")?.as_str(), "inside")?;
-        sentinel.unchanged()
-    }),
-    test("device-path-link", "a listed device whose directory is a link to the host", |t| {
-        let sentinel = Sentinel::new(t)?;
-        let b = t.bundle()?;
-        symlink(&sentinel.0, b.rootfs("srv"))?;
-        let device = json!({ "path": "/srv/disk", "type": "b", "major": 7, "minor": 0 });
-        let run = b.push("/linux/devices", device).sh("stat -c %F /srv/disk").run()?;
-        sentinel.unchanged()?;
-        that(run.text() == "block special file" || !run.stderr.is_empty(), "inside or refused")?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("masked-path-link", "a masked path that is a link to the host", |t| {
-        let sentinel = Sentinel::new(t)?;
-        let b = t.bundle()?;
-        symlink(&sentinel.0, b.rootfs("masked"))?;
-        let run = b.set("/linux/maskedPaths", json!(["/masked/file"])).sh("echo ran").run()?;
-        that(run.text() == "ran" || !run.stderr.is_empty(), "it runs or says why not")?;
-        is(fs::read_to_string(sentinel.0.join("file"))?.as_str(), "of the host")
-    }),
-    test("cwd-link", "a cwd that is a link out of the root is made inside", |t| {
-        let sentinel = Sentinel::new(t)?;
-        let b = t.bundle()?;
-        symlink(&sentinel.0, b.rootfs("work"))?;
-        let run = b.set("/process/cwd", "/work/made").sh("pwd -P").run()?;
-        sentinel.unchanged()?;
-        that(!run.stdout.is_empty() || !run.stderr.is_empty(), "it runs or says why not")?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("cwd-descriptor", "CVE-2024-21626: cwd /proc/self/fd/N for N from 3 to 20", |t| cwd_fd(t, "run")),
-    test("exec-cwd-descriptor", "CVE-2024-21626: the same for exec --cwd", |t| cwd_fd(t, "exec")),
-    test("binary-as-entrypoint", "CVE-2019-5736: /proc/self/exe as the entrypoint", |t| {
-        // What runs then is the runtime, in the container: its usage text is harmless.
-        let b = t.bundle()?.args(["/proc/self/exe", "--version"]);
-        let said = binary_unchanged(t, &b)?;
-        that(!said.is_empty(), "it says something")?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("binary-by-interpreter", "CVE-2019-5736: an entrypoint whose interpreter is /proc/self/exe", |t| {
-        let b = t.bundle()?;
-        fs::write(b.rootfs("entry"), "#!/proc/self/exe\n")?;
-        t.host(["chmod", "755", &b.rootfs("entry").to_string_lossy()])?;
-        let said = binary_unchanged(t, &b.args(["/entry"]))?;
-        that(!said.is_empty(), "it says something")?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("binary-during-exec", "CVE-2019-5736: writing to every /proc/PID/exe while execs come", |t| {
-        let before = digest(t, &t.runtime)?;
-        let b = t.bundle()?.caps(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_KILL"]);
-        let script = "echo up; while :; do for e in /proc/[0-9]*/exe; do \
-                      (exec 4<$e && echo bad >/proc/self/fd/4) 2>/dev/null; done; done";
-        let c = b.sh(script).start()?;
-        c.shows("up")?;
-        for _ in 0..8 {
-            c.exec([], ["/bin/true"]).ok()?;
-        }
-        is(digest(t, &t.runtime)?, before)
-    }),
-    test("init-not-ptraceable", "a created container's first process shows nothing of the runtime", |t| {
-        let c = t.bundle()?.caps(&["CAP_SYS_PTRACE"]).sleeps().create()?;
-        let said = c.says("ls /proc/1/fd 2>&1; readlink /proc/1/exe 2>&1; true")?;
-        lacks(&said, &t.scratch.to_string_lossy())?;
-        is(c.says("echo good")?.as_str(), "good")
-    }),
-    test("mountinfo", "in a container with every kind of mount no other mount of the host's is seen", |t| {
-        let source = t.dir("source")?;
-        let b = t.bundle()?.bind(&source, "/data", &["rbind"]);
-        let b = b.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
-        let b = b.set("/linux/maskedPaths", json!(["/proc/kcore", "/proc/acpi"]));
-        let info = b.says("cut -d' ' -f5 /proc/self/mountinfo")?;
-        let known = ["/", "/data", "/dev", "/dev/pts", "/proc", "/sys", "/proc/kcore", "/proc/acpi"];
-        for point in info.lines() {
-            let cgroup = point.starts_with("/sys/fs/cgroup");
-            that(cgroup || known.contains(&point), format!("{point} is in the configuration"))?;
-        }
-        has(info, "/data")
-    }),
-    test("old-root-unreachable", "the host's root can't be reached by .. nor by another mount", |t| {
-        let b = t.bundle()?;
-        let inode = fs::metadata(b.rootfs(""))?.ino().to_string();
-        let said = b.says("cd /..; stat -c %i /; stat -c %i /../../..; ls -d /.pivot* 2>/dev/null; true")?;
-        is(said, format!("{inode}\n{inode}"))
-    }),
-    test("sysrq-and-core-pattern", "with read-only paths the host's kernel settings can't be written", |t| {
-        let before = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
-        let b = t.bundle()?.set("/linux/readonlyPaths", json!(["/proc/sys", "/proc/sysrq-trigger"]));
-        let said = b.says(
-            "for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do \
-             echo x 2>/dev/null > $f || echo refused; done",
-        )?;
-        is(said.as_str(), "refused\nrefused")?;
-        is(fs::read_to_string("/proc/sys/kernel/core_pattern")?, before)
-    }),
-    test("state-directory-mode", "others can't look into the state directory", |t| {
-        let c = t.bundle()?.sleeps().create()?;
-        let mode = fs::metadata(t.root.join(&c.id))?.mode() & 0o7777;
-        is(mode & 0o066, 0)
-    }),
-    test("large-maps", "CVE-2021-43784: very long id mappings give a clean error", |t| {
-        let map: Vec<_> = (0..20_000_u32)
-            .map(|n| json!({ "containerID": n * 2, "hostID": 100_000 + n * 2, "size": 1 }))
-            .collect();
-        let b = t.bundle()?.unshare("user");
-        let b = b.set("/linux/uidMappings", json!(map)).set("/linux/gidMappings", json!(map));
-        let out = b.try_create()?;
-        that(out.code > 0 && !out.stderr.is_empty(), format!("refused: {out:?}"))?;
-        t.nothing_left()?;
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
-    test("exec-in-changed-root", "exec after the container has replaced its /dev/null and /proc/self", |t| {
-        let sentinel = Sentinel::new(t)?;
-        let c = t.bundle()?.caps(&["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_DAC_OVERRIDE"]).sleeps().start()?;
-        let target = sentinel.0.join("file");
-        c.says(&format!("rm /dev/null; ln -s {} /dev/null; echo swapped", target.display()))?;
-        let out = c.exec([], ["/bin/echo", "ran"]).output()?;
-        sentinel.unchanged()?;
-        that(out.text() == "ran" || !out.stderr.is_empty(), "it runs or says why not")?;
-        c.is("running")
-    }),
-    test("rootless-cgroup-not-writable", "CVE-2023-25809: in a user namespace cgroups can't be made", |t| {
-        let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
-        let b = b.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
-        let out = b.sh("mkdir /sys/fs/cgroup/pids/x 2>/dev/null && echo made; echo end").run()?;
-        lacks(&out.stdout, "made")?;
-        if out.code != 0 && out.stderr.is_empty() {
-            return fail("neither ran nor said why");
-        }
-        is(t.bundle()?.says("echo good")?.as_str(), "good")
-    }),
+    test(
+        "proc-link",
+        "CVE-2019-19921, CVE-2023-27561: an image's /proc that is a link",
+        |t| link_out(t, "proc", false),
+    ),
+    test(
+        "proc-link-relative",
+        "CVE-2019-19921: the same by ..",
+        |t| link_out(t, "proc", true),
+    ),
+    test(
+        "sys-link",
+        "CVE-2023-28642: an image's /sys that is a link",
+        |t| link_out(t, "sys", false),
+    ),
+    test(
+        "proc-link-inside",
+        "CVE-2023-27561: /proc that links inside the image is refused",
+        |t| {
+            let b = t.bundle()?;
+            fs::remove_dir(b.rootfs("proc"))?;
+            fs::create_dir(b.rootfs("evil"))?;
+            symlink("/evil", b.rootfs("proc"))?;
+            b.refused(&["/proc", "must be mounted on ordinary directory"])
+                .or_else(|_| b.refused(&["/proc", "symlink"]))
+                .or_else(|_| b.refused(&["/proc", "symbolic link"]))
+        },
+    ),
+    test(
+        "dev-null-link",
+        "CVE-2025-31133: /dev/null as a link, with masked paths",
+        |t| {
+            let sentinel = Sentinel::new(t)?;
+            let (b, target) = (t.bundle()?, sentinel.0.join("file"));
+            // The /dev of the image itself, with a link where the mask comes from.
+            symlink(&target, b.rootfs("dev/null"))?;
+            let b = b.unmount("/dev/pts").unmount("/dev");
+            let b = b.set("/linux/maskedPaths", json!(["/etc/passwd"]));
+            let run = b.sh("cat /etc/passwd; echo changed > /etc/passwd").run()?;
+            lacks(&run.stdout, "of the host")?;
+            sentinel.unchanged()?;
+            that(
+                run.code == 0 || !run.stderr.is_empty(),
+                "it runs or says why not",
+            )?;
+            is(t.bundle()?.says("echo good")?.as_str(), "good")
+        },
+    ),
+    test(
+        "dev-pts-link",
+        "CVE-2025-52565: /dev/pts as a link in the image",
+        |t| {
+            let sentinel = Sentinel::new(t)?;
+            let b = t.bundle()?.unmount("/dev");
+            symlink(&sentinel.0, b.rootfs("dev/pts"))?;
+            let run = b.sh("touch /dev/pts/x; echo ran").run()?;
+            sentinel.unchanged()?;
+            that(
+                run.code == 0 || !run.stderr.is_empty(),
+                "it runs or says why not",
+            )?;
+            is(t.bundle()?.says("echo good")?.as_str(), "good")
+        },
+    ),
+    test(
+        "dev-console-link",
+        "CVE-2025-52565: /dev/console as a link in the image, with a terminal",
+        |t| {
+            let sentinel = Sentinel::new(t)?;
+            let b = t.bundle()?.unmount("/dev").set("/process/terminal", true);
+            symlink(sentinel.0.join("file"), b.rootfs("dev/console"))?;
+            let (terminal, stdio) = crate::console::Terminal::open(t)?;
+            let run = b.sh("echo ran > /dev/console; echo ran").call("run")?;
+            let run = run.through(["setsid", "-c", "-w"]).stdio(stdio).spawn()?;
+            let shown = terminal.shows("ran");
+            let out = run.wait()?;
+            sentinel.unchanged()?;
+            that(out.code != 0 || shown.is_ok(), "it runs or fails")?;
+            is(t.bundle()?.says("echo good")?.as_str(), "good")
+        },
+    ),
+    test(
+        "bind-destination-link",
+        "CVE-2019-18837: a bind whose destination is a link to the host",
+        |t| {
+            let (sentinel, source) = (Sentinel::new(t)?, t.dir("source")?);
+            fs::write(source.join("mark"), "")?;
+            let b = t.bundle()?;
+            symlink(&sentinel.0, b.rootfs("out"))?;
+            let b = b.bind(&source, "/out/sub/deeper", &["bind"]);
+            is(b.says("ls /out/sub/deeper")?.as_str(), "mark")?;
+            sentinel.unchanged()?;
+            is(fs::read_dir(sentinel.0.join("sub"))?.count(), 0)
+        },
+    ),
+    test(
+        "bind-file-destination-link",
+        "CVE-2019-18837: a bound file whose destination is a link",
+        |t| {
+            let (sentinel, source) = (Sentinel::new(t)?, t.file("source", "inside")?);
+            let b = t.bundle()?;
+            symlink(sentinel.0.join("new"), b.rootfs("etc/hosts"))?;
+            let b = b.bind(&source, "/etc/hosts", &["bind"]);
+            is(b.says("cat /etc/hosts")?.as_str(), "inside")?;
+            sentinel.unchanged()
+        },
+    ),
+    test(
+        "device-path-link",
+        "a listed device whose directory is a link to the host",
+        |t| {
+            let sentinel = Sentinel::new(t)?;
+            let b = t.bundle()?;
+            symlink(&sentinel.0, b.rootfs("srv"))?;
+            let device = json!({ "path": "/srv/disk", "type": "b", "major": 7, "minor": 0 });
+            let run = b
+                .push("/linux/devices", device)
+                .sh("stat -c %F /srv/disk")
+                .run()?;
+            sentinel.unchanged()?;
+            that(
+                run.text() == "block special file" || !run.stderr.is_empty(),
+                "inside or refused",
+            )?;
+            is(t.bundle()?.says("echo good")?.as_str(), "good")
+        },
+    ),
+    test(
+        "masked-path-link",
+        "a masked path that is a link to the host",
+        |t| {
+            let sentinel = Sentinel::new(t)?;
+            let b = t.bundle()?;
+            symlink(&sentinel.0, b.rootfs("masked"))?;
+            let run = b
+                .set("/linux/maskedPaths", json!(["/masked/file"]))
+                .sh("echo ran")
+                .run()?;
+            that(
+                run.text() == "ran" || !run.stderr.is_empty(),
+                "it runs or says why not",
+            )?;
+            is(
+                fs::read_to_string(sentinel.0.join("file"))?.as_str(),
+                "of the host",
+            )
+        },
+    ),
+    test(
+        "cwd-link",
+        "a cwd that is a link out of the root is made inside",
+        |t| {
+            let sentinel = Sentinel::new(t)?;
+            let b = t.bundle()?;
+            symlink(&sentinel.0, b.rootfs("work"))?;
+            let run = b.set("/process/cwd", "/work/made").sh("pwd -P").run()?;
+            sentinel.unchanged()?;
+            that(
+                !run.stdout.is_empty() || !run.stderr.is_empty(),
+                "it runs or says why not",
+            )?;
+            is(t.bundle()?.says("echo good")?.as_str(), "good")
+        },
+    ),
+    test(
+        "cwd-descriptor",
+        "CVE-2024-21626: cwd /proc/self/fd/N for N from 3 to 20",
+        |t| cwd_fd(t, "run"),
+    ),
+    test(
+        "exec-cwd-descriptor",
+        "CVE-2024-21626: the same for exec --cwd",
+        |t| cwd_fd(t, "exec"),
+    ),
 ];
