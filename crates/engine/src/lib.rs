@@ -1,1 +1,54 @@
-//! engine
+//! The doing: from plans to containers.
+//!
+//! Each command is a story in a module of its own: [`create`] and [`run`], [`start`], [`exec`],
+//! [`kill`], [`delete`], [`pause`] and [`resume`]; what they leave behind is in the [`Store`], what
+//! they see is [`status`]. The part that runs inside the container's namespaces is `init`, and its
+//! end, where the runtime's powers are given up, `confine`.
+//!
+//! Privilege: everything here runs with the powers of whoever called the runtime. This program has
+//! one thread, always: it clones itself and goes on in ordinary code.
+
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod channel;
+mod confine;
+mod console;
+mod copy_up;
+mod create;
+mod delete;
+mod devices;
+mod error;
+mod exec;
+mod foreground;
+mod hooks;
+mod idmap;
+mod init;
+mod kill;
+mod limits;
+mod listen;
+pub mod messages;
+mod pause;
+mod pid_file;
+mod probe;
+mod process;
+mod resolve;
+mod rootfs;
+mod start;
+mod status;
+mod store;
+
+pub use bundle::{Bundle, parse, read};
+pub use channel::Failure as InitFailure;
+pub use create::{Request as CreateRequest, create, run};
+pub use delete::delete;
+pub use error::{Error, Result};
+pub use exec::{Changes, Program, Request as ExecRequest, exec};
+pub use hooks::Failure as HookFailure;
+pub use kill::kill;
+pub use listen::Passed;
+pub use pause::{pause, resume};
+pub use probe::is_rootless;
+pub use start::start;
+pub use status::status;
+pub use store::{ContainerDir, Phase, Record, Store, check_id};

@@ -1,1 +1,96 @@
-//! plan
+//! Every decision that a command takes, before anything is done.
+//!
+//! [`create`] and [`exec`] turn what the user wrote (`spec`), what the host is ([`Host`]) and what
+//! the command line says ([`Options`]) into a plan: plain data that the engine follows line by line.
+//! What can't be done is refused here, all of it at once, each with its JSON pointer ([`Refusals`]).
+//!
+//! No I/O happens here. Paths inside the container stay unresolved: resolving them is the engine's,
+//! by descriptor, at the moment of use.
+
+mod create;
+mod devices;
+mod exec;
+mod hooks;
+mod mounts;
+pub mod names;
+mod namespaces;
+mod process;
+mod refusal;
+mod resources;
+mod sysctl;
+
+pub use create::{CgroupPlan, Create, Root, create};
+pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceSource, rule_line};
+pub use exec::exec;
+pub use hooks::{HookKind, Hooks};
+pub use mounts::{Attributes, Mount, Propagation, What, option_names};
+pub use namespaces::{Join, NamespaceKind, Namespaces};
+pub use process::{Capabilities, Label, Process, Rlimit, Scheduler, Terminal};
+pub use refusal::{Refusal, Refusals};
+pub use sysctl::Sysctl;
+
+/// What the host is, as far as this bundle depends on it.
+#[derive(Debug, Clone)]
+pub struct Host<'a> {
+    /// The bundle's absolute path.
+    pub bundle: &'a str,
+    /// Whether the runtime lacks root's powers: another user, or root of a user namespace.
+    pub rootless: bool,
+    /// What is at `root.path`.
+    pub root: RootKind,
+    /// Bind sources that can't be reached: place in `mounts`, and why.
+    pub unreachable: Vec<(usize, String)>,
+    /// What the namespace paths are: place in `linux.namespaces`.
+    pub joined: Vec<(usize, JoinedNamespace)>,
+    /// The security modules, and what the runtime may grant.
+    pub security: Security,
+}
+
+/// What a path for the root file system turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootKind {
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// Neither.
+    Other,
+    /// It can't be reached, for the reason given.
+    Unreachable(String),
+}
+
+/// What a namespace path turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JoinedNamespace {
+    /// A namespace with this `CLONE_NEW*` flag.
+    Kind(u64),
+    /// None, for the reason given.
+    Unusable(String),
+}
+
+/// Which security modules the kernel runs, and what the runtime may grant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Security {
+    /// The capabilities that the runtime has itself, bit N for capability N: others it can't grant,
+    /// except in a new user namespace, where it has all.
+    pub capabilities: u64,
+    /// AppArmor.
+    pub apparmor: bool,
+    /// SELinux.
+    pub selinux: bool,
+}
+
+/// What the command line adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Whether the command returns while the container lives (`create`, `run --detach`).
+    pub detach: bool,
+    /// Whether a console socket was given.
+    pub console_socket: bool,
+    /// Keep the caller's session keyring (`--no-new-keyring`).
+    pub keep_keyring: bool,
+    /// Move the root with `MS_MOVE` and chroot instead of pivot_root (`--no-pivot`).
+    pub no_pivot: bool,
+}

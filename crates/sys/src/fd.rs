@@ -68,15 +68,51 @@ pub fn keep_on_exec(number: i32) -> Result<()> {
     set_close_on_exec(fd, false)
 }
 
+/// Whether descriptor `number` is open (fcntl(2), `F_GETFD`).
+pub fn check_open(number: i32) -> Result<()> {
+    // SAFETY: F_GETFD on a number that isn't open fails and touches nothing.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(Error::last("fcntl F_GETFD", number.to_string()));
+    }
+    Ok(())
+}
+
 /// Takes over descriptor `number`, which the caller of this program passed in.
 ///
 /// Only for descriptors that nothing else in this process owns.
 pub fn take_inherited(number: i32) -> Result<OwnedFd> {
-    // SAFETY: F_GETFD on a number that isn't open fails and touches nothing.
-    let open = unsafe { libc::fcntl(number, libc::F_GETFD) };
-    if open < 0 {
-        return Err(Error::last("fcntl F_GETFD", number.to_string()));
-    }
+    check_open(number)?;
     // SAFETY: it is open, and by this function's contract nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The `CLONE_NEW*` flag of the namespace behind a descriptor of one of the files in
+/// `/proc/PID/ns` (ioctl_ns(2), `NS_GET_NSTYPE`, Linux 4.11); `ENOTTY` if it is none.
+pub fn namespace_kind(namespace: BorrowedFd<'_>) -> Result<u64> {
+    const NS_GET_NSTYPE: u64 = 0xb703;
+    // SAFETY: NS_GET_NSTYPE takes no argument.
+    let flag = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE as _) };
+    if flag < 0 {
+        return Err(Error::last("ioctl NS_GET_NSTYPE", ""));
+    }
+    Ok(flag as u64)
+}
+
+/// Locks the file behind a descriptor (flock(2)), alone or with others; the lock belongs to the open
+/// file, and ends when its last descriptor is closed. Without `wait` it fails with `EWOULDBLOCK`.
+pub fn lock_file(file: BorrowedFd<'_>, exclusive: bool, wait: bool) -> Result<()> {
+    let kind = if exclusive {
+        libc::LOCK_EX
+    } else {
+        libc::LOCK_SH
+    };
+    let operation = if wait { kind } else { kind | libc::LOCK_NB };
+    // SAFETY: the call takes plain numbers.
+    while unsafe { libc::flock(file.as_raw_fd(), operation) } < 0 {
+        let error = Error::last("flock", "");
+        if error.errno != Errno::EINTR {
+            return Err(error);
+        }
+    }
+    Ok(())
 }

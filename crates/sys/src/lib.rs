@@ -19,7 +19,10 @@ mod tty;
 
 pub use clone::{Clone3, Forked, clone3, pidfd_open, pidfd_send_signal};
 pub use error::{Context, Error, describe};
-pub use fd::{close_from, keep_on_exec, set_close_on_exec, take_inherited};
+pub use fd::{
+    check_open, close_from, keep_on_exec, lock_file, namespace_kind, set_close_on_exec,
+    take_inherited,
+};
 pub use mount::{
     Attributes, OpenTree, change_attributes, magic, map_ids, move_mount, open_tree,
     pivot_root_here, set_propagation,
@@ -28,8 +31,9 @@ pub use net::{create_interface_socket, loopback_up};
 pub use policy::{IoClass, set_io_priority, set_memory_policy, set_personality, set_scheduler};
 pub use process::{
     CapabilitySets, Exec, LAST_CAPABILITY, clear_ambient, drop_bounding, join_session_keyring,
-    keep_capabilities, raise_ambient, reset_signals, set_capabilities, set_dumpable, set_ids,
-    set_no_new_privileges, set_parent_death_signal, set_rlimit,
+    keep_capabilities, permitted_capabilities, raise_ambient, reset_signals, set_capabilities,
+    set_domain_name, set_dumpable, set_ids, set_no_new_privileges, set_parent_death_signal,
+    set_rlimit,
 };
 pub use seccomp::{attach_device_program, load_device_program, seccomp_set_filter};
 pub use tty::{

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::unistd::Pid;
 
 use crate::{Error, Result};
 
@@ -151,6 +152,22 @@ pub fn set_capabilities(sets: CapabilitySets) -> Result<()> {
     Ok(())
 }
 
+/// The calling process's permitted set (capget(2)): what it can give to others.
+pub fn permitted_capabilities() -> Result<u64> {
+    let header = CapabilityHeader {
+        version: CAPABILITY_VERSION_3,
+        pid: 0,
+    };
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: the header is of version 3, for which the kernel writes two triples.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) };
+    if result < 0 {
+        return Err(Error::last("capget", ""));
+    }
+    let [[_, low, _], [_, high, _]] = data;
+    Ok(u64::from(high) << 32 | u64::from(low))
+}
+
 /// Sets all user and group ids (setresuid(2), setresgid(2)); supplementary groups are untouched.
 ///
 /// The raw calls, which concern the calling thread: there is only one.
@@ -166,15 +183,23 @@ pub fn set_ids(uid: u32, gid: u32) -> Result<()> {
     Ok(())
 }
 
-/// Sets one resource limit of the calling process (prlimit(2)); `u64::MAX` means no limit.
-pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+/// Sets one resource limit of a process (prlimit(2)); `u64::MAX` means no limit.
+pub fn set_rlimit(pid: Pid, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 {
         rlim_cur: soft,
         rlim_max: hard,
     };
     let none = std::ptr::null::<libc::rlimit64>();
     // SAFETY: `limit` is the kernel's rlimit64, and no old value is asked for.
-    let result = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, none) };
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            pid.as_raw(),
+            resource,
+            &raw const limit,
+            none,
+        )
+    };
     if result < 0 {
         return Err(Error::last("prlimit", format!("{resource}: {soft}:{hard}")));
     }
@@ -199,6 +224,16 @@ pub fn join_session_keyring(name: &CStr) -> Result<i32> {
         ));
     }
     Ok(serial as i32)
+}
+
+/// Sets the NIS domain name of the UTS namespace (setdomainname(2)).
+pub fn set_domain_name(name: &str) -> Result<()> {
+    // SAFETY: `name` is valid for as many bytes as are named.
+    let result = unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) };
+    if result < 0 {
+        return Err(Error::last("setdomainname", name));
+    }
+    Ok(())
 }
 
 /// Gives the calling process the signal state of a fresh one: none blocked, and SIGPIPE, which

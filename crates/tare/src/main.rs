@@ -1,2 +1,38 @@
-//! tare
-fn main() {}
+//! `tare`: a low-level OCI container runtime with runc's command line.
+//!
+//! `main` reads top to bottom: arguments, the log, the command, the exit code. What the commands do
+//! is in the crate `engine`; here is only what they are called, and how they answer.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod default_spec;
+mod report;
+mod seal;
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = match std::env::args_os().map(|word| word.into_string()).collect() {
+        Ok(words) => words,
+        Err(word) => {
+            let sentence = format!("argument {word:?} is not valid UTF-8");
+            return report::failed(&report::Log::default(), &sentence, 1);
+        }
+    };
+    let (log, parsed) = args::parse(words.get(1..).unwrap_or_default());
+    let parsed = match parsed {
+        Ok(parsed) => parsed,
+        Err(stop) => return report::stopped(log, stop),
+    };
+    let log = match report::Log::open(log) {
+        Ok(log) => log,
+        Err(sentence) => return report::failed(&report::Log::default(), &sentence, 1),
+    };
+    match commands::run(&parsed, &log) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => report::failed(&log, &failure.sentence, failure.status),
+    }
+}

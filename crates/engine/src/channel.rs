@@ -1,0 +1,209 @@
+//! The conversation between the runtime and the process that becomes the container's.
+//!
+//! Both ends are of one sequenced-packet socket pair, so that a message arrives whole or not at
+//! all. The child speaks first: it reports, asks, or fails; the parent only ever says "go". When
+//! the child has executed the user's program the socket closes by itself (close-on-exec): the end
+//! of the stream without a [`Message::Failed`] before it means success after [`Message::Ready`].
+
+use std::fmt;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
+    sendmsg, socketpair,
+};
+use nix::unistd::Pid;
+use sys::Context;
+
+use crate::error::{Error, Result};
+
+/// One end of the conversation.
+#[derive(Debug)]
+pub(crate) struct Channel(OwnedFd);
+
+/// What the child says.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A new user namespace waits for its id maps; answer with [`Channel::go`].
+    NeedsMaps,
+    /// The process that will be the container's, when it isn't the one that was cloned.
+    Init(Pid),
+    /// All namespaces and mounts are there, the root is not yet pivoted: the moment for the
+    /// runtime's hooks; answer with [`Channel::go`].
+    NeedsHooks,
+    /// The master of the container's terminal.
+    Terminal(OwnedFd),
+    /// Nothing is left to do but to execute the user's program, on [`Channel::go`].
+    Ready,
+    /// It failed.
+    Failed(Failure),
+    /// It closed its end: it has executed the program, or has ended.
+    Closed,
+}
+
+/// Why the child failed, as it crosses to the parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The whole sentence, object included.
+    pub sentence: String,
+    /// The kernel's reason, if there was one.
+    pub errno: Option<Errno>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let errno = match error {
+            Error::Kernel { error, .. } => Some(error.errno),
+            _ => None,
+        };
+        Failure {
+            sentence: error.to_string(),
+            errno,
+        }
+    }
+}
+
+const GO: &[u8] = b"G";
+/// Longer than any sentence that a failure is made of: one path of 4,096 bytes, and words.
+const LONGEST: usize = 16 * 1024;
+
+impl Channel {
+    /// The parent's end and the child's.
+    pub(crate) fn pair() -> Result<(Channel, Channel)> {
+        let (parent, child) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .at("socketpair", "")?;
+        Ok((Channel(parent), Channel(child)))
+    }
+
+    /// The end that was made elsewhere, such as by accept(2).
+    pub(crate) fn from_socket(socket: OwnedFd) -> Channel {
+        Channel(socket)
+    }
+
+    /// Sends a message.
+    pub(crate) fn send(&self, message: &Message) -> Result<()> {
+        match message {
+            Message::NeedsMaps => self.write(b"M", None),
+            Message::Init(pid) => {
+                let [a, b, c, d] = pid.as_raw().to_ne_bytes();
+                self.write(&[b'P', a, b, c, d], None)
+            }
+            Message::NeedsHooks => self.write(b"H", None),
+            Message::Terminal(fd) => self.write(b"T", Some(fd.as_fd())),
+            Message::Ready => self.write(b"R", None),
+            Message::Failed(failure) => {
+                let errno = failure.errno.map_or(0, |errno| errno as i32);
+                let mut bytes = vec![b'F'];
+                bytes.extend(errno.to_ne_bytes());
+                bytes.extend(failure.sentence.bytes().take(LONGEST - 8));
+                self.write(&bytes, None)
+            }
+            Message::Closed => Ok(()),
+        }
+    }
+
+    /// Waits for a message.
+    pub(crate) fn receive(&self) -> Result<Message> {
+        let mut buffer = vec![0; LONGEST];
+        let (length, fd) = self.read(&mut buffer)?;
+        let message = match (buffer.get(..length).unwrap_or_default(), fd) {
+            ([], _) => Message::Closed,
+            (b"M", _) => Message::NeedsMaps,
+            ([b'P', a, b, c, d], _) => {
+                Message::Init(Pid::from_raw(i32::from_ne_bytes([*a, *b, *c, *d])))
+            }
+            (b"H", _) => Message::NeedsHooks,
+            (b"T", Some(fd)) => Message::Terminal(fd),
+            (b"R", _) => Message::Ready,
+            ([b'F', a, b, c, d, sentence @ ..], _) => {
+                let errno = i32::from_ne_bytes([*a, *b, *c, *d]);
+                Message::Failed(Failure {
+                    sentence: String::from_utf8_lossy(sentence).into_owned(),
+                    errno: (errno != 0).then(|| Errno::from_raw(errno)),
+                })
+            }
+            _ => {
+                let sentence = "container init sent a message of no known kind".to_owned();
+                Message::Failed(Failure {
+                    sentence,
+                    errno: Some(Errno::EPROTO),
+                })
+            }
+        };
+        Ok(message)
+    }
+
+    /// Lets the child go on.
+    pub(crate) fn go(&self) -> Result<()> {
+        self.write(GO, None)
+    }
+
+    /// Waits until the parent lets this process go on; `false` when the parent is gone.
+    pub(crate) fn wait_for_go(&self) -> Result<bool> {
+        let mut buffer = [0; 1];
+        let (length, _) = self.read(&mut buffer)?;
+        Ok(length == 1)
+    }
+
+    fn write(&self, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {
+        let fds: Vec<RawFd> = fd.iter().map(AsRawFd::as_raw_fd).collect();
+        let control = [ControlMessage::ScmRights(&fds)];
+        let control = if fds.is_empty() {
+            &control[..0]
+        } else {
+            &control[..]
+        };
+        let bytes = [IoSlice::new(bytes)];
+        // A peer that is gone is an error here, never a signal.
+        let flags = MsgFlags::MSG_NOSIGNAL;
+        sendmsg::<()>(self.0.as_raw_fd(), &bytes, control, flags, None).at("sendmsg", "")?;
+        Ok(())
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+        read_with_fd(self.0.as_fd(), buffer)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Reads one message and the descriptor that came with it.
+fn read_with_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+    let mut space = nix::cmsg_space!(RawFd);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let received = loop {
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+            Err(Errno::EINTR) => {}
+            // The other end was closed with our words unread: it is gone all the same.
+            Err(Errno::ECONNRESET) => return Ok((0, None)),
+            other => break other.at("recvmsg", "")?,
+        }
+    };
+    let mut fd = None;
+    for message in received.cmsgs().at("recvmsg", "")? {
+        if let ControlMessageOwned::ScmRights(fds) = message
+            && let Some(first) = fds.first()
+        {
+            fd = Some(sys::take_inherited(*first)?);
+        }
+    }
+    Ok((received.bytes, fd))
+}

@@ -1,0 +1,396 @@
+//! From the runtime's powers to the user's process: one order, written once, for `create` and `exec`.
+//!
+//! The order is what makes it work:
+//! 1. what needs root's powers: terminal ownership, scheduling, the bounding set;
+//! 2. groups, then user (`KEEPCAPS` keeps the permitted set across it), then the capability sets;
+//! 3. what the user must be able to do itself: enter the working directory, find the program;
+//! 4. *ready*: nothing is left that may fail for a reason of the configuration;
+//! 5. the seccomp filter, the last capability, execve. After the filter only capset(2) and execve(2)
+//!    are called, so that a filter needs to allow no more.
+//!
+//! A filter without no_new_privs needs `CAP_SYS_ADMIN`: it is kept over step 2 and dropped in step 5.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+use bpf::seccomp::Filter;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstat, umask};
+use nix::unistd::{AccessFlags, Gid, Uid, chdir, fchown, setgroups};
+use plan::{Capabilities, Label, Process};
+use sys::{CapabilitySets, Context};
+
+use crate::channel::Failure;
+use crate::error::{Error, Result, Step};
+
+/// `CAP_SYS_ADMIN`.
+const SYS_ADMIN: u64 = 1 << 21;
+
+/// How the process that is to be confined differs between `create` and `exec`.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// The filter.
+    pub(crate) filter: Option<Filter>,
+    /// The label file of this process, opened while procfs was still the host's.
+    pub(crate) label: Option<OwnedFd>,
+    /// Whether it may be unable to set its groups: a user namespace that a user made.
+    pub(crate) may_lack_groups: bool,
+    /// Execution domain, if it changes.
+    pub(crate) personality: Option<u64>,
+    /// Inherited descriptors to pass on: from 3, this many.
+    pub(crate) preserved: u32,
+    /// Variables that the runtime adds.
+    pub(crate) extra_env: &'a [String],
+}
+
+/// A process that only has to be started.
+#[derive(Debug)]
+pub(crate) struct Confined {
+    exec: sys::Exec,
+    /// The filter's instructions as bytes, and its flags.
+    filter: Option<(Vec<u8>, u32)>,
+    capabilities: CapabilitySets,
+    admin_kept: bool,
+    label: Option<(OwnedFd, String)>,
+}
+
+/// Steps 1 to 3.
+pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result<Confined> {
+    own_stdio(process.uid)?;
+    umask(Mode::from_bits_truncate(process.umask));
+    set_policies(process, around.personality)?;
+    if process.no_new_privileges {
+        sys::set_no_new_privileges()?;
+    }
+    let Capabilities {
+        bounding,
+        effective,
+        inheritable,
+        permitted,
+        ambient,
+    } = process.capabilities;
+    sys::drop_bounding(bounding)?;
+    sys::keep_capabilities(true)?;
+    set_groups(process.groups, around.may_lack_groups)?;
+    sys::set_ids(process.uid, process.gid)?;
+    let capabilities = CapabilitySets {
+        effective,
+        permitted,
+        inheritable,
+    };
+    let admin_kept = around.filter.is_some()
+        && !process.no_new_privileges
+        && (effective & permitted & SYS_ADMIN) == 0;
+    let extra = if admin_kept { SYS_ADMIN } else { 0 };
+    sys::set_capabilities(CapabilitySets {
+        effective: effective | extra,
+        permitted: permitted | extra,
+        inheritable,
+    })
+    .step(|| "process.capabilities".to_owned())?;
+    set_ambient(ambient)?;
+    enter_directory(process.cwd)?;
+    let environment = environment(process, around.extra_env);
+    let path = find_program(process, &environment)?;
+    sys::close_from(3 + around.preserved)?;
+    for number in 3..3 + around.preserved {
+        sys::keep_on_exec(number as i32).step(|| "preserved descriptor".to_owned())?;
+    }
+    let strings = |list: &[String]| list.iter().map(|s| c_string(s)).collect::<Result<Vec<_>>>();
+    let arguments = process
+        .args
+        .iter()
+        .map(|arg| c_string(arg))
+        .collect::<Result<Vec<_>>>()?;
+    let label = around
+        .label
+        .zip(process.label.as_ref().map(|label| match label {
+            Label::AppArmor(profile) => format!("exec {profile}"),
+            Label::SeLinux(context) => (*context).to_owned(),
+        }));
+    let exec = sys::Exec::new(c_string(&path)?, arguments, strings(&environment)?);
+    Ok(Confined {
+        exec,
+        filter: around.filter.map(|filter| (instructions(&filter), filter.flags)),
+        capabilities,
+        admin_kept,
+        label,
+    })
+}
+
+impl Confined {
+    /// Step 5; returns only when it failed.
+    pub(crate) fn start(self) -> Error {
+        let failure = self.become_the_program();
+        match failure {
+            Ok(never) => match never {},
+            // The words of Go's os/exec, which engines look for.
+            Err(Error::Kernel { error, .. }) if error.call == "execve" => Error::Init(Failure {
+                sentence: format!("exec {}: {}", error.object, sys::describe(error.errno)),
+                errno: Some(error.errno),
+            }),
+            Err(error) => error,
+        }
+    }
+
+    fn become_the_program(&self) -> Result<std::convert::Infallible> {
+        if let Some((file, label)) = &self.label {
+            crate::store::write_all(file.as_fd(), label.as_bytes())
+                .at("write", label)
+                .step(|| "security label".to_owned())?;
+        }
+        sys::reset_signals()?;
+        if let Some((program, flags)) = &self.filter {
+            sys::seccomp_set_filter(program, *flags)?;
+        }
+        if self.admin_kept {
+            sys::set_capabilities(self.capabilities)?;
+        }
+        Ok(self.exec.exec()?)
+    }
+}
+
+/// The filter as an array of `struct sock_filter`.
+fn instructions(filter: &Filter) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(filter.program.len() * 8);
+    for instruction in &filter.program {
+        bytes.extend(instruction.code.to_ne_bytes());
+        bytes.extend([instruction.jt, instruction.jf]);
+        bytes.extend(instruction.k.to_ne_bytes());
+    }
+    bytes
+}
+
+/// Opens this process's label file, below the procfs of the host.
+pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
+    let candidates: &[&str] = match label {
+        None => return Ok(None),
+        Some(Label::AppArmor(_)) => &[
+            "/proc/thread-self/attr/apparmor/exec",
+            "/proc/thread-self/attr/exec",
+        ],
+        Some(Label::SeLinux(_)) => &["/proc/thread-self/attr/exec"],
+    };
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let mut last = None;
+    for path in candidates {
+        match openat(AT_FDCWD, *path, flags, Mode::empty()).at("open", path) {
+            Ok(file) if sys::magic(file.as_fd())? == crate::rootfs::PROC_MAGIC => {
+                return Ok(Some(file));
+            }
+            Ok(_) => last = Some(sys::Error::new("open", *path, Errno::ENOTSUP)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or(Error::State("no label file"), Error::from))
+}
+
+/// Gives the standard streams to the user, who may have to open them again (/dev/stdout).
+fn own_stdio(uid: u32) -> Result<()> {
+    let null = nix::sys::stat::stat("/dev/null")
+        .ok()
+        .map(|stat| stat.st_rdev);
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for stream in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
+        let Ok(stat) = fstat(stream) else { continue };
+        let device = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
+        if stat.st_uid == uid || device && Some(stat.st_rdev) == null {
+            continue;
+        }
+        match fchown(stream, Some(Uid::from_raw(uid)), None::<Gid>) {
+            // No mapping here, not ours, or not to be changed: the stream works all the same.
+            Ok(()) | Err(Errno::EINVAL | Errno::EPERM | Errno::EROFS | Errno::ENOSYS) => {}
+            Err(errno) => Err(errno).at("fchown", "standard stream")?,
+        }
+    }
+    Ok(())
+}
+
+fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {
+    if let Some(scheduler) = &process.scheduler {
+        let plan::Scheduler {
+            policy,
+            flags,
+            nice,
+            priority,
+            times,
+        } = *scheduler;
+        sys::set_scheduler(policy, flags, nice, priority, times)
+            .step(|| "process.scheduler".to_owned())?;
+    }
+    if let Some((class, level)) = process.io_priority {
+        let class = match class {
+            1 => sys::IoClass::RealTime,
+            2 => sys::IoClass::BestEffort,
+            _ => sys::IoClass::Idle,
+        };
+        sys::set_io_priority(class, level).step(|| "process.ioPriority".to_owned())?;
+    }
+    if let Some(domain) = personality {
+        sys::set_personality(domain).step(|| "linux.personality".to_owned())?;
+    }
+    Ok(())
+}
+
+fn set_groups(groups: &[u32], may_lack: bool) -> Result<()> {
+    let list: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    match setgroups(&list) {
+        // Where setgroups(2) is denied (user_namespaces(7)) there are none to be dropped.
+        Err(Errno::EPERM) if may_lack && list.is_empty() => Ok(()),
+        other => other
+            .at("setgroups", format!("{groups:?}"))
+            .step(|| "process.user.additionalGids".to_owned()),
+    }
+}
+
+fn set_ambient(ambient: u64) -> Result<()> {
+    sys::clear_ambient()?;
+    for capability in (0..=sys::LAST_CAPABILITY).filter(|n| ambient & 1 << n != 0) {
+        match sys::raise_ambient(capability) {
+            // Not permitted or not inheritable: it can't be, and runc only warns, too.
+            Err(error) if error.errno == Errno::EPERM => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn enter_directory(path: &str) -> Result<()> {
+    chdir(path)
+        .at("chdir to cwd", path)
+        .step(|| "process.cwd".to_owned())?;
+    match nix::unistd::getcwd() {
+        // A directory that has no path from our root is one outside of it (CVE-2024-21626).
+        Err(Errno::ENOENT) => Err(Error::Escape {
+            path: path.to_owned(),
+            why: "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        }),
+        other => match other.at("getcwd", path)? {
+            inside if inside.is_absolute() => Ok(()),
+            _ => Err(Error::Escape {
+                path: path.to_owned(),
+                why: "current working directory is outside of container mount namespace root",
+            }),
+        },
+    }
+}
+
+/// The plan's variables, and `HOME` of the user's passwd entry where none is set.
+fn environment(process: &Process<'_>, extra: &[String]) -> Vec<String> {
+    let mut environment: Vec<String> = process.env.iter().map(|s| (*s).to_owned()).collect();
+    environment.extend(extra.iter().cloned());
+    if !environment
+        .iter()
+        .any(|variable| variable.starts_with("HOME=") && variable.len() > 5)
+    {
+        environment.retain(|variable| !variable.starts_with("HOME="));
+        let home = std::fs::read("/etc/passwd").ok();
+        let home = home
+            .as_deref()
+            .and_then(|table| home_of(table, process.uid));
+        environment.push(format!("HOME={}", home.as_deref().unwrap_or("/")));
+    }
+    environment
+}
+
+/// Field 6 of the first line for `uid` (passwd(5)).
+fn home_of(passwd: &[u8], uid: u32) -> Option<String> {
+    let text = String::from_utf8_lossy(passwd);
+    let line = text.lines().find(|line| {
+        line.split(':')
+            .nth(2)
+            .and_then(|field| field.parse::<u32>().ok())
+            == Some(uid)
+    })?;
+    line.split(':')
+        .nth(5)
+        .filter(|home| !home.is_empty())
+        .map(str::to_owned)
+}
+
+/// Finds the program as Go's os/exec does, and words a failure as it does: engines turn
+/// "executable file not found", "no such file or directory" and "permission denied" into exit codes.
+fn find_program(process: &Process<'_>, environment: &[String]) -> Result<String> {
+    let name = process.args.first().copied().unwrap_or_default();
+    let failed = |reason: String, errno: Errno| {
+        let sentence = format!("exec: {name:?}: {reason}");
+        Error::Init(Failure {
+            sentence,
+            errno: Some(errno),
+        })
+    };
+    if name.contains('/') {
+        return match executable(name) {
+            Ok(()) => Ok(name.to_owned()),
+            Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP)) => Err(failed(
+                format!("stat {name}: {}", sys::describe(errno)),
+                errno,
+            )),
+            Err(Errno::EISDIR) => Err(failed(
+                "is a directory: permission denied".to_owned(),
+                Errno::EACCES,
+            )),
+            Err(errno) => Err(failed(sys::describe(errno), errno)),
+        };
+    }
+    let path = environment
+        .iter()
+        .rev()
+        .find_map(|variable| variable.strip_prefix("PATH="));
+    for directory in path.unwrap_or_default().split(':') {
+        let directory = if directory.is_empty() { "." } else { directory };
+        let candidate = format!("{directory}/{name}");
+        if !name.is_empty() && executable(&candidate).is_ok() {
+            return Ok(candidate);
+        }
+    }
+    Err(failed(
+        "executable file not found in $PATH".to_owned(),
+        Errno::ENOENT,
+    ))
+}
+
+fn executable(path: &str) -> std::result::Result<(), Errno> {
+    let stat = nix::sys::stat::stat(path)?;
+    if stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() {
+        return Err(Errno::EISDIR);
+    }
+    // Real and effective ids are the same by now.
+    nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::empty())?;
+    if stat.st_mode & 0o111 == 0 {
+        Err(Errno::EACCES)
+    } else {
+        Ok(())
+    }
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    crate::rootfs::c_string(text)
+}
+
+/// Whether all descriptors are open that the caller wants passed on: from 3, `count` of them.
+pub(crate) fn check_preserved(count: u32) -> Result<()> {
+    for number in 3..3 + count {
+        let number = number as i32;
+        sys::check_open(number).map_err(|_| {
+            Error::Usage(format!(
+                "unable to pass descriptor {number} on: it is not open (--preserve-fds {count})"
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn home_is_the_sixth_field_of_the_users_line() {
+        let passwd = b"root:x:0:0:root:/root:/bin/sh\nme:x:7:7::/home/me:/bin/sh\n";
+        assert_eq!(home_of(passwd, 7).as_deref(), Some("/home/me"));
+        assert_eq!(home_of(passwd, 8), None);
+        assert_eq!(home_of(b"garbage\n:::::", 0), None);
+    }
+}

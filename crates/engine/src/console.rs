@@ -1,0 +1,130 @@
+//! The container's terminal: allocated in its own devpts, handed to whoever holds it.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg, socket,
+};
+use nix::sys::stat::{fstat, major, minor};
+use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown};
+use plan::Terminal;
+use sys::{Context, OpenTree, WindowSize};
+
+use crate::error::{Error, Result, Step};
+use crate::resolve::{self, Missing};
+
+/// A pseudo-terminal of the container.
+#[derive(Debug)]
+pub(crate) struct Pty {
+    /// The end that the terminal's holder gets.
+    pub(crate) master: OwnedFd,
+    slave: OwnedFd,
+    /// The slave's path inside.
+    pub(crate) name: String,
+}
+
+/// Connects to the console socket (`--console-socket`) before anything is done.
+pub(crate) fn connect_socket(path: &Path) -> Result<OwnedFd> {
+    let connected = || {
+        let socket = socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        Ok::<_, nix::Error>(socket)
+    };
+    connected()
+        .at("connect", path.to_string_lossy())
+        .step(|| "console socket".to_owned())
+}
+
+/// Sends the master: one descriptor, with the terminal's name as data, as runc does.
+pub(crate) fn send(socket: BorrowedFd<'_>, pty: &Pty) -> Result<()> {
+    let fds = [pty.master.as_raw_fd()];
+    let control = [ControlMessage::ScmRights(&fds)];
+    let data = [std::io::IoSlice::new(pty.name.as_bytes())];
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &data,
+        &control,
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )
+    .at("sendmsg", "console socket")?;
+    Ok(())
+}
+
+/// Allocates a terminal from the container's devpts, below `root`.
+///
+/// Nothing there is trusted: the multiplexer must be one (5:2), and the slave is opened through the
+/// master, not by its path (CVE-2025-52565).
+pub(crate) fn allocate(root: BorrowedFd<'_>, terminal: Terminal) -> Result<Pty> {
+    let path = ["/dev/pts/ptmx", "/dev/ptmx"]
+        .into_iter()
+        .find(|path| resolve::open(root, path, Missing::Fail).is_ok_and(|h| is_multiplexer(&h)));
+    let Some(path) = path else {
+        let why = "is no terminal multiplexer";
+        return Err(Error::Escape {
+            path: "/dev/ptmx".to_owned(),
+            why,
+        });
+    };
+    let master = resolve::open_for_use(root, path, OFlag::O_RDWR | OFlag::O_NOCTTY)
+        .step(|| "terminal".to_owned())?;
+    if !is_multiplexer(&master) {
+        let why = "was replaced while it was opened";
+        return Err(Error::Escape {
+            path: path.to_owned(),
+            why,
+        });
+    }
+    sys::unlock_pty(master.as_fd())?;
+    let name = format!("/dev/pts/{}", sys::pty_number(master.as_fd())?);
+    let slave = sys::pty_peer(master.as_fd())?;
+    if let Terminal::Sized { rows, columns } = terminal {
+        sys::set_window_size(slave.as_fd(), WindowSize { rows, columns })?;
+    }
+    Ok(Pty {
+        master,
+        slave,
+        name,
+    })
+}
+
+/// Device 5:2, whose opening makes a new terminal (pts(4)).
+fn is_multiplexer(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|stat| (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2))
+}
+
+impl Pty {
+    /// Shows the terminal as `/dev/console`, below `root`.
+    pub(crate) fn mount_console(&self, root: BorrowedFd<'_>) -> Result<()> {
+        let clone = OpenTree {
+            clone: true,
+            recursive: false,
+            no_follow: false,
+        };
+        let tree = sys::open_tree(self.slave.as_fd(), c"", clone)?;
+        let target = resolve::open(root, "/dev/console", Missing::MakeFile)?;
+        sys::move_mount(tree.as_fd(), target.as_fd()).step(|| "/dev/console".to_owned())
+    }
+
+    /// Makes it the controlling terminal and the three standard streams of the calling process,
+    /// which leads a session.
+    pub(crate) fn make_stdio(&self, uid: u32) -> Result<()> {
+        sys::acquire_controlling_terminal(self.slave.as_fd())?;
+        // Writing to one's terminal's device needs to own it (mesg(1), su(1)).
+        match fchown(&self.slave, Some(Uid::from_raw(uid)), None) {
+            Ok(()) | Err(nix::Error::EINVAL | nix::Error::EPERM) => {}
+            Err(errno) => Err(errno).at("fchown", &self.name)?,
+        }
+        dup2_stdin(&self.slave).at("dup2", "stdin")?;
+        dup2_stdout(&self.slave).at("dup2", "stdout")?;
+        dup2_stderr(&self.slave).at("dup2", "stderr")?;
+        Ok(())
+    }
+}

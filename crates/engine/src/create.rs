@@ -1,0 +1,397 @@
+//! `create` and `run`: from a bundle to a container, on the runtime's side.
+//!
+//! The story is [`make`]; what the child does meanwhile is [`crate::init`]. Everything that exists is
+//! owned by a [`Making`], which undoes it in reverse unless it is finished.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
+use nix::unistd::Pid;
+use plan::HookKind;
+use spec::ContainerStatus;
+use sys::{Context, Forked};
+
+use crate::bundle::{self, Bundle};
+use crate::channel::{Channel, Message};
+use crate::error::{Error, Result, Step};
+use crate::init::{self, Init, Start};
+use crate::listen::Passed;
+use crate::store::{ContainerDir, EXEC_FILE, Lock, Record, SECCOMP_FILE, START_SOCKET, Store};
+use crate::{console, hooks, idmap, limits, messages, pid_file, probe, process};
+
+/// What `create` and `run` are asked for.
+pub struct Request<'a> {
+    /// Where containers are kept.
+    pub store: &'a Store,
+    /// The new container's id.
+    pub id: &'a str,
+    /// What it is made of.
+    pub bundle: &'a Bundle,
+    /// Who gets the terminal (`--console-socket`).
+    pub console_socket: Option<&'a Path>,
+    /// Where the pid is written (`--pid-file`).
+    pub pid_file: Option<&'a Path>,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub keep_keyring: bool,
+    /// Descriptors and variables that the process gets.
+    pub passed: &'a Passed,
+    /// Whether the command returns while the container lives.
+    pub detach: bool,
+    /// Told what hinders nothing but should be known.
+    pub warn: &'a dyn Fn(&str),
+}
+
+/// `create`: the container waits for `start`.
+pub fn create(request: &Request<'_>) -> Result<()> {
+    with_plan(request, |plan| {
+        let (made, _) = make(request, plan, true)?;
+        made.finish(request)?;
+        Ok(())
+    })
+}
+
+/// A container whose process runs, as a child of this process.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// Its init.
+    pub(crate) pidfd: OwnedFd,
+    /// The terminal's master, unless it went to a console socket.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// `run`: the same, started at once. Returns the process's exit status; 0 if detached.
+///
+/// Unless `keep`, a container that ended is deleted.
+pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
+    let started = with_plan(request, |plan| {
+        let (made, channel) = make(request, plan, false)?;
+        channel.go()?;
+        wait_for_exec(&channel)?;
+        let started = made.finish(request)?;
+        after_start(request, plan).map(|()| started)
+    })?;
+    if request.detach {
+        return Ok(0);
+    }
+    let status = crate::foreground::wait(&started.pidfd, started.terminal)?;
+    if !keep {
+        crate::delete::delete(request.store, request.id, true, request.warn)?;
+    }
+    Ok(status)
+}
+
+fn after_start(request: &Request<'_>, plan: &plan::Create<'_>) -> Result<()> {
+    let dir = request.store.container(request.id)?;
+    let result = crate::start::run_poststart(&dir, plan.hooks.of(HookKind::Poststart));
+    if result.is_err() {
+        // A container whose hooks failed is stopped and removed (runtime.md, "Lifecycle", 9).
+        crate::delete::delete(request.store, request.id, true, request.warn)?;
+    }
+    result
+}
+
+fn with_plan<T>(
+    request: &Request<'_>,
+    act: impl FnOnce(&plan::Create<'_>) -> Result<T>,
+) -> Result<T> {
+    crate::store::check_id(request.id)?;
+    let config = bundle::parse(&request.bundle.file, &request.bundle.bytes)?;
+    let host = probe::host(&config, &request.bundle.directory)?;
+    let options = plan::Options {
+        id: request.id,
+        detach: request.detach,
+        console_socket: request.console_socket.is_some(),
+        keep_keyring: request.keep_keyring,
+        no_pivot: request.no_pivot,
+    };
+    let plan = plan::create(&config, &host, &options)?;
+    for warning in &plan.warnings {
+        (request.warn)(warning);
+    }
+    act(&plan)
+}
+
+/// Everything that exists of a container being made. Dropped, it undoes itself: the process, the
+/// cgroup, the directory, in this order.
+#[derive(Debug)]
+struct Making<'p> {
+    dir: ContainerDir,
+    record: Record<'p>,
+    cgroup: Option<cgroup::Created>,
+    child: Option<(Pid, OwnedFd)>,
+    terminal: Option<OwnedFd>,
+    finished: bool,
+    /// The last to go.
+    lock: Option<Lock>,
+}
+
+/// From a plan to a container whose init only waits for the word to start.
+fn make<'p>(
+    request: &Request<'_>,
+    plan: &'p plan::Create<'p>,
+    for_start: bool,
+) -> Result<(Making<'p>, Channel)> {
+    let console = request
+        .console_socket
+        .map(console::connect_socket)
+        .transpose()?;
+    let mut place = limits::place(plan)?;
+    let dir = request.store.reserve(request.id)?;
+    let lock = dir.lock()?;
+    let (channel, child_channel) = Channel::pair()?;
+    let record = Record::new(
+        plan,
+        humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
+    );
+    let mut making = Making {
+        dir,
+        record,
+        cgroup: None,
+        child: None,
+        terminal: None,
+        finished: false,
+        lock: Some(lock),
+    };
+    making.remember(&place, plan, request.bundle)?;
+    let join = making.create_cgroup(&mut place, plan.rootless)?;
+    let start = match for_start {
+        true => Start::Socket(listen_for_start(&making.dir)?),
+        false => Start::Channel,
+    };
+    limits::set_devices(&place, &join, plan)?;
+    let flags = match init::needs_stage(&plan.namespaces) {
+        true => 0,
+        false => init::clone_flags(&plan.namespaces),
+    };
+    match limits::clone_into(flags, &join)? {
+        Forked::Child => {
+            // Of the parent's things nothing may live on in the container.
+            making.forget_as_child();
+            drop(channel);
+            let (passed, cgroup) = (request.passed, &place);
+            let channel = child_channel;
+            init::run(Init {
+                plan,
+                channel,
+                join: &join,
+                cgroup,
+                start,
+                console,
+                passed,
+            })
+        }
+        Forked::Parent { pid, pidfd } => making.child = Some((pid, pidfd)),
+    }
+    drop(child_channel);
+    drop(start);
+    making.map_ids_of_child(plan, &channel)?;
+    place
+        .set(&plan.cgroup.resources)
+        .step(|| "linux.resources".to_owned())?;
+    making.attend(plan, &channel)?;
+    limits::set_on_process(making.child()?.0, &plan.process)?;
+    Ok((making, channel))
+}
+
+impl<'p> Making<'p> {
+    /// Saves what will have to be cleaned up, before there is anything of it.
+    fn remember(
+        &mut self,
+        place: &cgroup::Cgroup,
+        plan: &plan::Create<'_>,
+        bundle: &Bundle,
+    ) -> Result<()> {
+        let paths = place.paths();
+        self.record.cgroup = paths
+            .map(|(name, path)| (name.to_owned().into(), path.to_owned().into()))
+            .collect();
+        self.dir.save(&self.record)?;
+        let config = bundle.config()?;
+        if let Some(process) = &config.process {
+            let bytes = serde_json::to_vec(process).map_err(|error| Error::Damaged {
+                file: EXEC_FILE.to_owned(),
+                why: error.to_string(),
+            })?;
+            self.dir.write(EXEC_FILE, &bytes)?;
+        }
+        if let Some(filter) = &plan.seccomp {
+            self.dir.write(SECCOMP_FILE, &filter.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn create_cgroup(
+        &mut self,
+        place: &mut cgroup::Cgroup,
+        rootless: bool,
+    ) -> Result<cgroup::Join> {
+        let denied = if rootless {
+            cgroup::OnDenied::Skip
+        } else {
+            cgroup::OnDenied::Fail
+        };
+        let mut created = place.create(denied)?;
+        // A user may have got less than was planned.
+        self.record.remember_cgroup(place);
+        let join = std::mem::take(&mut created.join);
+        self.cgroup = Some(created);
+        Ok(join)
+    }
+
+    /// In the child: closes what is the parent's, and undoes nothing.
+    fn forget_as_child(&mut self) {
+        self.finished = true;
+        self.lock = None;
+    }
+
+    fn child(&self) -> Result<&(Pid, OwnedFd)> {
+        self.child
+            .as_ref()
+            .ok_or(Error::State(messages::NOT_RUNNING))
+    }
+
+    /// A new user namespace, made by clone3, waits for its maps.
+    fn map_ids_of_child(&self, plan: &plan::Create<'_>, channel: &Channel) -> Result<()> {
+        let namespaces = &plan.namespaces;
+        if namespaces.creates(plan::NamespaceKind::User) && !init::needs_stage(namespaces) {
+            idmap::write(self.child()?.0, namespaces, plan.rootless)?;
+            channel.go()?;
+        }
+        Ok(())
+    }
+
+    /// Listens to the child until it is ready.
+    fn attend(&mut self, plan: &plan::Create<'_>, channel: &Channel) -> Result<()> {
+        loop {
+            match channel.receive()? {
+                Message::NeedsMaps => {
+                    idmap::write(self.child()?.0, &plan.namespaces, plan.rootless)?;
+                    channel.go()?;
+                }
+                Message::Init(pid) => self.adopt(pid)?,
+                Message::NeedsHooks => {
+                    self.run_runtime_hooks(plan)?;
+                    channel.go()?;
+                }
+                Message::Terminal(master) => self.terminal = Some(master),
+                Message::Ready => return Ok(()),
+                Message::Failed(failure) => return Err(Error::Init(failure)),
+                Message::Closed => return Err(self.died()),
+            }
+        }
+    }
+
+    /// The stage has cloned the init and ends.
+    fn adopt(&mut self, pid: Pid) -> Result<()> {
+        let init = sys::pidfd_open(pid)?;
+        if let Some((_, stage)) = self.child.replace((pid, init)) {
+            process::reap(&stage)?;
+        }
+        Ok(())
+    }
+
+    fn run_runtime_hooks(&self, plan: &plan::Create<'_>) -> Result<()> {
+        let pid = Some(self.child()?.0.as_raw());
+        let state = self.record.state(ContainerStatus::Creating, pid);
+        let directory = Path::new(plan.bundle);
+        for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
+            hooks::run(kind, plan.hooks.of(kind), &state, directory)?;
+        }
+        Ok(())
+    }
+
+    /// Why a child that said nothing is gone.
+    fn died(&self) -> Error {
+        let killed = self
+            .record
+            .cgroup()
+            .oom_kills()
+            .is_ok_and(|kills| kills > 0);
+        if killed {
+            return Error::Died {
+                how: messages::OOM_KILLED.to_owned(),
+            };
+        }
+        let status = self.child().and_then(|(_, pidfd)| process::reap(pidfd));
+        Error::Died {
+            how: match status {
+                Ok(status @ 129..) => format!("was killed by signal {}", status - 128),
+                Ok(status) => format!("ended with status {status}"),
+                Err(error) => format!("is gone: {error}"),
+            },
+        }
+    }
+
+    /// Saves the container as created; nothing is undone from here on.
+    fn finish(mut self, request: &Request<'_>) -> Result<Started> {
+        let pid = self.child()?.0;
+        self.record.pid = pid.as_raw();
+        self.record.start_time = process::stat(pid.as_raw())?.map_or(0, |stat| stat.start_time);
+        self.record.phase = crate::store::Phase::Created;
+        self.dir.save(&self.record)?;
+        if let Some(path) = request.pid_file {
+            pid_file::write(path, pid)?;
+        }
+        self.finished = true;
+        let (_, pidfd) = self
+            .child
+            .take()
+            .ok_or(Error::State(messages::NOT_RUNNING))?;
+        Ok(Started {
+            pidfd,
+            terminal: self.terminal.take(),
+        })
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // The first error is on its way to the user; what fails here is found by `delete --force`.
+        if let Some((_, pidfd)) = self.child.take() {
+            let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
+            let _ = process::reap(&pidfd);
+        }
+        if let Some(cgroup) = self.cgroup.take() {
+            let _ = self.record.cgroup().kill(nix::sys::signal::Signal::SIGKILL);
+            let _ = cgroup.undo();
+        }
+        let _ = self.dir.remove();
+    }
+}
+
+/// Waits until the init has become the user's program.
+fn wait_for_exec(channel: &Channel) -> Result<()> {
+    match channel.receive()? {
+        Message::Failed(failure) => Err(Error::Init(failure)),
+        _ => Ok(()),
+    }
+}
+
+/// The socket on which `start` will knock.
+fn listen_for_start(dir: &ContainerDir) -> Result<OwnedFd> {
+    let path: PathBuf = dir.short_path(START_SOCKET);
+    let made = || {
+        let socket = socket(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        bind(socket.as_raw_fd(), &UnixAddr::new(&path)?)?;
+        listen(&socket, Backlog::new(8)?)?;
+        Ok::<_, nix::Error>(socket)
+    };
+    let name = dir.path().join(START_SOCKET);
+    made()
+        .at("bind", name.to_string_lossy())
+        .step(|| "state directory".to_owned())
+}

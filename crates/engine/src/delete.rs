@@ -1,0 +1,99 @@
+//! `delete`: nothing of the container remains.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::poll::PollTimeout;
+use nix::sys::signal::Signal;
+use plan::HookKind;
+use spec::ContainerStatus;
+
+use crate::error::{Error, Result};
+use crate::store::{ContainerDir, Record, Store};
+use crate::{hooks, kill, messages, process, status};
+
+/// As long as runc waits for a killed init, in milliseconds.
+const PATIENCE: u16 = 10_000;
+
+/// Deletes a stopped or created container; with `force` any, and one that isn't there is fine.
+///
+/// Failing `poststop` hooks are told to `warn`, and hinder nothing (runtime.md, "Lifecycle", 13).
+pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Result<()> {
+    let missing = |error: &Error| matches!(error, Error::State(messages::DOES_NOT_EXIST));
+    let dir = match store.container(id) {
+        Err(error) if force && missing(&error) => return Ok(()),
+        other => other?,
+    };
+    let _lock = dir.lock()?;
+    if !dir.exists() {
+        // Another `delete` was faster.
+        return if force {
+            Ok(())
+        } else {
+            Err(Error::State(messages::DOES_NOT_EXIST))
+        };
+    }
+    let bytes = match dir.read_record() {
+        // A `create` that was ended before it had anything to record.
+        Err(error) if force && missing(&error) => return dir.remove(),
+        other => other?,
+    };
+    let record = match bytes.record() {
+        Err(error @ Error::Damaged { .. }) if force => {
+            // Nothing is known of its cgroup; the directory at least needn't stay.
+            warn(&error.to_string());
+            return dir.remove();
+        }
+        other => other?,
+    };
+    end(&dir, &record, force)?;
+    remove(&dir, &record, warn)
+}
+
+/// Ends the container's processes, if that is asked for.
+fn end(dir: &ContainerDir, record: &Record<'_>, force: bool) -> Result<()> {
+    let status = status(dir, record)?;
+    match status {
+        ContainerStatus::Stopped => {}
+        ContainerStatus::Created => kill_init(record)?,
+        _ if force => kill_init(record)?,
+        _ => {
+            return Err(Error::NotStopped {
+                id: record.id.to_string(),
+                status,
+            });
+        }
+    }
+    // Without a pid namespace others outlive the init; after a crashed `create` anything may.
+    kill::kill_leftovers(record)
+}
+
+fn kill_init(record: &Record<'_>) -> Result<()> {
+    let Some(init) = process::open(record.pid, record.start_time)? else {
+        return Ok(());
+    };
+    sys::pidfd_send_signal(init.as_fd(), Signal::SIGKILL as i32)?;
+    let cgroup = record.cgroup();
+    if cgroup.is_frozen().unwrap_or(false) {
+        cgroup.thaw()?;
+    }
+    if process::wait_for_end(&init, PollTimeout::from(PATIENCE))? {
+        return Ok(());
+    }
+    Err(Error::State("container init still running"))
+}
+
+/// Removes cgroup and directory, then runs the `poststop` hooks.
+fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
+    record.cgroup().delete()?;
+    dir.remove()?;
+    let state = record.state(ContainerStatus::Stopped, None);
+    for hook in &record.poststop {
+        let directory = Path::new(&*record.bundle);
+        let one = std::slice::from_ref(hook);
+        if let Err(error) = hooks::run(HookKind::Poststop, one, &state, directory) {
+            warn(&error.to_string());
+        }
+    }
+    Ok(())
+}

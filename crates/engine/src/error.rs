@@ -1,0 +1,159 @@
+//! What a command can fail with. One line out, the object always named.
+
+use std::fmt;
+
+use spec::{ContainerStatus, ParseError};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration asks for what can't be done; nothing was changed.
+    Refused(plan::Refusals),
+    /// A file of the user's can't be read as JSON.
+    Parse {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        error: ParseError,
+    },
+    /// A file of the user's is larger than any configuration.
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The container isn't in a state for this: one of [`crate::messages`].
+    State(&'static str),
+    /// `delete` of a container that lives.
+    NotStopped {
+        /// The container.
+        id: String,
+        /// Its status.
+        status: ContainerStatus,
+    },
+    /// `pause` of a container that is neither running nor created.
+    CannotPause {
+        /// Its status.
+        status: ContainerStatus,
+    },
+    /// The container's record can't be understood.
+    Damaged {
+        /// The file.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// The kernel said no.
+    Kernel {
+        /// What was being done, such as `mounts[3] /data`; may be empty.
+        step: String,
+        /// Which call, on what, why.
+        error: sys::Error,
+    },
+    /// The cgroup can't be made, limited or removed.
+    Cgroup(cgroup::Error),
+    /// A hook failed.
+    Hook(crate::hooks::Failure),
+    /// The container's process failed before it became the user's program.
+    Init(crate::channel::Failure),
+    /// The container's process ended without a word.
+    Died {
+        /// How it ended, if known.
+        how: String,
+    },
+    /// The container's path escapes from its root: an attack, or a mistake that looks like one.
+    Escape {
+        /// The path.
+        path: String,
+        /// Why it is refused.
+        why: &'static str,
+    },
+    /// Anything that is said by itself: the caller's mistake on the command line.
+    Usage(String),
+}
+
+/// What this crate's functions return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Refused(refusals) => refusals.fmt(f),
+            Error::Parse { file, error } => write!(f, "{file}: {error}"),
+            Error::TooLarge { file, size } => {
+                write!(f, "{file}: {size} bytes is too large for a configuration")
+            }
+            Error::State(sentence) => f.write_str(sentence),
+            Error::NotStopped { id, status } => {
+                let status = status.as_str();
+                write!(
+                    f,
+                    "cannot delete container {id} that is not stopped: {status}"
+                )
+            }
+            Error::CannotPause { status } => {
+                let status = status.as_str();
+                write!(f, "container not running or created: {status}")
+            }
+            Error::Damaged { file, why } => write!(f, "{file}: {why}"),
+            Error::Kernel { step, error } if step.is_empty() => error.fmt(f),
+            Error::Kernel { step, error } => write!(f, "{step}: {error}"),
+            Error::Cgroup(error) => error.fmt(f),
+            Error::Hook(failure) => failure.fmt(f),
+            Error::Init(failure) => {
+                write!(f, "unable to start container process: {failure}")
+            }
+            Error::Died { how } => {
+                write!(f, "unable to start container process: container init {how}")
+            }
+            Error::Escape { path, why } => write!(f, "{path:?}: {why}"),
+            Error::Usage(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<sys::Error> for Error {
+    fn from(error: sys::Error) -> Self {
+        Error::Kernel {
+            step: String::new(),
+            error,
+        }
+    }
+}
+
+impl From<cgroup::Error> for Error {
+    fn from(error: cgroup::Error) -> Self {
+        Error::Cgroup(error)
+    }
+}
+
+impl From<plan::Refusals> for Error {
+    fn from(refusals: plan::Refusals) -> Self {
+        Error::Refused(refusals)
+    }
+}
+
+/// Says what was being done when a call failed.
+pub(crate) trait Step<T> {
+    fn step(self, step: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Step<T> for std::result::Result<T, E> {
+    fn step(self, step: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| match error.into() {
+            Error::Kernel { step: inner, error } => {
+                let outer = step();
+                let step = if inner.is_empty() {
+                    outer
+                } else {
+                    format!("{outer}: {inner}")
+                };
+                Error::Kernel { step, error }
+            }
+            other => other,
+        })
+    }
+}

@@ -1,0 +1,373 @@
+//! `exec`: another process in a container that lives. A shorter story than `create`, with the same
+//! [`confine`](crate::confine) at its end, and no flags in between.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use bpf::seccomp::Filter;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
+use nix::unistd::setsid;
+use plan::{NamespaceKind, Process, Terminal};
+use spec::{ContainerStatus, Text};
+use sys::{Context, Forked};
+
+use crate::channel::{Channel, Failure, Message};
+use crate::confine::{self, Surroundings};
+use crate::error::{Error, Result, Step};
+use crate::listen::Passed;
+use crate::rootfs::c_string;
+use crate::store::{ContainerDir, EXEC_FILE, Record, SECCOMP_FILE, Store};
+use crate::{
+    bundle, console, foreground, init, limits, messages, pid_file, probe, process, status,
+};
+
+/// What `exec` is asked for.
+pub struct Request<'a> {
+    /// Where containers are kept.
+    pub store: &'a Store,
+    /// The container.
+    pub id: &'a str,
+    /// The process.
+    pub process: Program<'a>,
+    /// Who gets the terminal.
+    pub console_socket: Option<&'a Path>,
+    /// Where the pid is written.
+    pub pid_file: Option<&'a Path>,
+    /// Return while the process lives.
+    pub detach: bool,
+    /// Also in a paused container.
+    pub ignore_paused: bool,
+    /// Cgroups below the container's: controller ("" is v2) and path.
+    pub cgroups: &'a [(&'a str, &'a str)],
+    /// Descriptors and variables that the process gets.
+    pub passed: &'a Passed,
+    /// Told what hinders nothing but should be known.
+    pub warn: &'a dyn Fn(&str),
+}
+
+/// The process that `exec` starts.
+#[derive(Debug)]
+pub enum Program<'a> {
+    /// As a file has it (`--process FILE`): the file's name and its bytes.
+    File(&'a str, &'a [u8]),
+    /// The container's own, with other arguments and what else the command line changes.
+    Changed(&'a Changes<'a>),
+}
+
+/// What the command line of `exec` changes about the container's process.
+#[derive(Debug, Default)]
+pub struct Changes<'a> {
+    /// Command and arguments.
+    pub args: Vec<&'a str>,
+    /// `--cwd`.
+    pub cwd: Option<&'a str>,
+    /// `--env`, behind the container's.
+    pub env: Vec<&'a str>,
+    /// `--tty`.
+    pub tty: bool,
+    /// `--user`: user, and group if named.
+    pub user: Option<(u32, Option<u32>)>,
+    /// `--additional-gids`.
+    pub additional_gids: Vec<u32>,
+    /// `--cap`, added to the bounding, effective, permitted and (if the container has any) ambient
+    /// sets; never to the inheritable one (CVE-2022-29162).
+    pub capabilities: Vec<&'a str>,
+    /// `--no-new-privs`.
+    pub no_new_privileges: bool,
+    /// `--apparmor`.
+    pub apparmor: Option<&'a str>,
+    /// `--process-label`.
+    pub label: Option<&'a str>,
+}
+
+/// Starts the process. Returns its exit status; 0 if detached.
+pub fn exec(request: &Request<'_>) -> Result<i32> {
+    let dir = request.store.container(request.id)?;
+    let bytes = dir.read_record()?;
+    let record = bytes.record()?;
+    match status(&dir, &record)? {
+        ContainerStatus::Created | ContainerStatus::Running => {}
+        ContainerStatus::Paused if request.ignore_paused => {}
+        ContainerStatus::Paused => return Err(Error::State(messages::EXEC_PAUSED)),
+        _ => return Err(Error::State(messages::EXEC_STOPPED)),
+    }
+    let own = dir.read(EXEC_FILE)?;
+    let own: spec::Process<'_> = bundle::parse(EXEC_FILE, &own)?;
+    let config = match &request.process {
+        Program::File(name, bytes) => bundle::parse(name, bytes)?,
+        Program::Changed(changes) => changed(&own, changes),
+    };
+    let mut security = probe::security(Some(&config))?;
+    if record.has_namespace(NamespaceKind::User.file()) {
+        security.capabilities = u64::MAX;
+    }
+    let options = plan::Options {
+        id: request.id,
+        detach: request.detach,
+        console_socket: request.console_socket.is_some(),
+        keep_keyring: false,
+        no_pivot: false,
+    };
+    let (process, warnings) = plan::exec(&config, &own, &security, &options)?;
+    for warning in &warnings {
+        (request.warn)(warning);
+    }
+    let started = start(request, &dir, &record, &process)?;
+    if request.detach {
+        return Ok(0);
+    }
+    foreground::wait(&started.pidfd, started.terminal)
+}
+
+fn changed<'a>(own: &spec::Process<'a>, changes: &Changes<'a>) -> spec::Process<'a> {
+    let mut process = own.clone();
+    process.args = changes.args.iter().map(|arg| Text::new(arg)).collect();
+    process.terminal = changes.tty;
+    process.console_size = None;
+    process
+        .env
+        .extend(changes.env.iter().map(|variable| Text::new(variable)));
+    process.no_new_privileges |= changes.no_new_privileges;
+    if let Some(cwd) = changes.cwd {
+        process.cwd = Text::new(cwd);
+    }
+    if let Some((uid, gid)) = changes.user {
+        process.user.uid = uid;
+        process.user.gid = gid.unwrap_or(process.user.gid);
+    }
+    process
+        .user
+        .additional_gids
+        .extend(&changes.additional_gids);
+    if let Some(profile) = changes.apparmor {
+        process.apparmor_profile = Text::new(profile);
+    }
+    if let Some(label) = changes.label {
+        process.selinux_label = Text::new(label);
+    }
+    if !changes.capabilities.is_empty() {
+        let sets = process.capabilities.get_or_insert_default();
+        let has_ambient = !sets.ambient.is_empty();
+        let added = changes.capabilities.iter().map(|name| Text::new(name));
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+            set.extend(added.clone());
+        }
+        if has_ambient {
+            sets.ambient.extend(added);
+        }
+    }
+    process
+}
+
+struct Started {
+    pidfd: OwnedFd,
+    terminal: Option<OwnedFd>,
+}
+
+/// From a plan to a process that runs the program.
+fn start(
+    request: &Request<'_>,
+    dir: &ContainerDir,
+    record: &Record<'_>,
+    process: &Process<'_>,
+) -> Result<Started> {
+    let console = request
+        .console_socket
+        .map(console::connect_socket)
+        .transpose()?;
+    let filter = saved_filter(dir)?;
+    let init = process::open(record.pid, record.start_time)?
+        .ok_or(Error::State(messages::EXEC_STOPPED))?;
+    let join = record.cgroup().join(request.cgroups)?;
+    let (channel, child_channel) = Channel::pair()?;
+    let label = confine::open_label(process.label.as_ref())?;
+    enter_before_clone(record, &init)?;
+    let mut child = match limits::clone_into(0, &join)? {
+        Forked::Child => {
+            drop(channel);
+            run(Child {
+                record,
+                process,
+                init,
+                join: &join,
+                channel: child_channel,
+                console,
+                around: Surroundings {
+                    filter,
+                    label,
+                    may_lack_groups: record.rootless,
+                    personality: None,
+                    preserved: request.passed.descriptors,
+                    extra_env: &request.passed.environment,
+                },
+            })
+        }
+        Forked::Parent { pid, pidfd } => Making {
+            pid,
+            pidfd: Some(pidfd),
+        },
+    };
+    drop(child_channel);
+    let terminal = attend(&channel)?;
+    limits::set_on_process(child.pid, process)?;
+    channel.go()?;
+    if let Message::Failed(failure) = channel.receive()? {
+        return Err(Error::Init(failure));
+    }
+    if let Some(path) = request.pid_file {
+        pid_file::write(path, child.pid)?;
+    }
+    let pidfd = child
+        .pidfd
+        .take()
+        .ok_or(Error::State(messages::NOT_RUNNING))?;
+    Ok(Started { pidfd, terminal })
+}
+
+/// A process being made; dropped, it is ended.
+struct Making {
+    pid: nix::unistd::Pid,
+    pidfd: Option<OwnedFd>,
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        if let Some(pidfd) = self.pidfd.take() {
+            // The first error is on its way to the user.
+            let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
+            let _ = process::reap(&pidfd);
+        }
+    }
+}
+
+/// The filter that the container's init is under.
+fn saved_filter(dir: &ContainerDir) -> Result<Option<Filter>> {
+    let bytes = match dir.read(SECCOMP_FILE) {
+        Err(error) if error.errno == Errno::ENOENT => return Ok(None),
+        other => other?,
+    };
+    let damaged = || Error::Damaged {
+        file: dir.path().join(SECCOMP_FILE).display().to_string(),
+        why: "is no filter".to_owned(),
+    };
+    Ok(Some(Filter::from_bytes(&bytes).ok_or_else(damaged)?))
+}
+
+/// A pid namespace is joined by the children of who asks for it. A user must be in the user
+/// namespace before it may.
+fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<()> {
+    let mut kinds = CloneFlags::empty();
+    if record.rootless && record.has_namespace("user") {
+        kinds |= CloneFlags::CLONE_NEWUSER;
+    }
+    if record.has_namespace("pid") {
+        kinds |= CloneFlags::CLONE_NEWPID;
+    }
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    setns(init, kinds)
+        .at("setns", "container init")
+        .step(|| "namespaces".to_owned())
+}
+
+/// Listens to the child until it is ready; returns the terminal if it sent one.
+fn attend(channel: &Channel) -> Result<Option<OwnedFd>> {
+    let mut terminal = None;
+    loop {
+        match channel.receive()? {
+            Message::Terminal(master) => terminal = Some(master),
+            Message::Ready => return Ok(terminal),
+            Message::Failed(failure) => return Err(Error::Init(failure)),
+            Message::Closed => {
+                let how = "process ended before it was set up".to_owned();
+                return Err(Error::Died { how });
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Child<'a> {
+    record: &'a Record<'a>,
+    process: &'a Process<'a>,
+    init: OwnedFd,
+    join: &'a cgroup::Join,
+    channel: Channel,
+    console: Option<OwnedFd>,
+    around: Surroundings<'a>,
+}
+
+/// The cloned process's whole life.
+fn run(child: Child<'_>) -> ! {
+    let channel = child.channel;
+    let error = match enter(child.record, &child.init, child.join)
+        .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
+        .and_then(|()| confine::confine(child.process, child.around))
+        .and_then(|confined| channel.send(&Message::Ready).map(|()| confined))
+    {
+        Err(error) => error,
+        Ok(confined) => match channel.wait_for_go() {
+            Ok(true) => confined.start(),
+            // Nobody is left who wants it.
+            _ => std::process::exit(1),
+        },
+    };
+    // If nobody listens any more, nobody can be told.
+    let _ = channel.send(&Message::Failed(Failure::from(&error)));
+    std::process::exit(1)
+}
+
+/// Enters the container: cgroup, namespaces, a session of its own.
+fn enter(record: &Record<'_>, init: &OwnedFd, join: &cgroup::Join) -> Result<()> {
+    init::join_cgroup(join)?;
+    // Until execve nobody in the container may look into this process (CVE-2016-9962).
+    sys::set_dumpable(false)?;
+    let mut kinds = CloneFlags::empty();
+    for kind in NamespaceKind::ALL {
+        let joined_before =
+            kind == NamespaceKind::Pid || kind == NamespaceKind::User && record.rootless;
+        if record.has_namespace(kind.file()) && !joined_before {
+            kinds |= CloneFlags::from_bits_retain(kind.clone_flag() as i32);
+        }
+    }
+    if !kinds.is_empty() {
+        setns(init, kinds)
+            .at("setns", "container init")
+            .step(|| "namespaces".to_owned())?;
+    }
+    if record.has_namespace("user") {
+        sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
+    }
+    setsid().at("setsid", "")?;
+    match sys::join_session_keyring(&c_string(&format!("_ses.{}", record.id))?) {
+        Err(error) if error.errno != Errno::ENOSYS => {
+            Err(error).step(|| "session keyring".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn set_up_terminal(
+    channel: &Channel,
+    console: Option<&OwnedFd>,
+    process: &Process<'_>,
+) -> Result<()> {
+    if process.terminal == Terminal::None {
+        return Ok(());
+    }
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = openat(AT_FDCWD, "/", flags, Mode::empty()).at("open", "/")?;
+    let pty = console::allocate(root.as_fd(), process.terminal)?;
+    match console {
+        Some(socket) => console::send(socket.as_fd(), &pty)?,
+        None => {
+            let master = pty.master.try_clone().at("dup", &pty.name)?;
+            channel.send(&Message::Terminal(master))?;
+        }
+    }
+    pty.make_stdio(process.uid)
+}

@@ -1,0 +1,177 @@
+//! Running hooks (config.md, "POSIX-platform Hooks"): the state on stdin, a time limit, and what they
+//! printed in the error when they fail.
+
+use std::fmt;
+use std::io::{Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::Pid;
+use plan::HookKind;
+use sys::Context;
+
+use crate::error::{Error, Result};
+
+/// How much of a failed hook's output is shown.
+const SHOWN: usize = 2048;
+
+/// A hook that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its kind.
+    pub kind: HookKind,
+    /// Its place among those of its kind.
+    pub index: usize,
+    /// Its program.
+    pub path: String,
+    /// How it failed.
+    pub how: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure {
+            kind,
+            index,
+            path,
+            how,
+        } = self;
+        write!(
+            f,
+            "error running {} hook #{index}: {path}: {how}",
+            kind.name()
+        )
+    }
+}
+
+/// Runs the hooks of one kind, in order, each with `state` on stdin; the first failure ends it.
+pub(crate) fn run(
+    kind: HookKind,
+    hooks: &[spec::Hook<'_>],
+    state: &spec::State<'_>,
+    directory: &Path,
+) -> Result<()> {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let state = serde_json::to_vec(state).map_err(|error| Error::Damaged {
+        file: "state".to_owned(),
+        why: error.to_string(),
+    })?;
+    for (index, hook) in hooks.iter().enumerate() {
+        run_one(hook, &state, directory).map_err(|how| {
+            Error::Hook(Failure {
+                kind,
+                index,
+                path: hook.path.as_str().to_owned(),
+                how,
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn run_one(
+    hook: &spec::Hook<'_>,
+    state: &[u8],
+    directory: &Path,
+) -> std::result::Result<(), String> {
+    let text = |error: sys::Error| error.to_string();
+    // Memory files, not pipes: a hook that reads nothing, or prints much, blocks nobody.
+    let input = memory_file(state).map_err(text)?;
+    let output = memory_file(b"").map_err(text)?;
+    let copy = |fd: &OwnedFd| fd.try_clone().at("dup", "").map_err(text);
+    let mut command = Command::new(hook.path.as_str());
+    command
+        .env_clear()
+        .current_dir(directory)
+        .stdin(Stdio::from(input))
+        .stdout(Stdio::from(copy(&output)?))
+        .stderr(Stdio::from(copy(&output)?));
+    if let Some((name, arguments)) = hook.args.split_first() {
+        command
+            .arg0(name.as_str())
+            .args(arguments.iter().map(spec::Text::as_str));
+    }
+    for variable in &hook.env {
+        if let Some((name, value)) = variable.split_once('=') {
+            command.env(name, value);
+        }
+    }
+    let mut child = command.spawn().at("fork/exec", &*hook.path).map_err(text)?;
+    let status = wait(&mut child, hook.timeout)?;
+    if status.success() {
+        return Ok(());
+    }
+    let printed = shown(output);
+    Err(format!("{}, output: {printed}", describe(status)))
+}
+
+fn memory_file(contents: &[u8]) -> std::result::Result<OwnedFd, sys::Error> {
+    let fd = memfd_create(c"hook", MFdFlags::MFD_CLOEXEC).at("memfd_create", "hook")?;
+    let mut file = std::fs::File::from(fd);
+    file.write_all(contents).at("write", "hook")?;
+    file.rewind().at("lseek", "hook")?;
+    Ok(file.into())
+}
+
+/// Waits for the hook, at most its timeout (seconds); one that takes longer is killed.
+fn wait(child: &mut Child, timeout: Option<i64>) -> std::result::Result<ExitStatus, String> {
+    let text = |error: sys::Error| error.to_string();
+    if let Some(seconds) = timeout {
+        let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+        let pidfd = sys::pidfd_open(pid).map_err(text)?;
+        if !ended_within(&pidfd, limit).map_err(text)? {
+            child.kill().at("kill", "hook").map_err(text)?;
+            child.wait().at("wait", "hook").map_err(text)?;
+            return Err(format!(
+                "hook ran past specified timeout of {:.1}s",
+                limit.as_secs_f64()
+            ));
+        }
+    }
+    child.wait().at("wait", "hook").map_err(text)
+}
+
+fn ended_within(pidfd: &OwnedFd, limit: Duration) -> std::result::Result<bool, sys::Error> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, or the last millisecond would be spent spinning.
+        let left = left.as_millis().saturating_add(u128::from(!left.is_zero()));
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, timeout) {
+            Ok(0) if Instant::now() >= deadline => return Ok(false),
+            Ok(0) | Err(nix::Error::EINTR) => {}
+            other => return other.at("poll", "hook").map(|_| true),
+        }
+    }
+}
+
+fn shown(output: OwnedFd) -> String {
+    let mut file = std::fs::File::from(output);
+    let bytes = file
+        .rewind()
+        .ok()
+        .and_then(|()| crate::store::read_all(file.as_fd()).ok());
+    let bytes = bytes.unwrap_or_default();
+    let end = bytes.len().min(SHOWN);
+    let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
+    text.trim_end().replace('\n', "\\n")
+}
+
+/// `exit status 1` or `signal: 9`, as Go's runtime words it.
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal: {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}

@@ -1,0 +1,374 @@
+//! The container's init, from its birth to the user's program. Runs in the process that was cloned,
+//! with the runtime's powers inside the container's namespaces; it makes no requests, since the plan
+//! already knew, and gives up its powers in [`confine`].
+//!
+//! The story is [`prepare`]; `docs/architecture.md` is the same list.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::Mode;
+use nix::unistd::{getpid, sethostname, setsid};
+use plan::{Create, HookKind, Join, NamespaceKind, Terminal};
+use sys::{Clone3, Context, Forked};
+
+use crate::channel::{Channel, Failure, Message};
+use crate::confine::{self, Confined, Surroundings};
+use crate::console;
+use crate::error::{Error, Result, Step};
+use crate::hooks;
+use crate::listen::Passed;
+use crate::resolve::{self, Missing};
+use crate::rootfs::{Rootfs, c_string};
+use crate::{devices, store};
+
+/// `CLONE_NEWTIME`, which nix doesn't name.
+const CLONE_NEWTIME: i32 = 0x80;
+
+/// All that the init gets from the runtime.
+pub(crate) struct Init<'p> {
+    /// What to do.
+    pub(crate) plan: &'p Create<'p>,
+    /// Where to report.
+    pub(crate) channel: Channel,
+    /// How to get into the cgroup.
+    pub(crate) join: &'p cgroup::Join,
+    /// The cgroup, for mounts of it.
+    pub(crate) cgroup: &'p cgroup::Cgroup,
+    /// What the word to start comes through.
+    pub(crate) start: Start,
+    /// Who gets the terminal: a console socket, or the runtime itself.
+    pub(crate) console: Option<OwnedFd>,
+    /// Descriptors and variables to pass on.
+    pub(crate) passed: &'p Passed,
+}
+
+/// What the word to start comes through.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// The channel: `run`.
+    Channel,
+    /// A socket on which `start` will knock: `create`.
+    Socket(OwnedFd),
+}
+
+/// Whether the process that was cloned must itself clone the init: when a namespace is joined or
+/// made that only later children are in, or that decides who owns the others.
+pub(crate) fn needs_stage(namespaces: &plan::Namespaces<'_>) -> bool {
+    use NamespaceKind::{Pid, Time, User};
+    namespaces.joins(User)
+        || namespaces.joins(Pid)
+        || namespaces.creates(Time)
+        || namespaces.creates(User) && !namespaces.join.is_empty()
+}
+
+/// The namespaces that clone3 makes for the init; a cgroup namespace comes once it is in its cgroup.
+pub(crate) fn clone_flags(namespaces: &plan::Namespaces<'_>) -> u64 {
+    use NamespaceKind::{Cgroup, Time, User};
+    let mut later = Cgroup.clone_flag() | Time.clone_flag();
+    if needs_stage(namespaces) {
+        later |= User.clone_flag();
+    }
+    namespaces.clone_flags() & !later
+}
+
+/// The cloned process's whole life.
+pub(crate) fn run(init: Init<'_>) -> ! {
+    let ended = match needs_stage(&init.plan.namespaces) {
+        true => stage(&init),
+        false => enter(&init),
+    };
+    let prepared = ended.and_then(|()| prepare(&init));
+    let (failure, report) = match prepared {
+        Err(error) => (error, init.channel),
+        Ok(confined) => match wait_for_start(init.channel, init.start) {
+            // Nobody is left who could start it.
+            None => std::process::exit(1),
+            Some(report) => (start(init.plan, confined), report),
+        },
+    };
+    // If nobody listens any more, nobody can be told.
+    let _ = report.send(&Message::Failed(Failure::from(&failure)));
+    std::process::exit(1)
+}
+
+/// Enters the namespaces as the process that is the init itself.
+fn enter(init: &Init<'_>) -> Result<()> {
+    join_cgroup(init.join)?;
+    if init.plan.namespaces.creates(NamespaceKind::User) {
+        // The parent writes the maps without being asked.
+        wait_for_parent(&init.channel)?;
+    }
+    for join in &init.plan.namespaces.join {
+        join_namespace(join)?;
+    }
+    unshare_cgroup(init.plan)
+}
+
+/// Enters the namespaces as a process between the runtime and the init, which it clones as its
+/// sibling: the init is then the runtime's child all the same.
+fn stage(init: &Init<'_>) -> Result<()> {
+    let namespaces = &init.plan.namespaces;
+    join_cgroup(init.join)?;
+    join_in_order(namespaces)?;
+    if namespaces.creates(NamespaceKind::User) {
+        unshare(CloneFlags::CLONE_NEWUSER).at("unshare", "user namespace")?;
+        init.channel.send(&Message::NeedsMaps)?;
+        wait_for_parent(&init.channel)?;
+    }
+    if namespaces.creates(NamespaceKind::Time) {
+        unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME)).at("unshare", "time namespace")?;
+        if !namespaces.time_offsets.is_empty() {
+            std::fs::write("/proc/self/timens_offsets", &namespaces.time_offsets)
+                .at("write", "/proc/self/timens_offsets")
+                .step(|| "linux.timeOffsets".to_owned())?;
+        }
+    }
+    let parent = CloneFlags::CLONE_PARENT.bits() as u64;
+    let flags = clone_flags(namespaces) | parent;
+    match sys::clone3(Clone3 {
+        flags,
+        into_cgroup: None,
+    })? {
+        Forked::Parent { pid, .. } => {
+            let told = init.channel.send(&Message::Init(pid));
+            std::process::exit(i32::from(told.is_err()))
+        }
+        Forked::Child => unshare_cgroup(init.plan),
+    }
+}
+
+/// Joins all namespaces that have a path. Those that the runtime may join as what it is come first;
+/// what belongs to the joined user namespace is tried again from inside it.
+fn join_in_order(namespaces: &plan::Namespaces<'_>) -> Result<()> {
+    let (user, others): (Vec<_>, Vec<_>) = namespaces
+        .join
+        .iter()
+        .partition(|join| join.kind == NamespaceKind::User);
+    let mut refused = Vec::new();
+    for join in others {
+        match join_namespace(join) {
+            Err(Error::Kernel { error, .. }) if error.errno == Errno::EPERM && !user.is_empty() => {
+                refused.push(join);
+            }
+            other => other?,
+        }
+    }
+    for join in user.into_iter().chain(refused) {
+        join_namespace(join)?;
+    }
+    Ok(())
+}
+
+fn join_namespace(join: &Join<'_>) -> Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let step = || format!("linux.namespaces[{}]", join.index);
+    let file = openat(AT_FDCWD, join.path, flags, Mode::empty())
+        .at("open", join.path)
+        .step(step)?;
+    let kind = CloneFlags::from_bits_retain(join.kind.clone_flag() as i32);
+    setns(file, kind).at("setns", join.path).step(step)
+}
+
+/// Joins the v1 cgroups: a process may move itself without the wait that moving another costs.
+pub(crate) fn join_cgroup(join: &cgroup::Join) -> Result<()> {
+    for tasks in join.files() {
+        store::write_all(tasks.as_fd(), b"0")
+            .at("write", "tasks")
+            .step(|| "cgroup".to_owned())?;
+    }
+    Ok(())
+}
+
+/// A cgroup namespace has the cgroup as its root that the process is in when it is made.
+fn unshare_cgroup(plan: &Create<'_>) -> Result<()> {
+    if plan.namespaces.creates(NamespaceKind::Cgroup) {
+        unshare(CloneFlags::CLONE_NEWCGROUP).at("unshare", "cgroup namespace")?;
+    }
+    Ok(())
+}
+
+fn wait_for_parent(channel: &Channel) -> Result<()> {
+    match channel.wait_for_go()? {
+        true => Ok(()),
+        // The runtime was killed: what it began must not live on.
+        false => std::process::exit(1),
+    }
+}
+
+/// From a process in its namespaces to one that only has to be started.
+fn prepare(init: &Init<'_>) -> Result<Confined> {
+    let Init { plan, channel, .. } = init;
+    let user_namespace = plan.namespaces.has(NamespaceKind::User);
+    let label = confine::open_label(plan.process.label.as_ref())?;
+    let mut rootfs = Rootfs::open(plan, user_namespace)?;
+    rootfs.attach(plan)?;
+    if user_namespace {
+        sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
+    }
+    setsid().at("setsid", "")?;
+    join_keyring(plan)?;
+    set_up_kernel_names(plan)?;
+    for mount in &plan.mounts {
+        rootfs.mount(mount, init.cgroup)?;
+    }
+    devices::make(rootfs.fd(), plan)?;
+    run_creation_hooks(plan, channel)?;
+    rootfs.pivot(plan)?;
+    let terminal = set_up_terminal(init, &rootfs)?;
+    rootfs.seal(plan)?;
+    make_working_directory(&rootfs, plan.process.cwd)?;
+    if let Some(pty) = terminal {
+        pty.make_stdio(plan.process.uid)?;
+    }
+    let confined = confine::confine(
+        &plan.process,
+        Surroundings {
+            filter: plan.seccomp.clone(),
+            label,
+            may_lack_groups: plan.rootless,
+            personality: plan.personality,
+            preserved: init.passed.descriptors,
+            extra_env: &init.passed.environment,
+        },
+    )?;
+    channel.send(&Message::Ready)?;
+    Ok(confined)
+}
+
+fn join_keyring(plan: &Create<'_>) -> Result<()> {
+    if !plan.new_keyring {
+        return Ok(());
+    }
+    match sys::join_session_keyring(&c_string(&format!("_ses.{}", plan.id))?) {
+        // A kernel without keyrings has none to leak.
+        Err(error) if error.errno == Errno::ENOSYS => Ok(()),
+        other => other
+            .map(|_| ())
+            .step(|| "session keyring (--no-new-keyring)".to_owned()),
+    }
+}
+
+/// Loopback, host name, domain name and kernel parameters. The host's procfs is still there, so the
+/// parameters are written below one that no container can have tampered with (CVE-2025-52881).
+fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
+    if plan.namespaces.creates(NamespaceKind::Network) {
+        sys::loopback_up()?;
+    }
+    if !plan.hostname.is_empty() {
+        sethostname(plan.hostname).at("sethostname", plan.hostname)?;
+    }
+    if !plan.domainname.is_empty() {
+        sys::set_domain_name(plan.domainname)?;
+    }
+    for sysctl in &plan.sysctls {
+        let path = format!("/proc/sys/{}", sysctl.path);
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let step = || format!("linux.sysctl[{}]", sysctl.name);
+        let file = openat(AT_FDCWD, path.as_str(), flags, Mode::empty())
+            .at("open", &path)
+            .step(step)?;
+        store::write_all(file.as_fd(), sysctl.value.as_bytes())
+            .at("write", sysctl.value)
+            .step(step)?;
+    }
+    Ok(())
+}
+
+/// `prestart` and `createRuntime` in the runtime, then `createContainer` here.
+fn run_creation_hooks(plan: &Create<'_>, channel: &Channel) -> Result<()> {
+    if plan
+        .hooks
+        .any(&[HookKind::Prestart, HookKind::CreateRuntime])
+    {
+        channel.send(&Message::NeedsHooks)?;
+        wait_for_parent(channel)?;
+    }
+    let hooks = plan.hooks.of(HookKind::CreateContainer);
+    let state = state(plan, spec::ContainerStatus::Creating);
+    hooks::run(
+        HookKind::CreateContainer,
+        hooks,
+        &state,
+        Path::new(&*plan.root.path),
+    )
+}
+
+fn state<'p>(plan: &'p Create<'p>, status: spec::ContainerStatus) -> spec::State<'p> {
+    spec::State {
+        oci_version: spec::OCI_VERSION,
+        id: plan.id,
+        status,
+        pid: Some(getpid().as_raw()),
+        bundle: plan.bundle,
+        annotations: plan.annotations,
+    }
+}
+
+fn set_up_terminal(init: &Init<'_>, rootfs: &Rootfs) -> Result<Option<console::Pty>> {
+    let terminal = init.plan.process.terminal;
+    if terminal == Terminal::None {
+        return Ok(None);
+    }
+    let pty = console::allocate(rootfs.fd(), terminal)?;
+    pty.mount_console(rootfs.fd())?;
+    match &init.console {
+        Some(socket) => console::send(socket.as_fd(), &pty)?,
+        None => {
+            let master = pty.master.try_clone().at("dup", &pty.name)?;
+            init.channel.send(&Message::Terminal(master))?;
+        }
+    }
+    Ok(Some(pty))
+}
+
+/// As runc: a working directory that the image lacks is made, while that is still allowed.
+fn make_working_directory(rootfs: &Rootfs, path: &str) -> Result<()> {
+    match resolve::open(rootfs.fd(), path, Missing::MakeDirectory) {
+        // It is entered later, with what the user may do: then it shows.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Waits for the word to start, and says where a failure after it is to be reported.
+fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
+    let listener = match start {
+        Start::Channel => {
+            return channel.wait_for_go().is_ok_and(|go| go).then_some(channel);
+        }
+        Start::Socket(listener) => listener,
+    };
+    drop(channel);
+    loop {
+        let socket = match nix::sys::socket::accept4(
+            listener.as_raw_fd(),
+            nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+        ) {
+            Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
+            other => sys::take_inherited(other.ok()?).ok()?,
+        };
+        let visitor = Channel::from_socket(socket);
+        // Who only asks whether somebody waits here says nothing and leaves.
+        if visitor.wait_for_go().is_ok_and(|go| go) {
+            return Some(visitor);
+        }
+    }
+}
+
+/// The last steps, after the word to start; returns only when they failed.
+fn start(plan: &Create<'_>, confined: Confined) -> Error {
+    let hooks = plan.hooks.of(HookKind::StartContainer);
+    let state = state(plan, spec::ContainerStatus::Created);
+    match hooks::run(
+        HookKind::StartContainer,
+        hooks,
+        &state,
+        Path::new(plan.process.cwd),
+    ) {
+        Ok(()) => confined.start(),
+        Err(error) => error,
+    }
+}

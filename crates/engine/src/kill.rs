@@ -1,0 +1,77 @@
+//! `kill`, and what `delete` needs of it.
+
+use std::os::fd::AsFd;
+
+use nix::sys::signal::Signal;
+
+use crate::error::{Error, Result};
+use crate::store::{Record, Store};
+use crate::{messages, process};
+
+/// Sends a signal to the container's init; with `all`, or to end a container that has no pid
+/// namespace of its own, to every process in its cgroup.
+pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
+    let dir = store.container(id)?;
+    let bytes = dir.read_record()?;
+    let record = bytes.record()?;
+    let init = process::open(record.pid, record.start_time)?;
+    let sigkill = signal == Signal::SIGKILL as i32;
+    match init {
+        // containerd sends `kill --all ID 9` to what has stopped long ago, and expects 0.
+        None if all => kill_leftovers(&record),
+        None if sigkill && has_leftovers(&record) => kill_leftovers(&record),
+        None => Err(Error::State(messages::NOT_RUNNING)),
+        Some(_) if all => {
+            record
+                .cgroup()
+                .signal_each(&mut |pid| signal_one(pid, signal))?;
+            Ok(())
+        }
+        Some(init) => {
+            sys::pidfd_send_signal(init.as_fd(), signal)?;
+            if sigkill {
+                after_sigkill(&record)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A frozen process dies only when it is thawed; and without a pid namespace the init's death is not
+/// the others'.
+fn after_sigkill(record: &Record<'_>) -> Result<()> {
+    let cgroup = record.cgroup();
+    if !record.has_namespace("pid") {
+        cgroup.kill(Signal::SIGKILL)?;
+    }
+    if cgroup.is_frozen().unwrap_or(false) {
+        cgroup.thaw()?;
+    }
+    Ok(())
+}
+
+fn has_leftovers(record: &Record<'_>) -> bool {
+    !record.has_namespace("pid") && record.cgroup().pids().is_ok_and(|pids| !pids.is_empty())
+}
+
+/// Ends what is left in the cgroup of a container whose init has ended.
+pub(crate) fn kill_leftovers(record: &Record<'_>) -> Result<()> {
+    let cgroup = record.cgroup();
+    match cgroup.pids() {
+        Ok(pids) if pids.is_empty() => Ok(()),
+        _ => Ok(cgroup.kill(Signal::SIGKILL)?),
+    }
+}
+
+fn signal_one(pid: i32, signal: i32) -> cgroup::Result<()> {
+    let sent = sys::pidfd_open(nix::unistd::Pid::from_raw(pid))
+        .and_then(|pidfd| sys::pidfd_send_signal(pidfd.as_fd(), signal));
+    match sent {
+        Err(error) if error.errno != sys::Errno::ESRCH => Err(cgroup::Error::Call {
+            call: "pidfd_send_signal",
+            path: pid.to_string(),
+            errno: error.errno,
+        }),
+        _ => Ok(()),
+    }
+}

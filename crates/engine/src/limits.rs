@@ -1,0 +1,101 @@
+//! The container's cgroup and the limits of its process, on the runtime's side.
+
+use std::os::fd::AsFd;
+
+use cgroup::{Cgroup, DeviceRule, Join, Layout};
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use sys::{Clone3, Context, Forked};
+
+use crate::error::{Result, Step};
+
+/// Where the container's cgroup is to be.
+pub(crate) fn place(plan: &plan::Create<'_>) -> Result<Cgroup> {
+    let path = Some(plan.cgroup.path).filter(|path| !path.is_empty());
+    Ok(Layout::probe()?.place(path, plan.id)?)
+}
+
+/// Clones a process into the cgroup, or, where the kernel says no, beside it: it then joins by
+/// itself as on v1.
+pub(crate) fn clone_into(flags: u64, join: &Join) -> Result<Forked> {
+    let refused = |errno| {
+        matches!(
+            errno,
+            Errno::EBUSY | Errno::EOPNOTSUPP | Errno::EINVAL | Errno::E2BIG | Errno::EACCES
+        )
+    };
+    match sys::clone3(Clone3 {
+        flags,
+        into_cgroup: join.dir(),
+    }) {
+        Err(error) if join.dir().is_some() && refused(error.errno) => Ok(sys::clone3(Clone3 {
+            flags,
+            into_cgroup: None,
+        })?),
+        other => Ok(other?),
+    }
+}
+
+/// Applies the device rules: before anybody is in the cgroup, since for a moment they deny all.
+pub(crate) fn set_devices(cgroup: &Cgroup, join: &Join, plan: &plan::Create<'_>) -> Result<()> {
+    if plan.rootless {
+        // Devices are the host's root's to give: a user has none to lose.
+        return Ok(());
+    }
+    if cgroup.is_unified() {
+        attach_program(join, plan)
+    } else {
+        write_rules(cgroup, plan)
+    }
+}
+
+fn write_rules(cgroup: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
+    let lines: Vec<(bool, String)> = plan
+        .cgroup
+        .device_rules
+        .iter()
+        .map(|rule| (rule.allow, plan::rule_line(rule)))
+        .collect();
+    let rules: Vec<DeviceRule<'_>> = lines
+        .iter()
+        .map(|(allow, line)| DeviceRule {
+            allow: *allow,
+            line,
+        })
+        .collect();
+    Ok(cgroup.set_devices(&rules)?)
+}
+
+fn attach_program(join: &Join, plan: &plan::Create<'_>) -> Result<()> {
+    let Some(directory) = join.dir() else {
+        return Ok(());
+    };
+    let program = bpf::devices::compile(&plan.cgroup.device_rules);
+    let bytes: Vec<u8> = program
+        .iter()
+        .flat_map(|instruction| instruction.to_bytes())
+        .collect();
+    let program = sys::load_device_program(&bytes).step(|| "linux.resources.devices".to_owned())?;
+    sys::attach_device_program(directory, program.as_fd())
+        .step(|| "linux.resources.devices".to_owned())
+}
+
+/// Resource limits and the OOM score of the container's process, set from outside: inside a user
+/// namespace raising them is not allowed any more.
+pub(crate) fn set_on_process(pid: Pid, process: &plan::Process<'_>) -> Result<()> {
+    for plan::Rlimit {
+        resource,
+        soft,
+        hard,
+    } in &process.rlimits
+    {
+        sys::set_rlimit(pid, *resource, *soft, *hard).step(|| "process.rlimits".to_owned())?;
+    }
+    if let Some(score) = process.oom_score_adj {
+        let path = format!("/proc/{pid}/oom_score_adj");
+        std::fs::write(&path, score.to_string())
+            .at("write", format!("{path}: {score}"))
+            .step(|| "process.oomScoreAdj".to_owned())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Sentences that other programs match: containerd, CRI-O, podman, Docker and people's scripts.
+//!
+//! They are runc's (libcontainer/error.go and its commands), to the letter. A change here is a
+//! change of an interface; `tests` below and the conformance suite hold them.
+
+/// `create` of an id that is taken.
+pub const ALREADY_EXISTS: &str = "container with given ID already exists";
+/// An id with other characters than letters, digits and `_+-.`.
+pub const INVALID_ID: &str = "invalid container ID format";
+/// Any command on an id that is not there; containerd looks for "does not exist".
+pub const DOES_NOT_EXIST: &str = "container does not exist";
+/// `kill` of a container whose init has ended; containerd looks for it.
+pub const NOT_RUNNING: &str = "container not running";
+/// `resume` of a container that isn't paused.
+pub const NOT_PAUSED: &str = "container not paused";
+/// `start` of a running container.
+pub const START_RUNNING: &str = "cannot start an already running container";
+/// `start` of a stopped container.
+pub const START_STOPPED: &str = "cannot start a container that has stopped";
+/// `start` of a paused container.
+pub const START_PAUSED: &str = "cannot start a container in the paused state";
+/// `exec` in a stopped container.
+pub const EXEC_STOPPED: &str = "cannot exec in a stopped container";
+/// `exec` in a paused container.
+pub const EXEC_PAUSED: &str = "cannot exec in a paused container (use --ignore-paused to override)";
+/// The init process did not live until its limits were set.
+pub const OOM_KILLED: &str = "container init was OOM-killed (memory limit too low?)";

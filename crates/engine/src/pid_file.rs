@@ -1,0 +1,24 @@
+//! `--pid-file`: the pid in decimal, no newline, whole or not at all.
+
+use std::path::Path;
+
+use nix::unistd::Pid;
+use sys::Context;
+
+use crate::error::{Result, Step};
+
+/// Writes `pid` to a file beside `path` and renames it there.
+pub(crate) fn write(path: &Path, pid: Pid) -> Result<()> {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
+    let new = path.with_file_name(format!(".{name}"));
+    let step = || "pid file".to_owned();
+    std::fs::write(&new, pid.to_string())
+        .at("write", new.to_string_lossy())
+        .step(step)?;
+    std::fs::rename(&new, path)
+        .at("rename", path.to_string_lossy())
+        .step(step)
+}

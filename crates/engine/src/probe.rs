@@ -1,0 +1,121 @@
+//! Asking the host what the plan depends on, and only that: plain data comes out.
+
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, lstat, stat};
+use plan::{Host, JoinedNamespace, RootKind, Security};
+
+use crate::error::Result;
+
+/// The facts about the host that this configuration depends on.
+pub(crate) fn host<'a>(config: &spec::Spec<'_>, bundle: &'a str) -> Result<Host<'a>> {
+    Ok(Host {
+        bundle,
+        rootless: is_rootless(),
+        root: root(config, bundle),
+        unreachable: unreachable_sources(config, bundle),
+        joined: joined_namespaces(config),
+        security: security(config.process.as_ref())?,
+    })
+}
+
+/// Whether this process lacks root's powers: another user, or root of a user namespace.
+pub fn is_rootless() -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    // The initial namespace maps all ids onto themselves (user_namespaces(7)).
+    match std::fs::read_to_string("/proc/self/uid_map") {
+        Ok(map) => map.split_ascii_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"],
+        Err(_) => false,
+    }
+}
+
+fn root(config: &spec::Spec<'_>, bundle: &str) -> RootKind {
+    let Some(root) = &config.root else {
+        return RootKind::Other;
+    };
+    let path = join(bundle, &root.path);
+    match lstat(path.as_str()) {
+        Err(errno) => RootKind::Unreachable(sys::describe(errno)),
+        Ok(stat) => match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+            SFlag::S_IFDIR => RootKind::Directory,
+            SFlag::S_IFLNK => RootKind::Symlink,
+            _ => RootKind::Other,
+        },
+    }
+}
+
+fn join(bundle: &str, path: &str) -> String {
+    if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{bundle}/{path}")
+    }
+}
+
+fn unreachable_sources(config: &spec::Spec<'_>, bundle: &str) -> Vec<(usize, String)> {
+    let is_bind = |mount: &spec::Mount<'_>| {
+        mount.kind == "bind" || mount.options.iter().any(|o| *o == "bind" || *o == "rbind")
+    };
+    let binds = config
+        .mounts
+        .iter()
+        .enumerate()
+        .filter(|(_, mount)| is_bind(mount));
+    binds
+        .filter(|(_, mount)| !mount.source.is_empty())
+        .filter_map(
+            |(n, mount)| match stat(join(bundle, &mount.source).as_str()) {
+                Ok(_) => None,
+                Err(errno) => Some((n, sys::describe(errno))),
+            },
+        )
+        .collect()
+}
+
+fn joined_namespaces(config: &spec::Spec<'_>) -> Vec<(usize, JoinedNamespace)> {
+    let Some(linux) = &config.linux else {
+        return Vec::new();
+    };
+    let paths = linux
+        .namespaces
+        .iter()
+        .enumerate()
+        .filter(|(_, ns)| !ns.path.is_empty());
+    paths
+        .map(|(n, namespace)| (n, joined(&namespace.path)))
+        .collect()
+}
+
+fn joined(path: &str) -> JoinedNamespace {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    match openat(AT_FDCWD, path, flags, Mode::empty()) {
+        Err(errno) => JoinedNamespace::Unusable(format!("lstat {path}: {}", sys::describe(errno))),
+        Ok(file) => match sys::namespace_kind(file.as_fd()) {
+            Ok(flag) => JoinedNamespace::Kind(flag),
+            Err(sys::Error {
+                errno: Errno::ENOTTY,
+                ..
+            }) => JoinedNamespace::Unusable(format!("{path} is not a namespace")),
+            Err(error) => JoinedNamespace::Unusable(error.to_string()),
+        },
+    }
+}
+
+/// The security modules are asked for only by a process that has a label.
+pub(crate) fn security(process: Option<&spec::Process<'_>>) -> Result<Security> {
+    let wants = |label: fn(&spec::Process<'_>) -> bool| process.is_some_and(label);
+    let apparmor = wants(|process| !process.apparmor_profile.is_empty())
+        && std::fs::read("/sys/module/apparmor/parameters/enabled")
+            .is_ok_and(|text| text.first() == Some(&b'Y'));
+    let selinux = wants(|process| !process.selinux_label.is_empty())
+        && std::fs::metadata("/sys/fs/selinux/enforce").is_ok();
+    Ok(Security {
+        apparmor,
+        selinux,
+        capabilities: sys::permitted_capabilities()?,
+    })
+}

@@ -1,0 +1,577 @@
+//! The container's mounts and root. Runs in the container's init, before the user's program, in the
+//! container's mount namespace, with all the capabilities that its user namespace has.
+//!
+//! Every destination is opened inside the root ([`resolve`]) and mounted upon by descriptor: the
+//! working directory is moved there (`fchdir`) for the classic mount(2), or move_mount(2) takes the
+//! descriptor. No path of the container is ever handed to the kernel as text.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{chdir, chroot, fchdir, symlinkat};
+use plan::{Attributes, Mount, Propagation, What};
+use sys::{Context, OpenTree};
+
+use crate::copy_up;
+use crate::error::{Error, Result, Step};
+use crate::resolve::{self, Missing};
+
+/// f_type of procfs (statfs(2)).
+pub(crate) const PROC_MAGIC: i64 = 0x9fa0;
+/// Files of procfs that a mount may cover, as in runc: what lxcfs and the like replace.
+const PROC_FILES: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// The container's root while it is made, before the pivot.
+#[derive(Debug)]
+pub(crate) struct Rootfs {
+    /// The mount that becomes the root.
+    tree: OwnedFd,
+    /// Bind sources that were opened early, by place in `mounts`.
+    sources: HashMap<usize, OwnedFd>,
+    /// Destinations of file systems that are to be read-only once they are filled.
+    read_only_later: Vec<String>,
+}
+
+impl Rootfs {
+    /// Cuts this mount namespace off the host's, and opens what becomes the root.
+    ///
+    /// With `sources_too` the sources of all binds are opened as well: in a user namespace that must
+    /// happen while the process still has the user id that may reach them.
+    pub(crate) fn open(plan: &plan::Create<'_>, sources_too: bool) -> Result<Rootfs> {
+        let (kind, recursive) = match plan.root.propagation {
+            Some(Propagation { kind, recursive }) => (kind, recursive),
+            None => (MsFlags::MS_SLAVE.bits(), true),
+        };
+        let mut flags = MsFlags::from_bits_truncate(kind);
+        flags.set(MsFlags::MS_REC, recursive);
+        mount_at("/", None, flags)?;
+        let clone = OpenTree {
+            clone: true,
+            recursive: true,
+            no_follow: true,
+        };
+        let tree = sys::open_tree(AT_FDCWD, &c_string(&plan.root.path)?, clone)
+            .step(|| "root".to_owned())?;
+        let mut sources = HashMap::new();
+        if sources_too {
+            for mount in &plan.mounts {
+                if let What::Bind {
+                    source, recursive, ..
+                } = &mount.what
+                {
+                    let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
+                    sources.insert(mount.index, tree);
+                }
+            }
+        }
+        Ok(Rootfs {
+            tree,
+            sources,
+            read_only_later: Vec::new(),
+        })
+    }
+
+    /// Attaches the root, so that what is mounted below it has a place.
+    pub(crate) fn attach(&self, plan: &plan::Create<'_>) -> Result<()> {
+        let shared = plan
+            .root
+            .propagation
+            .is_some_and(|p| p.kind == MsFlags::MS_SHARED.bits());
+        if shared {
+            // Else what is mounted on the root would appear on the host, too.
+            make_parent_private(&plan.root.path)?;
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let target = openat(AT_FDCWD, plan.root.path.as_ref(), flags, Mode::empty())
+            .at("open", &plan.root.path)
+            .step(|| "root".to_owned())?;
+        sys::move_mount(self.tree.as_fd(), target.as_fd()).step(|| "root".to_owned())
+    }
+
+    /// The root's descriptor.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.tree.as_fd()
+    }
+
+    /// Makes one mount of the plan.
+    pub(crate) fn mount(&mut self, mount: &Mount<'_>, cgroup: &cgroup::Cgroup) -> Result<()> {
+        match &mount.what {
+            What::Bind {
+                source,
+                recursive,
+                attributes,
+            } => self.bind(mount, source, *recursive, *attributes),
+            What::Filesystem { .. } => self.filesystem(mount),
+            What::Cgroup { flags } => self.cgroup(mount, *flags, cgroup),
+            What::Remount { flags, data } => {
+                let target = self.target(mount, Missing::Fail)?;
+                fchdir(&target).at("fchdir", &mount.destination)?;
+                let flags = MsFlags::from_bits_truncate(*flags) | MsFlags::MS_REMOUNT;
+                mount_at(".", Some(data), flags)
+            }
+        }
+        .and_then(|()| self.adjust(mount))
+        .step(|| mount_name(mount))
+    }
+
+    /// Opens a mount's destination; what is inside procfs is only for the few files that may be.
+    fn target(&self, mount: &Mount<'_>, missing: Missing) -> Result<OwnedFd> {
+        let target = resolve::open(self.tree.as_fd(), &mount.destination, missing)?;
+        let textual = PROC_FILES.contains(&&*mount.destination);
+        if !textual && sys::magic(target.as_fd())? == PROC_MAGIC && mount.destination != "/proc" {
+            return Err(Error::Escape {
+                path: mount.destination.clone().into_owned(),
+                why: "cannot be mounted because it is inside /proc",
+            });
+        }
+        Ok(target)
+    }
+
+    fn bind(
+        &mut self,
+        mount: &Mount<'_>,
+        source: &str,
+        recursive: bool,
+        attributes: Attributes,
+    ) -> Result<()> {
+        let tree = match self.sources.remove(&mount.index) {
+            Some(tree) => tree,
+            None => open_source(source, recursive)?,
+        };
+        let missing = match resolve::is_directory(tree.as_fd())? {
+            true => Missing::MakeDirectory,
+            false => Missing::MakeFile,
+        };
+        let target = self.target(mount, missing)?;
+        change(tree.as_fd(), attributes, false)?;
+        sys::move_mount(tree.as_fd(), target.as_fd()).map_err(|error| sys::Error {
+            object: mount.destination.to_string(),
+            ..error
+        })?;
+        Ok(())
+    }
+
+    fn filesystem(&mut self, mount: &Mount<'_>) -> Result<()> {
+        let What::Filesystem {
+            kind,
+            source,
+            flags,
+            data,
+            copy_up,
+        } = &mount.what
+        else {
+            return Ok(());
+        };
+        let target = match *kind {
+            "proc" | "sysfs" => self.ordinary_directory(mount)?,
+            _ => self.target(mount, Missing::MakeDirectory)?,
+        };
+        let mut flags = MsFlags::from_bits_truncate(*flags);
+        if *kind == "tmpfs" && flags.contains(MsFlags::MS_RDONLY) {
+            // Later mounts and the device nodes need places in it.
+            flags.remove(MsFlags::MS_RDONLY);
+            self.read_only_later
+                .push(mount.destination.clone().into_owned());
+        }
+        let hidden = if *copy_up {
+            Some(copy_up::open(target.as_fd())?)
+        } else {
+            None
+        };
+        fchdir(&target).at("fchdir", &mount.destination)?;
+        mount_new(kind, source, flags, data, &mount.destination)?;
+        if let Some(hidden) = hidden {
+            let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+            copy_up::copy(hidden, new)?;
+        }
+        Ok(())
+    }
+
+    /// The place of procfs and sysfs: a directory, and no link on the way (CVE-2019-19921,
+    /// CVE-2023-27561).
+    fn ordinary_directory(&self, mount: &Mount<'_>) -> Result<OwnedFd> {
+        let root = self.tree.as_fd();
+        let handle = match resolve::open_without_links(root, &mount.destination) {
+            Err(Errno::ENOENT) => {
+                let made = resolve::open(root, &mount.destination, Missing::MakeDirectory);
+                made.and_then(|_| {
+                    resolve::open_without_links(root, &mount.destination)
+                        .at("open", &mount.destination)
+                })?
+            }
+            Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(not_ordinary(mount)),
+            other => other.at("open", &mount.destination)?,
+        };
+        if resolve::is_directory(handle.as_fd())? {
+            Ok(handle)
+        } else {
+            Err(not_ordinary(mount))
+        }
+    }
+
+    /// The container's own cgroups, as a tree of the host's shape.
+    fn cgroup(&mut self, mount: &Mount<'_>, flags: u64, cgroup: &cgroup::Cgroup) -> Result<()> {
+        let target = self.target(mount, Missing::MakeDirectory)?;
+        let flags = MsFlags::from_bits_truncate(flags);
+        fchdir(&target).at("fchdir", &mount.destination)?;
+        if cgroup.is_unified() || cgroup.is_empty() {
+            return self.cgroup2(mount, target, flags, cgroup);
+        }
+        let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount_new("tmpfs", "tmpfs", safe, "mode=755", &mount.destination)?;
+        let top = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+        let attributes = Attributes {
+            set: mount_attributes(flags),
+            clear: 0,
+        };
+        for (directory, names, path) in hierarchies(cgroup) {
+            mkdirat(&top, directory.as_str(), Mode::from_bits_truncate(0o755))
+                .at("mkdir", &directory)?;
+            let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, CLONE)?;
+            change(tree.as_fd(), attributes, false)?;
+            let place = resolve::open(top.as_fd(), &directory, Missing::Fail)?;
+            sys::move_mount(tree.as_fd(), place.as_fd())?;
+            for name in names.iter().filter(|name| **name != directory) {
+                match symlinkat(directory.as_str(), &top, *name) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(errno) => Err(errno).at("symlink", name)?,
+                }
+            }
+        }
+        if flags.contains(MsFlags::MS_RDONLY) {
+            self.read_only_later
+                .push(mount.destination.clone().into_owned());
+        }
+        Ok(())
+    }
+
+    fn cgroup2(
+        &self,
+        mount: &Mount<'_>,
+        target: OwnedFd,
+        flags: MsFlags,
+        cgroup: &cgroup::Cgroup,
+    ) -> Result<()> {
+        match mount_new("cgroup2", "cgroup", flags, "", &mount.destination) {
+            // Not ours to mount: in a user namespace without a cgroup namespace of its own.
+            Err(Error::Kernel {
+                error:
+                    sys::Error {
+                        errno: Errno::EPERM | Errno::EBUSY,
+                        ..
+                    },
+                ..
+            }) => {
+                let path = cgroup
+                    .paths()
+                    .next()
+                    .map_or("/sys/fs/cgroup", |(_, path)| path);
+                let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, CLONE)?;
+                let attributes = Attributes {
+                    set: mount_attributes(flags),
+                    clear: 0,
+                };
+                change(tree.as_fd(), attributes, true)?;
+                Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
+            }
+            other => other,
+        }
+    }
+
+    /// Propagation and recursive attributes, once the mount is in its place.
+    fn adjust(&self, mount: &Mount<'_>) -> Result<()> {
+        if mount.propagation.is_empty() && mount.recursive == Attributes::default() {
+            return Ok(());
+        }
+        let mounted = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+        change(mounted.as_fd(), mount.recursive, true)?;
+        for Propagation { kind, recursive } in &mount.propagation {
+            let kind = MsFlags::from_bits_truncate(*kind);
+            sys::set_propagation(mounted.as_fd(), kind, *recursive)?;
+        }
+        Ok(())
+    }
+
+    /// Makes it the root of this mount namespace, and the host's tree unreachable.
+    pub(crate) fn pivot(&self, plan: &plan::Create<'_>) -> Result<()> {
+        if plan.root.no_pivot {
+            return self.move_root();
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let old = openat(AT_FDCWD, "/", flags, Mode::empty()).at("open", "/")?;
+        fchdir(&self.tree).at("fchdir", "root")?;
+        sys::pivot_root_here()?;
+        fchdir(&old).at("fchdir", "old root")?;
+        if plan
+            .root
+            .propagation
+            .is_some_and(|p| p.kind != MsFlags::MS_PRIVATE.bits())
+        {
+            // Else unmounting it here would unmount the host's, too.
+            mount_at(".", None, MsFlags::MS_SLAVE | MsFlags::MS_REC)?;
+        }
+        umount2(".", MntFlags::MNT_DETACH).at("umount2", "old root")?;
+        Ok(chdir("/").at("chdir", "/")?)
+    }
+
+    /// For a root on a ramdisk, which can't be pivoted (`--no-pivot`).
+    fn move_root(&self) -> Result<()> {
+        // The host's procfs and sysfs would stay mounted behind the new root, and uncovered.
+        let table = std::fs::read_to_string("/proc/self/mountinfo").at("read", "mountinfo")?;
+        fchdir(&self.tree).at("fchdir", "root")?;
+        for place in kernel_mounts(&table) {
+            let inside =
+                nix::unistd::getcwd().is_ok_and(|cwd| std::path::Path::new(place).starts_with(cwd));
+            if !inside {
+                // Covered ones can't be unmounted by name; the root hides them all the same.
+                let _ = umount2(place, MntFlags::MNT_DETACH);
+            }
+        }
+        mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)
+            .at("mount MS_MOVE", "root")?;
+        chroot(".").at("chroot", ".")?;
+        Ok(chdir("/").at("chdir", "/")?)
+    }
+
+    /// What has to wait until the container's root is `/`.
+    pub(crate) fn seal(&self, plan: &plan::Create<'_>) -> Result<()> {
+        for destination in &self.read_only_later {
+            let mounted = resolve::open(self.tree.as_fd(), destination, Missing::Fail)?;
+            change(mounted.as_fd(), READ_ONLY, false).step(|| destination.clone())?;
+        }
+        if let Some(Propagation { kind, recursive }) = plan.root.propagation {
+            let kind = MsFlags::from_bits_truncate(kind);
+            sys::set_propagation(self.tree.as_fd(), kind, recursive)?;
+        }
+        for path in plan.readonly_paths {
+            self.make_read_only(path)
+                .step(|| format!("readonlyPaths {path}"))?;
+        }
+        self.mask(plan.masked_paths)?;
+        if plan.root.readonly {
+            change(self.tree.as_fd(), READ_ONLY, false).step(|| "root".to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn make_read_only(&self, path: &str) -> Result<()> {
+        let target = match resolve::open(self.tree.as_fd(), path, Missing::Fail) {
+            Err(sys::Error {
+                errno: Errno::ENOENT | Errno::ENOTDIR,
+                ..
+            }) => return Ok(()),
+            other => other?,
+        };
+        let clone = OpenTree {
+            clone: true,
+            recursive: true,
+            no_follow: false,
+        };
+        let tree = sys::open_tree(target.as_fd(), c"", clone)?;
+        change(tree.as_fd(), READ_ONLY, false)?;
+        Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
+    }
+
+    /// Covers files with `/dev/null` and directories with one empty, read-only tmpfs.
+    fn mask(&self, paths: &[spec::Text<'_>]) -> Result<()> {
+        let mut empty: Option<OwnedFd> = None;
+        let mut null: Option<OwnedFd> = None;
+        for path in paths {
+            let target = match resolve::open(self.tree.as_fd(), path, Missing::Fail) {
+                Err(sys::Error {
+                    errno: Errno::ENOENT | Errno::ENOTDIR,
+                    ..
+                }) => continue,
+                other => other?,
+            };
+            let step = || format!("maskedPaths {path}");
+            let directory = resolve::is_directory(target.as_fd())?;
+            if directory && empty.is_none() {
+                fchdir(&target).at("fchdir", path).step(step)?;
+                mount_new(
+                    "tmpfs",
+                    "tmpfs",
+                    MsFlags::MS_RDONLY,
+                    "nr_blocks=1,nr_inodes=2",
+                    path,
+                )
+                .step(step)?;
+                empty = Some(resolve::open(self.tree.as_fd(), path, Missing::Fail)?);
+                continue;
+            }
+            let cover = match (directory, &empty, &null) {
+                (true, Some(empty), _) => empty,
+                (_, _, Some(null)) => null,
+                _ => null.insert(open_null(self.tree.as_fd())?),
+            };
+            let tree = sys::open_tree(cover.as_fd(), c"", CLONE).step(step)?;
+            sys::move_mount(tree.as_fd(), target.as_fd()).step(step)?;
+        }
+        Ok(chdir("/").at("chdir", "/")?)
+    }
+}
+
+const CLONE: OpenTree = OpenTree {
+    clone: true,
+    recursive: false,
+    no_follow: false,
+};
+const READ_ONLY: Attributes = Attributes {
+    set: sys::Attributes::READ_ONLY.set,
+    clear: 0,
+};
+
+fn mount_name(mount: &Mount<'_>) -> String {
+    let to = &mount.destination;
+    match &mount.what {
+        What::Bind { source, .. } => format!(
+            "mounts[{}]: error mounting {source:?} to rootfs at {to:?}",
+            mount.index
+        ),
+        What::Filesystem { kind, .. } => format!(
+            "mounts[{}]: error mounting {kind:?} to rootfs at {to:?}",
+            mount.index
+        ),
+        _ => format!(
+            "mounts[{}]: error mounting to rootfs at {to:?}",
+            mount.index
+        ),
+    }
+}
+
+fn not_ordinary(mount: &Mount<'_>) -> Error {
+    let why = "must be mounted on ordinary directory";
+    Error::Escape {
+        path: mount.destination.clone().into_owned(),
+        why,
+    }
+}
+
+/// The container's `/dev/null`, which is the null device and nothing that an image put there
+/// (CVE-2025-31133).
+fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let null = resolve::open_without_links(root, "/dev/null").at("open", "/dev/null")?;
+    let stat = nix::sys::stat::fstat(&null).at("fstat", "/dev/null")?;
+    let kind = stat.st_mode & nix::sys::stat::SFlag::S_IFMT.bits();
+    let is_null = kind == nix::sys::stat::SFlag::S_IFCHR.bits()
+        && stat.st_rdev == nix::sys::stat::makedev(1, 3);
+    if is_null {
+        return Ok(null);
+    }
+    let why = "is not the null device, so nothing can be masked with it";
+    Err(Error::Escape {
+        path: "/dev/null".to_owned(),
+        why,
+    })
+}
+
+fn open_source(source: &str, recursive: bool) -> Result<OwnedFd> {
+    let clone = OpenTree {
+        clone: true,
+        recursive,
+        no_follow: false,
+    };
+    Ok(sys::open_tree(AT_FDCWD, &c_string(source)?, clone)?)
+}
+
+/// A path as the kernel takes it.
+pub(crate) fn c_string(path: &str) -> Result<CString> {
+    Ok(CString::new(path).map_err(|_| sys::Error::new("path", path, Errno::EINVAL))?)
+}
+
+fn change(mount: BorrowedFd<'_>, attributes: Attributes, recursive: bool) -> Result<()> {
+    let attributes = sys::Attributes {
+        set: attributes.set,
+        clear: attributes.clear,
+    };
+    if attributes.is_empty() {
+        return Ok(());
+    }
+    Ok(sys::change_attributes(mount, attributes, recursive)?)
+}
+
+/// The attributes (mount_setattr(2)) among flags of mount(2).
+fn mount_attributes(flags: MsFlags) -> u64 {
+    // The first four have the same numbers in both.
+    let same = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    (flags & same).bits()
+}
+
+/// A new file system on the working directory.
+fn mount_new(kind: &str, source: &str, flags: MsFlags, data: &str, place: &str) -> Result<()> {
+    let data = (!data.is_empty()).then_some(data);
+    mount(Some(source), ".", Some(kind), flags, data).map_err(|errno| {
+        let data = data.map_or_else(String::new, |data| format!(", data: {data}"));
+        let object = format!("{kind} on {place}, flags: {:#x}{data}", flags.bits());
+        sys::Error::new("mount", object, errno)
+    })?;
+    Ok(())
+}
+
+/// New flags or propagation for the mount at a path of this program's own.
+fn mount_at(path: &str, data: Option<&str>, flags: MsFlags) -> Result<()> {
+    let data = data.filter(|data| !data.is_empty());
+    Ok(mount(None::<&str>, path, None::<&str>, flags, data).at("mount", path)?)
+}
+
+/// The v1 hierarchies: directory name, names of its controllers, path of the container's cgroup.
+fn hierarchies(cgroup: &cgroup::Cgroup) -> Vec<(String, Vec<&str>, &str)> {
+    let mut found: Vec<(String, Vec<&str>, &str)> = Vec::new();
+    for (name, path) in cgroup.paths() {
+        // v2 beside v1 only groups processes: as with runc it is not shown.
+        if name.is_empty() {
+            continue;
+        }
+        let name = name.strip_prefix("name=").unwrap_or(name);
+        match found.iter_mut().find(|(_, _, other)| *other == path) {
+            Some((directory, names, _)) => {
+                directory.push(',');
+                directory.push_str(name);
+                names.push(name);
+            }
+            None => found.push((name.to_owned(), vec![name], path)),
+        }
+    }
+    found
+}
+
+/// Makes the mount private that the root is in.
+fn make_parent_private(root: &str) -> Result<()> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").at("read", "mountinfo")?;
+    let places = table.lines().filter_map(|line| line.split(' ').nth(4));
+    let above = places.filter(|place| std::path::Path::new(root).starts_with(place));
+    let nearest = above.max_by_key(|place| place.len()).unwrap_or("/");
+    mount_at(nearest, None, MsFlags::MS_PRIVATE)
+}
+
+/// Where the mount table has procfs and sysfs as a whole.
+fn kernel_mounts(table: &str) -> Vec<&str> {
+    let field = |line: &str, n| line.split(' ').nth(n).map(str::to_owned);
+    table
+        .lines()
+        .filter(|line| {
+            let kind = line
+                .split(" - ")
+                .nth(1)
+                .and_then(|rest| rest.split(' ').next());
+            matches!(kind, Some("proc" | "sysfs")) && field(line, 3).as_deref() == Some("/")
+        })
+        .filter_map(|line| line.split(' ').nth(4))
+        .collect()
+}

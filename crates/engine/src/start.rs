@@ -1,0 +1,81 @@
+//! `start`: the word that a created container waits for.
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use plan::HookKind;
+use spec::ContainerStatus;
+use sys::Context;
+
+use crate::channel::{Channel, Message};
+use crate::error::{Error, Result};
+use crate::status::status;
+use crate::store::{ContainerDir, START_SOCKET, Store};
+use crate::{hooks, messages};
+
+/// Starts a created container, and returns once the user's program runs.
+///
+/// Failures after the word, of `startContainer` hooks and of execve itself, come back as errors.
+pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
+    let dir = store.container(id)?;
+    let _lock = dir.lock()?;
+    let bytes = dir.read_record()?;
+    let record = bytes.record()?;
+    match status(&dir, &record)? {
+        ContainerStatus::Created => {}
+        ContainerStatus::Stopped => return Err(Error::State(messages::START_STOPPED)),
+        ContainerStatus::Paused => return Err(Error::State(messages::START_PAUSED)),
+        _ => return Err(Error::State(messages::START_RUNNING)),
+    }
+    let channel = knock(&dir)?;
+    channel.go()?;
+    let answer = channel.receive()?;
+    dir.unlink(START_SOCKET)?;
+    if let Message::Failed(failure) = answer {
+        return Err(Error::Init(failure));
+    }
+    let started = run_poststart(&dir, &record.poststart);
+    if started.is_err() {
+        drop(_lock);
+        // A container whose hooks failed is stopped and removed (runtime.md, "Lifecycle", 9).
+        crate::delete::delete(store, id, true, warn)?;
+    }
+    started
+}
+
+fn knock(dir: &ContainerDir) -> Result<Channel> {
+    let connected = || {
+        let socket = socket(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        connect(
+            socket.as_raw_fd(),
+            &UnixAddr::new(&dir.short_path(START_SOCKET))?,
+        )?;
+        Ok::<_, nix::Error>(socket)
+    };
+    let path = dir.path().join(START_SOCKET);
+    Ok(Channel::from_socket(
+        connected().at("connect", path.to_string_lossy())?,
+    ))
+}
+
+/// Runs the hooks for a container that has just been started.
+pub(crate) fn run_poststart(dir: &ContainerDir, poststart: &[spec::Hook<'_>]) -> Result<()> {
+    if poststart.is_empty() {
+        return Ok(());
+    }
+    let bytes = dir.read_record()?;
+    let record = bytes.record()?;
+    let state = record.state(ContainerStatus::Running, Some(record.pid));
+    hooks::run(
+        HookKind::Poststart,
+        poststart,
+        &state,
+        Path::new(&*record.bundle),
+    )
+}

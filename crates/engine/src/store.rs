@@ -1,0 +1,450 @@
+//! The state directory: one directory a container, `ROOT/ID`, made by the mkdir(2) that is also the
+//! check for an id in use.
+//!
+//! | file | what | written |
+//! |---|---|---|
+//! | `state.json` | [`Record`]: what exists, and what must be cleaned up | atomically: new file, rename |
+//! | `exec.json` | the container's `process`, whose defaults `exec` takes | once |
+//! | `seccomp.bpf` | the filter, for `exec` | once |
+//! | `start.sock` | where the created init waits for `start` | once; gone when it was started |
+//!
+//! The directory itself is the lock: flock(2) on it is held by every command that changes the
+//! container, and by `create` for as long as it runs. A record is saved before the effects that it
+//! describes, so that `delete --force` finds them after a crash at any point.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use serde::{Deserialize, Serialize};
+use spec::Text;
+use sys::Context;
+
+use crate::error::{Error, Result};
+use crate::messages;
+
+/// The version of [`Record`]'s layout.
+const VERSION: u32 = 1;
+
+const STATE_FILE: &str = "state.json";
+/// The container's `process`, whose defaults `exec` takes.
+pub(crate) const EXEC_FILE: &str = "exec.json";
+/// The compiled filter.
+pub(crate) const SECCOMP_FILE: &str = "seccomp.bpf";
+/// Where a created init waits for `start`.
+pub(crate) const START_SOCKET: &str = "start.sock";
+
+/// What exists of a container: all that its later commands need, and no plan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record<'a> {
+    /// The layout's version.
+    version: u32,
+    /// The container's id.
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    /// Whether `create` has finished.
+    pub phase: Phase,
+    /// The init process, in the pid namespace of the runtime; 0 before there is one.
+    pub pid: i32,
+    /// Field 22 of its `/proc/PID/stat`: together with the pid it is never reused.
+    pub start_time: u64,
+    /// The bundle's absolute path.
+    #[serde(borrow)]
+    pub bundle: Text<'a>,
+    /// The root file system's absolute path.
+    #[serde(borrow)]
+    pub rootfs: Text<'a>,
+    /// When it was created (RFC 3339, nanoseconds, UTC).
+    #[serde(borrow)]
+    pub created: Text<'a>,
+    /// The user id of who created it.
+    pub owner: u32,
+    /// Whether that user lacked root's powers.
+    pub rootless: bool,
+    /// The configuration's annotations.
+    #[serde(borrow)]
+    pub annotations: spec::StringMap<'a>,
+    /// The cgroup's directory by controller; "" is cgroup v2.
+    #[serde(borrow)]
+    pub cgroup: BTreeMap<Text<'a>, Text<'a>>,
+    /// The namespaces that it has apart from the runtime's, by the names of `/proc/PID/ns`.
+    #[serde(borrow)]
+    pub namespaces: Vec<Text<'a>>,
+    /// `poststart` hooks still to run, for `start`.
+    #[serde(borrow)]
+    pub poststart: Vec<spec::Hook<'a>>,
+    /// `poststop` hooks, for `delete`.
+    #[serde(borrow)]
+    pub poststop: Vec<spec::Hook<'a>>,
+}
+
+/// How far `create` came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It is at work, or was ended in the middle.
+    Creating,
+    /// It has finished.
+    Created,
+}
+
+impl<'a> Record<'a> {
+    /// The record of a container that is about to be made of `plan`.
+    pub(crate) fn new(plan: &plan::Create<'a>, created: String) -> Record<'a> {
+        use plan::{HookKind, NamespaceKind};
+        let kinds = NamespaceKind::ALL
+            .into_iter()
+            .filter(|kind| plan.namespaces.has(*kind));
+        Record {
+            version: VERSION,
+            id: Text::new(plan.id),
+            phase: Phase::Creating,
+            pid: 0,
+            start_time: 0,
+            bundle: Text::new(plan.bundle),
+            rootfs: Text(plan.root.path.clone()),
+            created: created.into(),
+            owner: nix::unistd::geteuid().as_raw(),
+            rootless: plan.rootless,
+            annotations: plan.annotations.clone(),
+            cgroup: BTreeMap::new(),
+            namespaces: kinds.map(|kind| Text::new(kind.file())).collect(),
+            poststart: plan.hooks.of(HookKind::Poststart).to_vec(),
+            poststop: plan.hooks.of(HookKind::Poststop).to_vec(),
+        }
+    }
+
+    /// The container's cgroup, as its paths were stored.
+    pub fn cgroup(&self) -> cgroup::Cgroup {
+        let paths = self
+            .cgroup
+            .iter()
+            .map(|(name, path)| (name.as_str(), path.as_str()));
+        cgroup::Cgroup::from_paths(paths)
+    }
+
+    /// Notes where the cgroup is.
+    pub(crate) fn remember_cgroup(&mut self, cgroup: &cgroup::Cgroup) {
+        let paths = cgroup.paths();
+        self.cgroup = paths
+            .map(|(name, path)| (name.to_owned().into(), path.to_owned().into()))
+            .collect();
+    }
+
+    /// The state as hooks get it.
+    pub(crate) fn state(&self, status: spec::ContainerStatus, pid: Option<i32>) -> spec::State<'_> {
+        spec::State {
+            oci_version: spec::OCI_VERSION,
+            id: &self.id,
+            status,
+            pid,
+            bundle: &self.bundle,
+            annotations: &self.annotations,
+        }
+    }
+
+    /// Whether the container has its own namespace of that kind (a name of `/proc/PID/ns`).
+    pub fn has_namespace(&self, file: &str) -> bool {
+        self.namespaces.iter().any(|name| *name == file)
+    }
+}
+
+/// All containers below one state directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// An id that is a safe name for a directory: letters, digits and `_+-.`, at most 1,024 of them.
+pub fn check_id(id: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
+    // A longer one fits no file name of the state directory, nor of a cgroup.
+    let fits = (1..=255).contains(&id.len());
+    if fits && id.bytes().all(allowed) && id != "." && id != ".." {
+        return Ok(());
+    }
+    Err(Error::State(messages::INVALID_ID))
+}
+
+impl Store {
+    /// The store at `root` (`--root`); nothing is made yet.
+    pub fn new(root: impl Into<PathBuf>) -> Store {
+        Store { root: root.into() }
+    }
+
+    /// Makes the directory of a new container; the id must be free.
+    pub(crate) fn reserve(&self, id: &str) -> Result<ContainerDir> {
+        check_id(id)?;
+        let path = self.root.join(id);
+        match mkdirat(nix::fcntl::AT_FDCWD, &path, Mode::from_bits_truncate(0o711)) {
+            Ok(()) => {}
+            Err(Errno::EEXIST) => return Err(Error::State(messages::ALREADY_EXISTS)),
+            Err(Errno::ENOENT) => {
+                std::fs::create_dir_all(&self.root).at("mkdir", self.root.to_string_lossy())?;
+                return self.reserve(id);
+            }
+            Err(errno) => {
+                return Err(errno)
+                    .at("mkdir", path.to_string_lossy())
+                    .map_err(Into::into);
+            }
+        }
+        ContainerDir::open(path)
+    }
+
+    /// The directory of a container that exists.
+    pub fn container(&self, id: &str) -> Result<ContainerDir> {
+        check_id(id)?;
+        ContainerDir::open(self.root.join(id))
+    }
+
+    /// The ids of all containers, in alphabetical order.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let entries = match std::fs::read_dir(&self.root) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.at("opendir", self.root.to_string_lossy())?,
+        };
+        let mut ids: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|id| check_id(id).is_ok() && self.root.join(id).join(STATE_FILE).exists())
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
+
+/// The directory of one container.
+#[derive(Debug)]
+pub struct ContainerDir {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+/// The right to change a container; ends when the last copy of its descriptor is closed. A cloned
+/// process has one, too: it drops it before anything else.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "held for its drop")] OwnedFd);
+
+/// The bytes of a record, from which [`Record`] borrows.
+#[derive(Debug)]
+pub struct RecordBytes {
+    file: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl ContainerDir {
+    fn open(path: PathBuf) -> Result<ContainerDir> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        match openat(nix::fcntl::AT_FDCWD, &path, flags, Mode::empty()) {
+            Ok(fd) => Ok(ContainerDir { path, fd }),
+            Err(Errno::ENOENT) => Err(Error::State(messages::DOES_NOT_EXIST)),
+            Err(errno) => Err(errno)
+                .at("open", path.to_string_lossy())
+                .map_err(Into::into),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn reopen(&self) -> Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(openat(&self.fd, ".", flags, Mode::empty()).at("open", self.path.to_string_lossy())?)
+    }
+
+    /// Waits for the right to change the container.
+    pub fn lock(&self) -> Result<Lock> {
+        let fd = self.reopen()?;
+        sys::lock_file(fd.as_fd(), true, true).map_err(|error| sys::Error {
+            object: text(&self.path).into_owned(),
+            ..error
+        })?;
+        Ok(Lock(fd))
+    }
+
+    /// Whether somebody is changing the container right now.
+    pub fn is_locked(&self) -> bool {
+        let Ok(fd) = self.reopen() else { return false };
+        let attempt = sys::lock_file(fd.as_fd(), false, false);
+        attempt.is_err_and(|error| error.errno == Errno::EWOULDBLOCK)
+    }
+
+    /// Whether the directory is still the one that its path names: `delete` may have come between
+    /// opening and locking it.
+    pub fn exists(&self) -> bool {
+        nix::sys::stat::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 0)
+    }
+
+    /// Reads the record's bytes.
+    pub fn read_record(&self) -> Result<RecordBytes> {
+        let file = self.path.join(STATE_FILE);
+        match self.read(STATE_FILE) {
+            Ok(bytes) => Ok(RecordBytes { file, bytes }),
+            Err(sys::Error {
+                errno: Errno::ENOENT,
+                ..
+            }) => Err(Error::State(messages::DOES_NOT_EXIST)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Saves the record: whole, or not at all.
+    pub(crate) fn save(&self, record: &Record<'_>) -> Result<()> {
+        const NEW: &str = ".state.json.new";
+        let bytes = serde_json::to_vec(record).map_err(|error| Error::Damaged {
+            file: self.path.join(STATE_FILE).display().to_string(),
+            why: error.to_string(),
+        })?;
+        self.write(NEW, &bytes)?;
+        Ok(nix::fcntl::renameat(&self.fd, NEW, &self.fd, STATE_FILE)
+            .at("rename", self.path.join(STATE_FILE).to_string_lossy())?)
+    }
+
+    /// Reads one of the directory's files.
+    pub(crate) fn read(&self, name: &str) -> std::result::Result<Vec<u8>, sys::Error> {
+        let path = self.path.join(name);
+        let object = path.to_string_lossy();
+        let file = openat(
+            &self.fd,
+            name,
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .at("open", &object)?;
+        read_all(file.as_fd()).at("read", &object)
+    }
+
+    /// Writes one of the directory's files, which must not exist yet, or is left over.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(name);
+        let object = path.to_string_lossy();
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
+        let file =
+            openat(&self.fd, name, flags, Mode::from_bits_truncate(0o600)).at("open", &object)?;
+        write_all(file.as_fd(), bytes).at("write", &object)?;
+        Ok(())
+    }
+
+    /// The path of one of the directory's files through a descriptor: short enough for a socket.
+    pub(crate) fn short_path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
+    }
+
+    /// Whether one of the directory's files exists.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let access = nix::unistd::AccessFlags::F_OK;
+        nix::unistd::faccessat(&self.fd, name, access, AtFlags::empty()).is_ok()
+    }
+
+    /// Removes one of the directory's files; that it is gone already is fine.
+    pub(crate) fn unlink(&self, name: &str) -> Result<()> {
+        match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno)
+                .at("unlink", self.path.join(name).to_string_lossy())
+                .map_err(Into::into),
+        }
+    }
+
+    /// Removes the directory with all that is in it: the record last, so that what could not be
+    /// removed is found again.
+    pub(crate) fn remove(&self) -> Result<()> {
+        for name in [
+            START_SOCKET,
+            SECCOMP_FILE,
+            EXEC_FILE,
+            ".state.json.new",
+            STATE_FILE,
+        ] {
+            self.unlink(name)?;
+        }
+        match unlinkat(nix::fcntl::AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(Errno::ENOTEMPTY) => {
+                Ok(std::fs::remove_dir_all(&self.path).at("rmdir", self.path.to_string_lossy())?)
+            }
+            Err(errno) => Err(errno)
+                .at("rmdir", self.path.to_string_lossy())
+                .map_err(Into::into),
+        }
+    }
+}
+
+impl AsFd for ContainerDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl RecordBytes {
+    /// The record, borrowing from these bytes.
+    pub fn record(&self) -> Result<Record<'_>> {
+        let damaged = |why: String| Error::Damaged {
+            file: self.file.display().to_string(),
+            why,
+        };
+        let record: Record<'_> =
+            spec::parse(&self.bytes).map_err(|error| damaged(format!("damaged: {error}")))?;
+        if record.version != VERSION {
+            return Err(damaged(format!(
+                "written by another version (layout {}, this one is {VERSION})",
+                record.version
+            )));
+        }
+        Ok(record)
+    }
+}
+
+/// Reads a file to its end.
+pub(crate) fn read_all(file: BorrowedFd<'_>) -> nix::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4096);
+    let mut buffer = [0; 4096];
+    loop {
+        match nix::unistd::read(file, &mut buffer) {
+            Ok(0) => return Ok(bytes),
+            Ok(n) => bytes.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Writes all of it.
+pub(crate) fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Result<()> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(file, bytes) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// A path as text for messages and records.
+pub(crate) fn text(path: &Path) -> Cow<'_, str> {
+    path.to_string_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_names_of_directories() {
+        for id in ["a", "web-1", "A_b+c.d", "..."] {
+            assert!(check_id(id).is_ok(), "{id}");
+        }
+        for id in ["", ".", "..", "a/b", "a b", "ä", &"x".repeat(256)] {
+            assert!(check_id(id).is_err(), "{id}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The plan of `create` and `run`.
+
+use std::borrow::Cow;
+
+use bpf::seccomp::{Arch, Filter};
+
+use crate::devices::{DeviceNode, DeviceSource};
+use crate::hooks::Hooks;
+use crate::mounts::{Mount, Propagation, What};
+use crate::namespaces::{NamespaceKind, Namespaces};
+use crate::process::Process;
+use crate::refusal::{Findings, Refusals};
+use crate::sysctl::Sysctl;
+use crate::{Host, Options, RootKind};
+use crate::{devices, hooks, mounts, namespaces, process, resources, sysctl};
+
+/// What `create` will do.
+#[derive(Debug)]
+pub struct Create<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The bundle's absolute path.
+    pub bundle: &'a str,
+    /// The root file system.
+    pub root: Root<'a>,
+    /// Namespaces to make and to join.
+    pub namespaces: Namespaces<'a>,
+    /// The new host name; empty: unchanged.
+    pub hostname: &'a str,
+    /// The new NIS domain name; empty: unchanged.
+    pub domainname: &'a str,
+    /// Kernel parameters of the container's namespaces.
+    pub sysctls: Vec<Sysctl<'a>>,
+    /// Mounts, in order.
+    pub mounts: Vec<Mount<'a>>,
+    /// Where device nodes come from.
+    pub device_source: DeviceSource,
+    /// Device nodes.
+    pub devices: Vec<DeviceNode<'a>>,
+    /// Paths inside that can't be read.
+    pub masked_paths: &'a [spec::Text<'a>],
+    /// Paths inside that can't be written.
+    pub readonly_paths: &'a [spec::Text<'a>],
+    /// Cgroup and limits.
+    pub cgroup: CgroupPlan<'a>,
+    /// The container's process.
+    pub process: Process<'a>,
+    /// The filter of system calls.
+    pub seccomp: Option<Filter>,
+    /// Execution domain (personality(2)), if it changes.
+    pub personality: Option<u64>,
+    /// Whether the process gets a new session keyring.
+    pub new_keyring: bool,
+    /// Hooks.
+    pub hooks: Hooks<'a>,
+    /// Metadata, for `state` and hooks.
+    pub annotations: &'a spec::StringMap<'a>,
+    /// Whether the runtime lacks root's powers.
+    pub rootless: bool,
+    /// What should be said although it hinders nothing.
+    pub warnings: Vec<String>,
+}
+
+/// The root file system.
+#[derive(Debug)]
+pub struct Root<'a> {
+    /// Its absolute path on the host.
+    pub path: Cow<'a, str>,
+    /// Whether it is read-only inside.
+    pub readonly: bool,
+    /// Its mount propagation, if it was configured.
+    pub propagation: Option<Propagation>,
+    /// `MS_MOVE` and chroot instead of pivot_root.
+    pub no_pivot: bool,
+}
+
+/// Cgroup and limits.
+#[derive(Debug)]
+pub struct CgroupPlan<'a> {
+    /// `linux.cgroupsPath`; empty: the runtime's choice.
+    pub path: &'a str,
+    /// Limits.
+    pub resources: cgroup::Resources<'a>,
+    /// Device rules, in order.
+    pub device_rules: Vec<bpf::devices::Rule>,
+}
+
+static NO_ANNOTATIONS: spec::StringMap<'static> = spec::StringMap::new();
+
+/// Plans `create` and `run`, or says everything that is wrong.
+pub fn create<'a>(
+    config: &'a spec::Spec<'a>,
+    host: &Host<'a>,
+    options: &Options<'a>,
+) -> Result<Create<'a>, Refusals> {
+    let mut findings = Findings::default();
+    check_version(&config.oci_version, &mut findings);
+    let root = root(config, host, options, &mut findings);
+    if config.process.is_none() {
+        findings.refuse("/process", "process property must not be empty");
+    }
+    if config.linux.is_none() {
+        findings.refuse("/linux", "linux property must not be empty");
+    }
+    let (Some(root), Some(process), Some(linux)) = (root, &config.process, &config.linux) else {
+        return Err(Refusals(findings.refusals));
+    };
+    let namespaces = namespaces::namespaces(linux, host, &mut findings);
+    let mounts = mounts(config, host, &mut findings);
+    let device_source = devices::source(&namespaces, &mounts, host);
+    let mut security = host.security;
+    if namespaces.has(NamespaceKind::User) {
+        security.capabilities = u64::MAX;
+    }
+    let process = process::process(process, "/process", &security, &mut findings);
+    process::check_terminal(&process, options, &mut findings);
+    check_names(config, &namespaces, &mut findings);
+    check_unsupported(linux, &mut findings);
+    let seccomp = seccomp(linux, &mut findings);
+    let plan = Create {
+        id: options.id,
+        bundle: host.bundle,
+        root,
+        hostname: config.hostname.as_deref().unwrap_or_default(),
+        domainname: config.domainname.as_deref().unwrap_or_default(),
+        sysctls: sysctl::sysctls(linux, &namespaces, &mut findings),
+        device_source,
+        devices: devices::nodes(&linux.devices, &mut findings),
+        masked_paths: &linux.masked_paths,
+        readonly_paths: &linux.readonly_paths,
+        cgroup: cgroup_plan(linux, &mut findings),
+        seccomp,
+        personality: personality(linux, &mut findings),
+        new_keyring: !options.keep_keyring,
+        hooks: hooks::hooks(config.hooks.as_ref(), &mut findings),
+        annotations: if config.annotations.is_empty() {
+            &NO_ANNOTATIONS
+        } else {
+            &config.annotations
+        },
+        rootless: host.rootless,
+        warnings: findings.warnings,
+        namespaces,
+        mounts,
+        process,
+    };
+    if findings.refusals.is_empty() {
+        Ok(plan)
+    } else {
+        Err(Refusals(findings.refusals))
+    }
+}
+
+fn check_version(version: &str, findings: &mut Findings) {
+    let numbers = version.split(['-', '+']).next().unwrap_or_default();
+    let mut parts = numbers.split('.').map(|part| part.parse::<u32>());
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(Ok(1)), Some(Ok(_)), Some(Ok(_)), None) => {}
+        _ if version.is_empty() => findings.refuse("/ociVersion", "must not be empty"),
+        _ => {
+            let sentence = format!("{version:?} is no version 1.x of the specification");
+            findings.refuse("/ociVersion", sentence);
+        }
+    }
+}
+
+fn root<'a>(
+    config: &'a spec::Spec<'a>,
+    host: &Host<'a>,
+    options: &Options<'_>,
+    findings: &mut Findings,
+) -> Option<Root<'a>> {
+    let Some(root) = config.root.as_ref().filter(|root| !root.path.is_empty()) else {
+        findings.refuse("/root", "root must be specified");
+        return None;
+    };
+    let path = if root.path.starts_with('/') {
+        Cow::Borrowed(root.path.as_str())
+    } else {
+        Cow::Owned(format!("{}/{}", host.bundle, root.path))
+    };
+    match &host.root {
+        RootKind::Directory => {}
+        RootKind::Symlink => findings.refuse(
+            "/root/path",
+            format!("invalid rootfs: {path:?} is not an absolute path, or is a symlink"),
+        ),
+        RootKind::Other => {
+            findings.refuse(
+                "/root/path",
+                format!("invalid rootfs: {path:?} is not a directory"),
+            );
+        }
+        RootKind::Unreachable(why) => {
+            findings.refuse("/root/path", format!("invalid rootfs: stat {path}: {why}"));
+        }
+    }
+    let linux = config.linux.as_ref();
+    let name = linux.map_or("", |linux| linux.rootfs_propagation.as_str());
+    let propagation = mounts::propagation(name);
+    if propagation.is_none() && !name.is_empty() {
+        let sentence = format!("rootfsPropagation={name:?} is not supported");
+        findings.refuse("/linux/rootfsPropagation", sentence);
+    }
+    Some(Root {
+        path,
+        readonly: root.readonly,
+        propagation,
+        no_pivot: options.no_pivot,
+    })
+}
+
+fn mounts<'a>(
+    config: &'a spec::Spec<'a>,
+    host: &Host<'a>,
+    findings: &mut Findings,
+) -> Vec<Mount<'a>> {
+    let mut plan = Vec::with_capacity(config.mounts.len());
+    for (index, mount) in config.mounts.iter().enumerate() {
+        let Some(mount) = mounts::mount(index, mount, host.bundle, findings) else {
+            continue;
+        };
+        if let What::Bind { source, .. } = &mount.what
+            && let Some((_, why)) = host.unreachable.iter().find(|(n, _)| *n == index)
+        {
+            let sentence = format!("bind source {source:?}: {why}");
+            findings.refuse(format!("/mounts/{index}/source"), sentence);
+        }
+        plan.push(mount);
+    }
+    plan
+}
+
+fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &mut Findings) {
+    let names = [
+        ("hostname", &config.hostname),
+        ("domainname", &config.domainname),
+    ];
+    for (what, name) in names {
+        if name.as_ref().is_some_and(|name| !name.is_empty()) && !namespaces.has(NamespaceKind::Uts)
+        {
+            let sentence = format!("unable to set {what} without a private UTS namespace");
+            findings.refuse(format!("/{what}"), sentence);
+        }
+    }
+}
+
+/// What the specification has and this runtime has not yet: refused, never ignored.
+fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
+    if !linux.net_devices.is_empty() {
+        findings.refuse(
+            "/linux/netDevices",
+            "moving network devices is not supported yet",
+        );
+    }
+    if linux.intel_rdt.is_some() {
+        findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet");
+    }
+    if linux.memory_policy.is_some() {
+        findings.refuse(
+            "/linux/memoryPolicy",
+            "memory policies are not supported yet",
+        );
+    }
+    if !linux.mount_label.is_empty() {
+        findings.refuse("/linux/mountLabel", "mount labels are not supported yet");
+    }
+}
+
+fn cgroup_plan<'a>(linux: &'a spec::Linux<'a>, findings: &mut Findings) -> CgroupPlan<'a> {
+    let rules = linux
+        .resources
+        .as_ref()
+        .map_or(&[][..], |resources| &resources.devices);
+    CgroupPlan {
+        path: &linux.cgroups_path,
+        resources: linux
+            .resources
+            .as_ref()
+            .map(resources::resources)
+            .unwrap_or_default(),
+        device_rules: devices::rules(rules, findings),
+    }
+}
+
+fn personality(linux: &spec::Linux<'_>, findings: &mut Findings) -> Option<u64> {
+    let personality = linux.personality.as_ref()?;
+    match personality.domain.as_str() {
+        "LINUX" => Some(0),
+        "LINUX32" => Some(8),
+        other => {
+            let sentence = format!("invalid personality domain {other:?}");
+            findings.refuse("/linux/personality/domain", sentence);
+            None
+        }
+    }
+}
+
+fn seccomp(linux: &spec::Linux<'_>, findings: &mut Findings) -> Option<Filter> {
+    match bpf::seccomp::compile(linux.seccomp.as_ref()?, Arch::native()) {
+        Ok(Some(filter)) if filter.notify => {
+            findings.refuse("/linux/seccomp", "SCMP_ACT_NOTIFY is not supported yet");
+            None
+        }
+        // `None`: a profile that asks for nothing.
+        Ok(filter) => filter,
+        Err(problems) => {
+            for problem in problems {
+                let pointer = format!("/linux/seccomp/{}", problem.pointer);
+                findings.refuse(pointer, problem.sentence);
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! `mounts`: the table of options (runtime-spec config.md, "Linux mount options") and what each
+//! mount is made of.
+
+use std::borrow::Cow;
+
+use libc::{
+    MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
+    MS_DIRSYNC, MS_I_VERSION, MS_LAZYTIME, MS_MANDLOCK, MS_NOATIME, MS_NODEV, MS_NODIRATIME,
+    MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_RELATIME, MS_SHARED, MS_SILENT, MS_SLAVE,
+    MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE,
+};
+
+use crate::refusal::Findings;
+
+/// All the bits in which mount_setattr(2) keeps the kind of access times.
+const ATTR_ATIME: u64 = 0x70;
+/// `MS_NOSYMFOLLOW` (Linux 5.10), which libc lacks on some targets.
+const MS_NOSYMFOLLOW: u64 = 256;
+
+/// One mount, in the order in which they are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount<'a> {
+    /// Its place in `mounts`.
+    pub index: usize,
+    /// Where it goes, as an absolute path inside the container, not resolved.
+    pub destination: Cow<'a, str>,
+    /// What is mounted.
+    pub what: What<'a>,
+    /// Propagation changes, in order.
+    pub propagation: Vec<Propagation>,
+    /// Attributes of this mount and all below it (the `r*` options).
+    pub recursive: Attributes,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What<'a> {
+    /// A piece of the host's tree. Whether it is a file or a directory shows when it is open.
+    Bind {
+        /// Absolute path on the host.
+        source: Cow<'a, str>,
+        /// With the mounts below it.
+        recursive: bool,
+        /// Attributes that differ from the source's mount.
+        attributes: Attributes,
+    },
+    /// A file system of its own.
+    Filesystem {
+        /// Its type.
+        kind: &'a str,
+        /// Its device, or a mere name.
+        source: &'a str,
+        /// `MS_*` of mount(2).
+        flags: u64,
+        /// What is left for the file system, comma separated.
+        data: String,
+        /// Whether a tmpfs starts with a copy of what it hides (`tmpcopyup`).
+        copy_up: bool,
+    },
+    /// The container's own cgroups, shaped as on the host.
+    Cgroup {
+        /// `MS_*` of mount(2).
+        flags: u64,
+    },
+    /// New flags for what is mounted at the destination already.
+    Remount {
+        /// `MS_*` of mount(2).
+        flags: u64,
+        /// What is left for the file system.
+        data: String,
+    },
+}
+
+/// One propagation change (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Propagation {
+    /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE` or `MS_UNBINDABLE`.
+    pub kind: u64,
+    /// With all mounts below.
+    pub recursive: bool,
+}
+
+/// `MOUNT_ATTR_*` to set and to clear (mount_setattr(2)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// To set.
+    pub set: u64,
+    /// To clear.
+    pub clear: u64,
+}
+
+impl Attributes {
+    fn apply(&mut self, change: Attr) {
+        let (set, clear) = match change {
+            Attr::Set(bits) => (bits, 0),
+            Attr::Clear(bits) => (0, bits),
+            // The kinds of access times exclude one another: the whole field is replaced.
+            Attr::Atime(bits) => (bits, ATTR_ATIME),
+        };
+        self.set = self.set & !(clear | set) | set;
+        self.clear = self.clear & !set | clear;
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Attr {
+    Set(u64),
+    Clear(u64),
+    Atime(u64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    /// A flag of the mount: as `MS_*` (set or cleared) and as an attribute.
+    Flag {
+        ms: u64,
+        on: bool,
+        attr: Attr,
+    },
+    /// A flag of the whole file system, which a bind can't change.
+    Super {
+        ms: u64,
+        on: bool,
+    },
+    Recursive(Attr),
+    Propagation(Propagation),
+    Bind {
+        recursive: bool,
+    },
+    Remount,
+    CopyUp,
+    Nothing,
+}
+
+/// The option's name, and its meaning: the specification's table, in its order.
+#[rustfmt::skip]
+const OPTIONS: &[(&str, Meaning)] = {
+    use Meaning::{Bind, CopyUp, Flag, Nothing, Recursive, Remount, Super};
+    const fn flag(ms: u64, on: bool, attr: u64) -> Meaning {
+        Flag { ms, on, attr: if on { Attr::Set(attr) } else { Attr::Clear(attr) } }
+    }
+    const fn set(bits: u64) -> Meaning { Recursive(Attr::Set(bits)) }
+    const fn clear(bits: u64) -> Meaning { Recursive(Attr::Clear(bits)) }
+    const fn share(kind: u64, recursive: bool) -> Meaning {
+        Meaning::Propagation(Propagation { kind, recursive })
+    }
+    &[
+        ("async", Super { ms: MS_SYNCHRONOUS, on: false }),
+        ("atime", Flag { ms: MS_NOATIME, on: false, attr: Attr::Atime(0) }),
+        ("bind", Bind { recursive: false }),
+        ("defaults", Nothing),
+        ("dev", flag(MS_NODEV, false, MOUNT_ATTR_NODEV)),
+        ("diratime", flag(MS_NODIRATIME, false, MOUNT_ATTR_NODIRATIME)),
+        ("dirsync", Super { ms: MS_DIRSYNC, on: true }),
+        ("exec", flag(MS_NOEXEC, false, MOUNT_ATTR_NOEXEC)),
+        ("iversion", Super { ms: MS_I_VERSION, on: true }),
+        ("lazytime", Super { ms: MS_LAZYTIME, on: true }),
+        ("loud", Super { ms: MS_SILENT, on: false }),
+        ("mand", Super { ms: MS_MANDLOCK, on: true }),
+        ("noatime", Flag { ms: MS_NOATIME, on: true, attr: Attr::Atime(MOUNT_ATTR_NOATIME) }),
+        ("nodev", flag(MS_NODEV, true, MOUNT_ATTR_NODEV)),
+        ("nodiratime", flag(MS_NODIRATIME, true, MOUNT_ATTR_NODIRATIME)),
+        ("noexec", flag(MS_NOEXEC, true, MOUNT_ATTR_NOEXEC)),
+        ("noiversion", Super { ms: MS_I_VERSION, on: false }),
+        ("nolazytime", Super { ms: MS_LAZYTIME, on: false }),
+        ("nomand", Super { ms: MS_MANDLOCK, on: false }),
+        ("norelatime", Flag { ms: MS_RELATIME, on: false, attr: Attr::Atime(MOUNT_ATTR_STRICTATIME) }),
+        ("nostrictatime", Flag { ms: MS_STRICTATIME, on: false, attr: Attr::Atime(0) }),
+        ("nosuid", flag(MS_NOSUID, true, MOUNT_ATTR_NOSUID)),
+        ("nosymfollow", flag(MS_NOSYMFOLLOW, true, MOUNT_ATTR_NOSYMFOLLOW)),
+        ("private", share(MS_PRIVATE, false)),
+        ("ratime", Recursive(Attr::Atime(0))),
+        ("rbind", Bind { recursive: true }),
+        ("rdev", clear(MOUNT_ATTR_NODEV)),
+        ("rdiratime", clear(MOUNT_ATTR_NODIRATIME)),
+        ("relatime", Flag { ms: MS_RELATIME, on: true, attr: Attr::Atime(0) }),
+        ("remount", Remount),
+        ("rexec", clear(MOUNT_ATTR_NOEXEC)),
+        ("rnoatime", Recursive(Attr::Atime(MOUNT_ATTR_NOATIME))),
+        ("rnodev", set(MOUNT_ATTR_NODEV)),
+        ("rnodiratime", set(MOUNT_ATTR_NODIRATIME)),
+        ("rnoexec", set(MOUNT_ATTR_NOEXEC)),
+        ("rnorelatime", Recursive(Attr::Atime(MOUNT_ATTR_STRICTATIME))),
+        ("rnostrictatime", Recursive(Attr::Atime(0))),
+        ("rnosuid", set(MOUNT_ATTR_NOSUID)),
+        ("rnosymfollow", set(MOUNT_ATTR_NOSYMFOLLOW)),
+        ("ro", flag(MS_RDONLY, true, MOUNT_ATTR_RDONLY)),
+        ("rprivate", share(MS_PRIVATE, true)),
+        ("rrelatime", Recursive(Attr::Atime(0))),
+        ("rro", set(MOUNT_ATTR_RDONLY)),
+        ("rrw", clear(MOUNT_ATTR_RDONLY)),
+        ("rshared", share(MS_SHARED, true)),
+        ("rslave", share(MS_SLAVE, true)),
+        ("rstrictatime", Recursive(Attr::Atime(MOUNT_ATTR_STRICTATIME))),
+        ("rsuid", clear(MOUNT_ATTR_NOSUID)),
+        ("rsymfollow", clear(MOUNT_ATTR_NOSYMFOLLOW)),
+        ("runbindable", share(MS_UNBINDABLE, true)),
+        ("rw", flag(MS_RDONLY, false, MOUNT_ATTR_RDONLY)),
+        ("shared", share(MS_SHARED, false)),
+        ("silent", Super { ms: MS_SILENT, on: true }),
+        ("slave", share(MS_SLAVE, false)),
+        ("strictatime", Flag { ms: MS_STRICTATIME, on: true, attr: Attr::Atime(MOUNT_ATTR_STRICTATIME) }),
+        ("suid", flag(MS_NOSUID, false, MOUNT_ATTR_NOSUID)),
+        ("symfollow", flag(MS_NOSYMFOLLOW, false, MOUNT_ATTR_NOSYMFOLLOW)),
+        ("sync", Super { ms: MS_SYNCHRONOUS, on: true }),
+        ("tmpcopyup", CopyUp),
+        ("unbindable", share(MS_UNBINDABLE, false)),
+    ]
+};
+
+/// The names of all mount options that are understood, in alphabetical order.
+pub fn option_names() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().map(|(name, _)| *name)
+}
+
+fn meaning(option: &str) -> Option<Meaning> {
+    OPTIONS
+        .binary_search_by(|(name, _)| (*name).cmp(option))
+        .ok()
+        .map(|n| OPTIONS[n].1)
+}
+
+/// The kind of a `rootfsPropagation`, such as `rslave`.
+pub(crate) fn propagation(name: &str) -> Option<Propagation> {
+    match meaning(name)? {
+        Meaning::Propagation(propagation) => Some(propagation),
+        _ => None,
+    }
+}
+
+/// What a mount's options add up to.
+#[derive(Debug, Default)]
+struct Options {
+    flags: u64,
+    attributes: Attributes,
+    recursive: Attributes,
+    propagation: Vec<Propagation>,
+    bind: Option<bool>,
+    remount: bool,
+    copy_up: bool,
+    data: String,
+}
+
+fn fold(options: &[spec::Text<'_>]) -> Options {
+    let mut folded = Options::default();
+    for option in options {
+        match meaning(option) {
+            Some(Meaning::Flag { ms, on, attr }) => {
+                folded.flags = if on {
+                    folded.flags | ms
+                } else {
+                    folded.flags & !ms
+                };
+                folded.attributes.apply(attr);
+            }
+            Some(Meaning::Super { ms, on }) => {
+                folded.flags = if on {
+                    folded.flags | ms
+                } else {
+                    folded.flags & !ms
+                };
+            }
+            Some(Meaning::Recursive(attr)) => folded.recursive.apply(attr),
+            Some(Meaning::Propagation(propagation)) => folded.propagation.push(propagation),
+            Some(Meaning::Bind { recursive }) => folded.bind = Some(recursive),
+            Some(Meaning::Remount) => folded.remount = true,
+            Some(Meaning::CopyUp) => folded.copy_up = true,
+            Some(Meaning::Nothing) => {}
+            None => {
+                if !folded.data.is_empty() {
+                    folded.data.push(',');
+                }
+                folded.data.push_str(option);
+            }
+        }
+    }
+    folded
+}
+
+/// Plans one element of `mounts`.
+pub(crate) fn mount<'a>(
+    index: usize,
+    mount: &'a spec::Mount<'a>,
+    bundle: &str,
+    findings: &mut Findings,
+) -> Option<Mount<'a>> {
+    let at = |field: &str| format!("/mounts/{index}{field}");
+    if mount.destination.is_empty() {
+        findings.refuse(at("/destination"), "must not be empty");
+        return None;
+    }
+    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
+        findings.refuse(at(""), "ID-mapped mounts are not supported yet");
+        return None;
+    }
+    let options = fold(&mount.options);
+    let destination = if mount.destination.starts_with('/') {
+        Cow::Borrowed(mount.destination.as_str())
+    } else {
+        findings.warn(format!(
+            "mount destination {:?} is not absolute",
+            mount.destination
+        ));
+        Cow::Owned(format!("/{}", mount.destination))
+    };
+    if clean(&destination) == "/" && !options.remount {
+        findings.refuse(
+            at("/destination"),
+            format!("{destination:?} is on the top of rootfs"),
+        );
+        return None;
+    }
+    let what = if options.remount {
+        let bind = if options.bind.is_some() {
+            libc::MS_BIND
+        } else {
+            0
+        };
+        What::Remount {
+            flags: options.flags | bind,
+            data: options.data,
+        }
+    } else if let Some(recursive) = options.bind.or((mount.kind == "bind").then_some(false)) {
+        if !options.data.is_empty() {
+            findings.refuse(
+                at("/options"),
+                format!(
+                    "{:?}: bind mounts cannot have any filesystem-specific options",
+                    options.data
+                ),
+            );
+        }
+        let source = bind_source(mount, bundle, at("/source"), findings)?;
+        What::Bind {
+            source,
+            recursive,
+            attributes: options.attributes,
+        }
+    } else if mount.kind == "cgroup" {
+        What::Cgroup {
+            flags: options.flags,
+        }
+    } else if mount.kind.is_empty() {
+        findings.refuse(at("/type"), "must not be empty, unless the mount is a bind");
+        return None;
+    } else {
+        let (kind, source) = (mount.kind.as_str(), mount.source.as_str());
+        let source = if source.is_empty() { kind } else { source };
+        let Options {
+            flags,
+            data,
+            copy_up,
+            ..
+        } = options;
+        What::Filesystem {
+            kind,
+            source,
+            flags,
+            data,
+            copy_up,
+        }
+    };
+    let (propagation, recursive) = (options.propagation, options.recursive);
+    Some(Mount {
+        index,
+        destination,
+        what,
+        propagation,
+        recursive,
+    })
+}
+
+fn bind_source<'a>(
+    mount: &'a spec::Mount<'a>,
+    bundle: &str,
+    pointer: String,
+    findings: &mut Findings,
+) -> Option<Cow<'a, str>> {
+    if mount.source.is_empty() {
+        findings.refuse(pointer, "a bind mount needs a source");
+        return None;
+    }
+    Some(if mount.source.starts_with('/') {
+        Cow::Borrowed(mount.source.as_str())
+    } else {
+        Cow::Owned(format!("{bundle}/{}", mount.source))
+    })
+}
+
+/// The path without `.`, `..` and doubled slashes, as it reads; links are not looked at.
+pub(crate) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(list: &[&'static str]) -> Options {
+        fold(
+            &list
+                .iter()
+                .map(|option| spec::Text::new(option))
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn the_table_is_sorted_for_the_binary_search() {
+        assert!(OPTIONS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn the_last_of_two_opposites_wins() {
+        assert_eq!(options(&["ro", "rw"]).flags, 0);
+        assert_eq!(
+            options(&["ro", "rw"]).attributes,
+            Attributes { set: 0, clear: 1 }
+        );
+        assert_eq!(
+            options(&["rw", "ro"]).attributes,
+            Attributes { set: 1, clear: 0 }
+        );
+    }
+
+    #[test]
+    fn kinds_of_access_times_replace_one_another() {
+        let folded = options(&["noatime", "strictatime"]).attributes;
+        assert_eq!(
+            folded,
+            Attributes {
+                set: MOUNT_ATTR_STRICTATIME,
+                clear: ATTR_ATIME
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_is_the_file_systems() {
+        let folded = options(&["mode=755", "nosuid", "size=64k"]);
+        assert_eq!(folded.data, "mode=755,size=64k");
+        assert_eq!(folded.flags, MS_NOSUID);
+    }
+
+    #[test]
+    fn a_destination_that_climbs_out_ends_at_the_root() {
+        assert_eq!(clean("/../../etc/./x//y/.."), "/etc/x");
+    }
+}

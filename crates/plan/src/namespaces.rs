@@ -1,0 +1,280 @@
+//! `linux.namespaces`, the id maps of a new user namespace and the offsets of a new time namespace.
+
+use crate::refusal::Findings;
+use crate::{Host, JoinedNamespace};
+
+/// A kind of namespace (namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NamespaceKind {
+    /// Process ids.
+    Pid,
+    /// Network.
+    Network,
+    /// Mounts.
+    Mount,
+    /// System V IPC and POSIX message queues.
+    Ipc,
+    /// Host and domain name.
+    Uts,
+    /// User and group ids.
+    User,
+    /// Cgroup root.
+    Cgroup,
+    /// Clocks.
+    Time,
+}
+
+impl NamespaceKind {
+    /// All kinds, in the specification's order.
+    pub const ALL: [NamespaceKind; 8] = [
+        Self::Pid,
+        Self::Network,
+        Self::Mount,
+        Self::Ipc,
+        Self::Uts,
+        Self::User,
+        Self::Cgroup,
+        Self::Time,
+    ];
+
+    /// The specification's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Network => "network",
+            Self::Mount => "mount",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+            Self::Time => "time",
+        }
+    }
+
+    /// The name of its file in `/proc/PID/ns`.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Network => "net",
+            Self::Mount => "mnt",
+            other => other.name(),
+        }
+    }
+
+    /// Its `CLONE_NEW*` flag.
+    pub fn clone_flag(self) -> u64 {
+        (match self {
+            Self::Pid => libc::CLONE_NEWPID,
+            Self::Network => libc::CLONE_NEWNET,
+            Self::Mount => libc::CLONE_NEWNS,
+            Self::Ipc => libc::CLONE_NEWIPC,
+            Self::Uts => libc::CLONE_NEWUTS,
+            Self::User => libc::CLONE_NEWUSER,
+            Self::Cgroup => libc::CLONE_NEWCGROUP,
+            Self::Time => 0x80,
+        }) as u64
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A namespace that the container joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join<'a> {
+    /// Its place in `linux.namespaces`.
+    pub index: usize,
+    /// Its kind.
+    pub kind: NamespaceKind,
+    /// Its file.
+    pub path: &'a str,
+}
+
+/// The namespaces of a container.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Namespaces<'a> {
+    /// Kinds of which it gets a new one.
+    pub new: Vec<NamespaceKind>,
+    /// Those that it joins.
+    pub join: Vec<Join<'a>>,
+    /// Lines of a new user namespace's `uid_map`.
+    pub uid_map: &'a [spec::IdMapping],
+    /// Lines of a new user namespace's `gid_map`.
+    pub gid_map: &'a [spec::IdMapping],
+    /// Lines for `/proc/self/timens_offsets` of a new time namespace.
+    pub time_offsets: String,
+}
+
+impl Namespaces<'_> {
+    /// Whether the container has a namespace of that kind apart from the runtime's, new or joined.
+    pub fn has(&self, kind: NamespaceKind) -> bool {
+        self.creates(kind) || self.joins(kind)
+    }
+
+    /// Whether a new one of that kind is made.
+    pub fn creates(&self, kind: NamespaceKind) -> bool {
+        self.new.contains(&kind)
+    }
+
+    /// Whether one of that kind is joined.
+    pub fn joins(&self, kind: NamespaceKind) -> bool {
+        self.join.iter().any(|join| join.kind == kind)
+    }
+
+    /// The `CLONE_NEW*` flags of all new ones.
+    pub fn clone_flags(&self) -> u64 {
+        self.new
+            .iter()
+            .fold(0, |flags, kind| flags | kind.clone_flag())
+    }
+}
+
+pub(crate) fn namespaces<'a>(
+    linux: &'a spec::Linux<'a>,
+    host: &Host<'_>,
+    findings: &mut Findings,
+) -> Namespaces<'a> {
+    let mut plan = Namespaces::default();
+    for (index, namespace) in linux.namespaces.iter().enumerate() {
+        let at = format!("/linux/namespaces/{index}");
+        let Some(kind) = NamespaceKind::parse(&namespace.kind) else {
+            findings.refuse(
+                format!("{at}/type"),
+                format!("unknown namespace {:?}", namespace.kind),
+            );
+            continue;
+        };
+        if plan.has(kind) {
+            let sentence = format!(
+                "malformed spec file: duplicated namespace {:?}",
+                kind.name()
+            );
+            findings.refuse(format!("{at}/type"), sentence);
+        } else if namespace.path.is_empty() {
+            plan.new.push(kind);
+        } else {
+            check_joined(index, kind, &namespace.path, host, findings);
+            plan.join.push(Join {
+                index,
+                kind,
+                path: &namespace.path,
+            });
+        }
+    }
+    if !plan.has(NamespaceKind::Mount) {
+        let sentence = "a mount namespace is needed: the container's mounts would be the host's";
+        findings.refuse("/linux/namespaces", sentence);
+    }
+    user_maps(linux, &mut plan, host, findings);
+    time_offsets(linux, &mut plan, findings);
+    plan
+}
+
+fn check_joined(
+    index: usize,
+    kind: NamespaceKind,
+    path: &str,
+    host: &Host<'_>,
+    findings: &mut Findings,
+) {
+    let at = format!("/linux/namespaces/{index}/path");
+    if !path.starts_with('/') {
+        findings.refuse(at, format!("{path:?} is not an absolute path"));
+        return;
+    }
+    match host
+        .joined
+        .iter()
+        .find(|(n, _)| *n == index)
+        .map(|(_, joined)| joined)
+    {
+        Some(JoinedNamespace::Kind(flag)) if *flag == kind.clone_flag() => {}
+        Some(JoinedNamespace::Kind(_)) => {
+            findings.refuse(
+                at,
+                format!("{path:?} is not a namespace of type {:?}", kind.name()),
+            );
+        }
+        Some(JoinedNamespace::Unusable(why)) => {
+            findings.refuse(at, format!("invalid namespace path: {why}"));
+        }
+        None => {}
+    }
+}
+
+fn user_maps<'a>(
+    linux: &'a spec::Linux<'a>,
+    plan: &mut Namespaces<'a>,
+    host: &Host<'_>,
+    findings: &mut Findings,
+) {
+    let maps = [
+        ("uid", "/linux/uidMappings", &linux.uid_mappings),
+        ("gid", "/linux/gidMappings", &linux.gid_mappings),
+    ];
+    for (what, at, map) in maps {
+        if plan.creates(NamespaceKind::User) && map.is_empty() {
+            let sentence = format!("user namespaces enabled, but no {what} mapping found");
+            findings.refuse(at, sentence);
+        }
+        if !plan.has(NamespaceKind::User) && !map.is_empty() {
+            findings.refuse(
+                at,
+                "user namespace mappings specified, but user namespace isn't enabled in the config",
+            );
+        }
+        check_map(at, map, findings);
+    }
+    if host.rootless && !plan.has(NamespaceKind::User) {
+        findings.refuse(
+            "/linux/namespaces",
+            "rootless container requires user namespaces",
+        );
+    }
+    plan.uid_map = &linux.uid_mappings;
+    plan.gid_map = &linux.gid_mappings;
+}
+
+fn check_map(at: &str, map: &[spec::IdMapping], findings: &mut Findings) {
+    let overlap = |a: u32, b: u32, a_size: u32, b_size: u32| {
+        let (a, b) = (u64::from(a), u64::from(b));
+        a < b + u64::from(b_size) && b < a + u64::from(a_size)
+    };
+    for (n, line) in map.iter().enumerate() {
+        if line.size == 0 {
+            findings.refuse(format!("{at}/{n}/size"), "must not be 0");
+        }
+        for (m, other) in map[..n].iter().enumerate() {
+            if overlap(line.container_id, other.container_id, line.size, other.size) {
+                findings.refuse(
+                    format!("{at}/{n}/containerID"),
+                    format!("overlaps with {at}/{m}"),
+                );
+            }
+            if overlap(line.host_id, other.host_id, line.size, other.size) {
+                findings.refuse(
+                    format!("{at}/{n}/hostID"),
+                    format!("overlaps with {at}/{m}"),
+                );
+            }
+        }
+    }
+}
+
+fn time_offsets(linux: &spec::Linux<'_>, plan: &mut Namespaces<'_>, findings: &mut Findings) {
+    if linux.time_offsets.is_empty() {
+        return;
+    }
+    if !plan.creates(NamespaceKind::Time) {
+        findings.refuse("/linux/timeOffsets", "needs a new time namespace");
+    }
+    for (clock, offset) in &linux.time_offsets {
+        match clock.as_str() {
+            "monotonic" | "boottime" => {
+                let line = format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
+                plan.time_offsets.push_str(&line);
+            }
+            _ => findings.refuse(format!("/linux/timeOffsets/{clock}"), "no such clock"),
+        }
+    }
+}

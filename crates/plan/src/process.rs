@@ -1,0 +1,377 @@
+//! `process`: what `create` and `exec` have in common.
+
+use crate::Options;
+use crate::names;
+use crate::refusal::Findings;
+
+/// The process that will run in the container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Process<'a> {
+    /// The command and its arguments; not empty.
+    pub args: Vec<&'a str>,
+    /// The environment: of two with the same name only the last.
+    pub env: Vec<&'a str>,
+    /// Absolute working directory.
+    pub cwd: &'a str,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Supplementary groups inside.
+    pub groups: &'a [u32],
+    /// File mode creation mask.
+    pub umask: u32,
+    /// The five capability sets.
+    pub capabilities: Capabilities,
+    /// Resource limits.
+    pub rlimits: Vec<Rlimit>,
+    /// Whether execve may no longer add privileges.
+    pub no_new_privileges: bool,
+    /// The terminal.
+    pub terminal: Terminal,
+    /// What `/proc/PID/oom_score_adj` becomes, if anything.
+    pub oom_score_adj: Option<i32>,
+    /// The scheduling policy, if it changes.
+    pub scheduler: Option<Scheduler>,
+    /// The I/O class (1 to 3) and priority (0 to 7), if they change.
+    pub io_priority: Option<(u8, u8)>,
+    /// What is written to which file below `/proc/thread-self/attr` right before execve.
+    pub label: Option<Label<'a>>,
+}
+
+/// Capability sets, bit N for capability N (capabilities(7)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Bounding set.
+    pub bounding: u64,
+    /// Effective set.
+    pub effective: u64,
+    /// Inheritable set.
+    pub inheritable: u64,
+    /// Permitted set.
+    pub permitted: u64,
+    /// Ambient set.
+    pub ambient: u64,
+}
+
+/// A resource limit (setrlimit(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rlimit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Soft limit.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+/// Whether the process gets a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// Its standard streams are the runtime's.
+    None,
+    /// A new pseudo-terminal, whose size nobody said.
+    Allocate,
+    /// A new pseudo-terminal of that size.
+    Sized {
+        /// Rows.
+        rows: u16,
+        /// Columns.
+        columns: u16,
+    },
+}
+
+/// The fields of sched_setattr(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scheduler {
+    /// `SCHED_*`.
+    pub policy: u32,
+    /// `SCHED_FLAG_*`.
+    pub flags: u64,
+    /// Nice value.
+    pub nice: i32,
+    /// Static priority.
+    pub priority: u32,
+    /// Runtime, deadline and period in nanoseconds.
+    pub times: [u64; 3],
+}
+
+/// A security module's label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Label<'a> {
+    /// An AppArmor profile.
+    AppArmor(&'a str),
+    /// An SELinux context.
+    SeLinux(&'a str),
+}
+
+/// The mask of runc, and of most login shells.
+const DEFAULT_UMASK: u32 = 0o022;
+
+pub(crate) fn process<'a>(
+    process: &'a spec::Process<'a>,
+    at: &str,
+    host: &crate::Security,
+    findings: &mut Findings,
+) -> Process<'a> {
+    if process.args.is_empty() {
+        findings.refuse(format!("{at}/args"), "args must not be empty");
+    }
+    if process.cwd.is_empty() {
+        findings.refuse(format!("{at}/cwd"), "Cwd property must not be empty");
+    } else if !process.cwd.starts_with('/') {
+        let sentence = format!("Cwd must be an absolute path, not {:?}", process.cwd);
+        findings.refuse(format!("{at}/cwd"), sentence);
+    }
+    let capabilities = process.capabilities.as_ref();
+    Process {
+        args: process.args.iter().map(|arg| arg.as_str()).collect(),
+        env: last_of_each(&process.env),
+        cwd: &process.cwd,
+        uid: process.user.uid,
+        gid: process.user.gid,
+        groups: &process.user.additional_gids,
+        umask: process.user.umask.unwrap_or(DEFAULT_UMASK),
+        capabilities: capabilities
+            .map(|sets| self::capabilities(sets, at, host.capabilities, findings))
+            .unwrap_or_default(),
+        rlimits: rlimits(&process.rlimits, at, findings),
+        no_new_privileges: process.no_new_privileges,
+        terminal: match (process.terminal, &process.console_size) {
+            (false, _) => Terminal::None,
+            (true, Some(size)) if size.height > 0 && size.width > 0 => Terminal::Sized {
+                rows: size.height,
+                columns: size.width,
+            },
+            (true, _) => Terminal::Allocate,
+        },
+        oom_score_adj: oom_score_adj(process, at, findings),
+        scheduler: process
+            .scheduler
+            .as_ref()
+            .and_then(|s| scheduler(s, at, findings)),
+        io_priority: process
+            .io_priority
+            .as_ref()
+            .and_then(|p| io_priority(p, at, findings)),
+        label: label(process, at, host, findings),
+    }
+}
+
+/// Refuses a terminal that nobody would hold, and a socket that nothing would come through.
+pub(crate) fn check_terminal(
+    process: &Process<'_>,
+    options: &Options<'_>,
+    findings: &mut Findings,
+) {
+    let terminal = process.terminal != Terminal::None;
+    if options.detach && terminal && !options.console_socket {
+        findings.refuse("", names::NO_CONSOLE_SOCKET);
+    }
+    if options.console_socket && !(options.detach && terminal) {
+        findings.refuse("", names::USELESS_CONSOLE_SOCKET);
+    }
+}
+
+/// Of two variables with one name the last one counts, at the place of the first (as in runc 1.5).
+fn last_of_each<'a>(env: &'a [spec::Text<'a>]) -> Vec<&'a str> {
+    let name = |variable: &'a str| variable.split_once('=').map_or(variable, |(name, _)| name);
+    let mut kept: Vec<&str> = Vec::with_capacity(env.len());
+    for variable in env {
+        match kept.iter_mut().find(|seen| name(seen) == name(variable)) {
+            Some(seen) => *seen = variable,
+            None => kept.push(variable),
+        }
+    }
+    kept
+}
+
+/// Names of capabilities that nobody knows, or that the runtime can't grant, are left out with a
+/// warning (config.md: what "cannot be granted otherwise, MUST be logged as a warning").
+fn capabilities<'a>(
+    sets: &'a spec::Capabilities<'a>,
+    at: &str,
+    available: u64,
+    findings: &mut Findings,
+) -> Capabilities {
+    let mut left_out: Vec<&'a str> = Vec::new();
+    let mut mask = |names: &'a [spec::Text<'a>]| {
+        names
+            .iter()
+            .fold(0u64, |mask, name| match names::capability(name) {
+                Some(number) if available & 1 << number != 0 => mask | 1 << number,
+                _ => {
+                    if !left_out.contains(&name.as_str()) {
+                        left_out.push(name);
+                    }
+                    mask
+                }
+            })
+    };
+    let plan = Capabilities {
+        bounding: mask(&sets.bounding),
+        effective: mask(&sets.effective),
+        inheritable: mask(&sets.inheritable),
+        permitted: mask(&sets.permitted),
+        ambient: mask(&sets.ambient),
+    };
+    if !left_out.is_empty() {
+        findings.warn(format!(
+            "{at}/capabilities: ignoring unknown or unavailable capabilities: {left_out:?}"
+        ));
+    }
+    plan
+}
+
+fn rlimits(limits: &[spec::Rlimit<'_>], at: &str, findings: &mut Findings) -> Vec<Rlimit> {
+    let mut plan: Vec<Rlimit> = Vec::with_capacity(limits.len());
+    for (n, limit) in limits.iter().enumerate() {
+        let at = format!("{at}/rlimits/{n}");
+        let Some(resource) = names::rlimit(&limit.kind) else {
+            findings.refuse(
+                format!("{at}/type"),
+                format!("invalid rlimit type: {}", limit.kind),
+            );
+            continue;
+        };
+        if plan.iter().any(|seen| seen.resource == resource) {
+            let sentence = format!("rlimit {} is duplicated", limit.kind);
+            findings.refuse(format!("{at}/type"), sentence);
+        }
+        if limit.soft > limit.hard {
+            let sentence = format!("{} is above the hard limit {}", limit.soft, limit.hard);
+            findings.refuse(format!("{at}/soft"), sentence);
+        }
+        plan.push(Rlimit {
+            resource,
+            soft: limit.soft,
+            hard: limit.hard,
+        });
+    }
+    plan
+}
+
+fn oom_score_adj(process: &spec::Process<'_>, at: &str, findings: &mut Findings) -> Option<i32> {
+    let value = process.oom_score_adj?;
+    if !(-1000..=1000).contains(&value) {
+        let sentence = format!("{value} is not between -1000 and 1000");
+        findings.refuse(format!("{at}/oomScoreAdj"), sentence);
+    }
+    Some(value)
+}
+
+fn scheduler(
+    scheduler: &spec::Scheduler<'_>,
+    at: &str,
+    findings: &mut Findings,
+) -> Option<Scheduler> {
+    let policy = match scheduler.policy.as_str() {
+        "SCHED_OTHER" => 0,
+        "SCHED_FIFO" => 1,
+        "SCHED_RR" => 2,
+        "SCHED_BATCH" => 3,
+        "SCHED_ISO" => 4,
+        "SCHED_IDLE" => 5,
+        "SCHED_DEADLINE" => 6,
+        other => {
+            let sentence = format!("invalid scheduler policy: {other}");
+            findings.refuse(format!("{at}/scheduler/policy"), sentence);
+            return None;
+        }
+    };
+    let mut flags = 0;
+    for (n, flag) in scheduler.flags.iter().enumerate() {
+        flags |= match flag.as_str() {
+            "SCHED_FLAG_RESET_ON_FORK" => 0x01,
+            "SCHED_FLAG_RECLAIM" => 0x02,
+            "SCHED_FLAG_DL_OVERRUN" => 0x04,
+            "SCHED_FLAG_KEEP_POLICY" => 0x08,
+            "SCHED_FLAG_KEEP_PARAMS" => 0x10,
+            "SCHED_FLAG_UTIL_CLAMP_MIN" => 0x20,
+            "SCHED_FLAG_UTIL_CLAMP_MAX" => 0x40,
+            other => {
+                let sentence = format!("invalid scheduler flag: {other}");
+                findings.refuse(format!("{at}/scheduler/flags/{n}"), sentence);
+                0
+            }
+        };
+    }
+    let [runtime, deadline, period] =
+        [scheduler.runtime, scheduler.deadline, scheduler.period].map(Option::unwrap_or_default);
+    let nice = scheduler.nice.unwrap_or(0);
+    if !(-20..=19).contains(&nice) {
+        let sentence = format!("invalid scheduler nice: {nice}");
+        findings.refuse(format!("{at}/scheduler/nice"), sentence);
+    }
+    let priority = u32::try_from(scheduler.priority.unwrap_or(0)).unwrap_or_default();
+    if priority != 0 && !matches!(policy, 1 | 2) {
+        let sentence = "scheduler.priority can only be specified for SchedFIFO or SchedRR policy";
+        findings.refuse(format!("{at}/scheduler/priority"), sentence);
+    }
+    Some(Scheduler {
+        policy,
+        flags,
+        nice,
+        priority,
+        times: [runtime, deadline, period],
+    })
+}
+
+fn io_priority(
+    priority: &spec::IoPriority<'_>,
+    at: &str,
+    findings: &mut Findings,
+) -> Option<(u8, u8)> {
+    let class = match priority.class.as_str() {
+        "IOPRIO_CLASS_RT" => 1,
+        "IOPRIO_CLASS_BE" => 2,
+        "IOPRIO_CLASS_IDLE" => 3,
+        other => {
+            let sentence = format!("invalid ioPriority.class: {other:?}");
+            findings.refuse(format!("{at}/ioPriority/class"), sentence);
+            return None;
+        }
+    };
+    match priority.priority {
+        level @ 0..=7 => Some((class, level as u8)),
+        other => {
+            let sentence = format!("invalid ioPriority.priority: {other}");
+            findings.refuse(format!("{at}/ioPriority/priority"), sentence);
+            None
+        }
+    }
+}
+
+fn label<'a>(
+    process: &'a spec::Process<'a>,
+    at: &str,
+    host: &crate::Security,
+    findings: &mut Findings,
+) -> Option<Label<'a>> {
+    if !process.apparmor_profile.is_empty() {
+        if !host.apparmor {
+            let sentence = "apparmor is not enabled on this host";
+            findings.refuse(format!("{at}/apparmorProfile"), sentence);
+        }
+        return Some(Label::AppArmor(&process.apparmor_profile));
+    }
+    if !process.selinux_label.is_empty() {
+        if !host.selinux {
+            let sentence = "selinux is not enabled on this host";
+            findings.refuse(format!("{at}/selinuxLabel"), sentence);
+        }
+        return Some(Label::SeLinux(&process.selinux_label));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_variable_of_a_name_wins() {
+        let env = ["A=1", "B=2", "A=3", "C"].map(spec::Text::new);
+        assert_eq!(last_of_each(&env), ["A=3", "B=2", "C"]);
+    }
+}

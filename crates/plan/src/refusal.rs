@@ -1,0 +1,61 @@
+//! What is wrong with a configuration, all of it at once.
+
+use std::fmt;
+
+/// One thing in the configuration that can't be done.
+///
+/// Displays as `/process/cwd: must be an absolute path, not "tmp"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where, as a JSON pointer (RFC 6901) into `config.json`.
+    pub pointer: String,
+    /// What is wrong there.
+    pub sentence: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pointer.is_empty() {
+            return f.write_str(&self.sentence);
+        }
+        write!(f, "{}: {}", self.pointer, self.sentence)
+    }
+}
+
+/// Everything that a plan was refused for; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusals(pub Vec<Refusal>);
+
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, refusal) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("; ")?;
+            }
+            refusal.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refusals {}
+
+/// Collects refusals and warnings while a plan is made.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Findings {
+    pub(crate) fn refuse(&mut self, pointer: impl Into<String>, sentence: impl Into<String>) {
+        self.refusals.push(Refusal {
+            pointer: pointer.into(),
+            sentence: sentence.into(),
+        });
+    }
+
+    pub(crate) fn warn(&mut self, sentence: impl Into<String>) {
+        self.warnings.push(sentence.into());
+    }
+}

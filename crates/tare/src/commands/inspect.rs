@@ -1,0 +1,190 @@
+//! Looking at containers: state, list, ps.
+
+use std::io::Write;
+use std::process::Command;
+
+use engine::{ContainerDir, Record};
+use serde::Serialize;
+use spec::{ContainerStatus, StringMap};
+
+use super::{Failure, Outcome, id, store};
+use crate::args::Parsed;
+
+/// What `state` and `list` print: runc's fields, in runc's order.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View<'a> {
+    oci_version: &'static str,
+    id: &'a str,
+    pid: i32,
+    status: &'static str,
+    bundle: &'a str,
+    rootfs: &'a str,
+    created: &'a str,
+    #[serde(skip_serializing_if = "StringMap::is_empty")]
+    annotations: &'a StringMap<'a>,
+    owner: String,
+}
+
+impl<'a> View<'a> {
+    fn of(dir: &ContainerDir, record: &'a Record<'a>) -> engine::Result<View<'a>> {
+        let status = engine::status(dir, record)?;
+        Ok(View {
+            oci_version: spec::OCI_VERSION,
+            id: &record.id,
+            pid: if status == ContainerStatus::Stopped {
+                0
+            } else {
+                record.pid
+            },
+            status: status.as_str(),
+            bundle: &record.bundle,
+            rootfs: &record.rootfs,
+            created: &record.created,
+            annotations: &record.annotations,
+            owner: owner(record.owner),
+        })
+    }
+}
+
+/// The user's name, or its number if it has none.
+fn owner(uid: u32) -> String {
+    let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("standard output: {error}").into())
+}
+
+/// `state`.
+pub(crate) fn state(parsed: &Parsed) -> Outcome {
+    let dir = store(parsed)?.container(id(parsed))?;
+    let bytes = dir.read_record()?;
+    let record = bytes.record()?;
+    let view = View::of(&dir, &record)?;
+    print(&serde_json::to_string_pretty(&view).map_err(|error| error.to_string())?)?;
+    Ok(0)
+}
+
+/// `list`.
+pub(crate) fn list(parsed: &Parsed) -> Outcome {
+    let store = store(parsed)?;
+    let ids = store.ids()?;
+    if parsed.flags.on("quiet") {
+        print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>())?;
+        return Ok(0);
+    }
+    let mut records = Vec::new();
+    for id in &ids {
+        // One that is deleted meanwhile is not there.
+        let Ok(dir) = store.container(id) else {
+            continue;
+        };
+        if let Ok(bytes) = dir.read_record() {
+            records.push((dir, bytes));
+        }
+    }
+    let mut parsed_records = Vec::new();
+    for (dir, bytes) in &records {
+        parsed_records.push((dir, bytes.record()?));
+    }
+    let mut views = Vec::new();
+    for (dir, record) in &parsed_records {
+        views.push(View::of(dir, record)?);
+    }
+    match parsed.flags.get("format").unwrap_or("table") {
+        "table" => print(&table(&views))?,
+        // As Go has it, a list of nothing is null.
+        "json" if views.is_empty() => print("null")?,
+        "json" => print(&serde_json::to_string(&views).map_err(|error| error.to_string())?)?,
+        other => return Err(format!("invalid format option: {other}").into()),
+    }
+    Ok(0)
+}
+
+/// Columns as Go's tabwriter makes them (minimum 12, padding 3).
+fn table(views: &[View<'_>]) -> String {
+    let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
+    let rows = views.iter().map(|view| {
+        let pid = view.pid.to_string();
+        [
+            view.id,
+            &pid,
+            view.status,
+            view.bundle,
+            view.created,
+            &view.owner,
+        ]
+        .map(str::to_owned)
+    });
+    let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
+    let width = |column: usize| {
+        let longest = rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        (longest + 3).max(12)
+    };
+    let widths: Vec<usize> = (0..5).map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:width$}"));
+            format!("{}{}\n", cells.collect::<String>(), row[5])
+        })
+        .collect()
+}
+
+/// `ps`.
+pub(crate) fn ps(parsed: &Parsed) -> Outcome {
+    let dir = store(parsed)?.container(id(parsed))?;
+    let bytes = dir.read_record()?;
+    let record = bytes.record()?;
+    let pids = record.cgroup().pids().map_err(engine::Error::from)?;
+    match parsed.flags.get("format").unwrap_or("table") {
+        "json" => print(&serde_json::to_string(&pids).map_err(|error| error.to_string())?)?,
+        "table" => print(&ps_table(
+            &pids,
+            parsed.positionals.get(1..).unwrap_or_default(),
+        )?)?,
+        other => return Err(format!("invalid format option: {other}").into()),
+    }
+    Ok(0)
+}
+
+/// The host's ps(1), its lines that are of the container's processes.
+fn ps_table(pids: &[i32], options: &[String]) -> Result<String, Failure> {
+    let default = ["-ef".to_owned()];
+    let options = if options.is_empty() {
+        &default[..]
+    } else {
+        options
+    };
+    let output = Command::new("ps")
+        .args(options)
+        .output()
+        .map_err(|error| format!("exec ps: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("ps: {}", String::from_utf8_lossy(&output.stderr).trim_end()).into());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines();
+    let header = lines.next().unwrap_or_default();
+    let column = header
+        .split_whitespace()
+        .position(|title| title == "PID")
+        .ok_or_else(|| "couldn't find PID field in ps output".to_owned())?;
+    let ours = lines.filter(|line| {
+        let field = line.split_whitespace().nth(column);
+        field
+            .and_then(|pid| pid.parse().ok())
+            .is_some_and(|pid| pids.contains(&pid))
+    });
+    Ok(std::iter::once(header)
+        .chain(ours)
+        .map(|line| format!("{line}\n"))
+        .collect())
+}

@@ -1,0 +1,126 @@
+//! The life of a container: create, run, start, kill, delete, pause, resume.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use engine::{Bundle, CreateRequest, Passed};
+
+use super::{Failure, Outcome, id, number, store};
+use crate::args::Parsed;
+use crate::default_spec;
+use crate::report::Log;
+
+/// `create`.
+pub(crate) fn create(parsed: &Parsed, log: &Log) -> Outcome {
+    with_request(parsed, log, &bundle(parsed)?, true, |request| {
+        engine::create(request).map(|()| 0)
+    })
+}
+
+/// `run`.
+pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
+    let bundle = match parsed.flags.get("rootfs") {
+        Some(rootfs) => default_bundle(parsed, rootfs)?,
+        None if parsed.positionals.len() > 1 => {
+            let extra = &parsed.positionals[1..];
+            return Err(format!("{extra:?}: a command is only taken with --rootfs").into());
+        }
+        None => bundle(parsed)?,
+    };
+    let (detach, keep) = (parsed.flags.on("detach"), parsed.flags.on("keep"));
+    with_request(parsed, log, &bundle, detach, |request| {
+        engine::run(request, keep)
+    })
+}
+
+fn bundle(parsed: &Parsed) -> Result<Bundle, Failure> {
+    Ok(Bundle::open(Path::new(
+        parsed.flags.get("bundle").unwrap_or("."),
+    ))?)
+}
+
+fn default_bundle(parsed: &Parsed, rootfs: &str) -> Result<Bundle, Failure> {
+    let command = parsed.positionals.get(1..).unwrap_or_default();
+    // A shell wants a terminal; a command gets the streams as they are.
+    let terminal = command.is_empty()
+        && !parsed.flags.on("detach")
+        && std::io::stdin().is_terminal()
+        && std::io::stdout().is_terminal();
+    // The plan refuses links as roots: what the newcomer typed may well be one.
+    let real = std::fs::canonicalize(rootfs)
+        .map_err(|error| format!("--rootfs {rootfs:?}: {}", lower(&error.to_string())))?;
+    let config = default_spec::for_rootfs(&real.to_string_lossy(), command, terminal);
+    Ok(Bundle::of(Path::new("."), config.to_string().into_bytes())?)
+}
+
+fn lower(text: &str) -> String {
+    let text = text.split(" (os error").next().unwrap_or(text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
+}
+
+fn with_request(
+    parsed: &Parsed,
+    log: &Log,
+    bundle: &Bundle,
+    detach: bool,
+    act: impl FnOnce(&CreateRequest<'_>) -> engine::Result<i32>,
+) -> Outcome {
+    if parsed.global.on("systemd-cgroup") {
+        return Err(
+            "--systemd-cgroup: the systemd cgroup driver is not supported yet"
+                .to_owned()
+                .into(),
+        );
+    }
+    let status = act(&CreateRequest {
+        store: &store(parsed)?,
+        id: id(parsed),
+        bundle,
+        console_socket: parsed.flags.get("console-socket").map(Path::new),
+        pid_file: parsed.flags.get("pid-file").map(Path::new),
+        no_pivot: parsed.flags.on("no-pivot"),
+        keep_keyring: parsed.flags.on("no-new-keyring"),
+        passed: &Passed::new(number(parsed, "preserve-fds")?)?,
+        detach,
+        warn: &|sentence| log.warn(sentence),
+    })?;
+    Ok(status as u8)
+}
+
+/// `start`.
+pub(crate) fn start(parsed: &Parsed, log: &Log) -> Outcome {
+    engine::start(&store(parsed)?, id(parsed), &|sentence| log.warn(sentence))?;
+    Ok(0)
+}
+
+/// `kill`.
+pub(crate) fn kill(parsed: &Parsed) -> Outcome {
+    let name = parsed.positionals.get(1).map_or("SIGTERM", String::as_str);
+    let signal = plan::names::signal(name).ok_or_else(|| format!("unknown signal {name:?}"))?;
+    engine::kill(&store(parsed)?, id(parsed), signal, parsed.flags.on("all"))?;
+    Ok(0)
+}
+
+/// `delete`.
+pub(crate) fn delete(parsed: &Parsed, log: &Log) -> Outcome {
+    let force = parsed.flags.on("force");
+    engine::delete(&store(parsed)?, id(parsed), force, &|sentence| {
+        log.warn(sentence)
+    })?;
+    Ok(0)
+}
+
+/// `pause`.
+pub(crate) fn pause(parsed: &Parsed) -> Outcome {
+    engine::pause(&store(parsed)?, id(parsed))?;
+    Ok(0)
+}
+
+/// `resume`.
+pub(crate) fn resume(parsed: &Parsed) -> Outcome {
+    engine::resume(&store(parsed)?, id(parsed))?;
+    Ok(0)
+}

@@ -1,0 +1,112 @@
+//! The commands: a file for each group, a function for each. They turn what was typed into a request
+//! for the engine, and its answer into what is printed.
+
+mod exec;
+mod inspect;
+mod lifecycle;
+mod spec;
+
+use std::path::PathBuf;
+
+use engine::Store;
+
+use crate::args::Parsed;
+use crate::report::Log;
+use crate::seal;
+
+/// A command that failed: what is said, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The sentence.
+    pub(crate) sentence: String,
+    /// The exit code.
+    pub(crate) status: u8,
+}
+
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        Failure {
+            sentence: error.to_string(),
+            status: 1,
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(sentence: String) -> Self {
+        Failure {
+            sentence,
+            status: 1,
+        }
+    }
+}
+
+/// The exit code of a command, or why it failed.
+pub(crate) type Outcome = Result<u8, Failure>;
+
+/// Runs what was typed.
+pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
+    let name = parsed.command.name;
+    if matches!(name, "create" | "run" | "exec") {
+        seal::ensure()
+            .map_err(|error| format!("unable to protect this program's file: {error}"))?;
+        // What the caller left open is the container's only if it was asked for.
+        sys::close_from(3).map_err(|error| error.to_string())?;
+    }
+    let outcome = match name {
+        "create" => lifecycle::create(parsed, log),
+        "run" => lifecycle::run(parsed, log),
+        "start" => lifecycle::start(parsed, log),
+        "kill" => lifecycle::kill(parsed),
+        "delete" => lifecycle::delete(parsed, log),
+        "pause" => lifecycle::pause(parsed),
+        "resume" => lifecycle::resume(parsed),
+        "exec" => exec::exec(parsed, log),
+        "state" => inspect::state(parsed),
+        "list" => inspect::list(parsed),
+        "ps" => inspect::ps(parsed),
+        "spec" => spec::spec(parsed),
+        other => Err(format!("command {other:?} has no code").into()),
+    };
+    outcome.map_err(|failure| match name {
+        // As runc: these two say which of them it was.
+        "create" | "run" => Failure {
+            sentence: format!("tare {name} failed: {}", failure.sentence),
+            ..failure
+        },
+        _ => failure,
+    })
+}
+
+/// Where containers are kept: `--root`, or the user's own place.
+fn store(parsed: &Parsed) -> Result<Store, Failure> {
+    if let Some(root) = parsed.global.get("root") {
+        if root == "/" {
+            return Err("--root must not be /".to_owned().into());
+        }
+        return Ok(Store::new(root));
+    }
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+    Ok(Store::new(match own {
+        Some(dir) if !nix::unistd::geteuid().is_root() => PathBuf::from(dir).join("tare"),
+        _ => PathBuf::from("/run/tare"),
+    }))
+}
+
+fn id(parsed: &Parsed) -> &str {
+    parsed
+        .positionals
+        .first()
+        .map(String::as_str)
+        .unwrap_or_default()
+}
+
+/// A flag's value as a number.
+fn number(parsed: &Parsed, flag: &str) -> Result<u32, Failure> {
+    let Some(value) = parsed.flags.get(flag) else {
+        return Ok(0);
+    };
+    value
+        .parse()
+        .map_err(|_| format!("invalid value {value:?} for --{flag}: not a number").into())
+}

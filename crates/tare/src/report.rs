@@ -1,0 +1,132 @@
+//! What is said, and where: errors and warnings, to standard error and to `--log`. Nothing else in
+//! this workspace prints them.
+//!
+//! The forms are logrus's, which engines read: containerd takes the last JSON object whose level is
+//! `error`; podman wants exactly one object in the file, so that warnings go there only with
+//! `--debug`. With a log file the bare sentence goes to standard error as well, as in runc.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use crate::args::{self, Stop};
+
+/// `--log`, `--log-format` and `--debug`.
+#[derive(Debug, Default)]
+pub(crate) struct LogOptions {
+    /// The log's path.
+    pub(crate) file: Option<String>,
+    /// JSON lines instead of text.
+    pub(crate) json: bool,
+    /// Warnings to the file, too.
+    pub(crate) debug: bool,
+}
+
+/// Where sentences go.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    file: Option<File>,
+    options: LogOptions,
+}
+
+impl Log {
+    /// Opens the log's file, if there is one.
+    pub(crate) fn open(options: LogOptions) -> Result<Log, String> {
+        let Some(path) = &options.file else {
+            return Ok(Log {
+                file: None,
+                options,
+            });
+        };
+        let opened = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .open(path);
+        match opened {
+            Ok(file) => Ok(Log {
+                file: Some(file),
+                options,
+            }),
+            Err(error) => Err(format!("unable to open log {path:?}: {error}")),
+        }
+    }
+
+    fn line(&self, level: &str, sentence: &str) -> String {
+        let now = SystemTime::now();
+        let time = humantime::format_rfc3339_seconds(now);
+        if self.options.json {
+            let sentence = serde_json::Value::from(sentence);
+            format!("{{\"level\":\"{level}\",\"msg\":{sentence},\"time\":\"{time}\"}}\n")
+        } else {
+            format!("time=\"{time}\" level={level} msg={sentence:?}\n")
+        }
+    }
+
+    /// Says something that hinders nothing.
+    pub(crate) fn warn(&self, sentence: &str) {
+        match &self.file {
+            Some(file) if self.options.debug => write(file, &self.line("warning", sentence)),
+            Some(_) => {}
+            None => write(std::io::stderr(), &self.line("warning", sentence)),
+        }
+    }
+
+    fn error(&self, sentence: &str) {
+        match &self.file {
+            Some(file) => {
+                write(file, &self.line("error", sentence));
+                write(std::io::stderr(), &format!("{sentence}\n"));
+            }
+            None => write(std::io::stderr(), &self.line("error", sentence)),
+        }
+    }
+}
+
+/// There is nowhere left to say that it could not be said.
+fn write(mut to: impl Write, text: &str) {
+    let _ = to.write_all(text.as_bytes());
+}
+
+/// A command failed.
+pub(crate) fn failed(log: &Log, sentence: &str, status: u8) -> ExitCode {
+    log.error(sentence);
+    ExitCode::from(status)
+}
+
+/// There was nothing to run.
+pub(crate) fn stopped(options: LogOptions, stop: Stop) -> ExitCode {
+    match stop {
+        Stop::Help(command) => {
+            write(std::io::stdout(), &args::help(command));
+            ExitCode::SUCCESS
+        }
+        Stop::Version => {
+            write(std::io::stdout(), &version());
+            ExitCode::SUCCESS
+        }
+        Stop::Usage { sentence, command } => {
+            let usage = format!("Incorrect Usage: {sentence}\n\n{}", args::help(command));
+            write(std::io::stdout(), &usage);
+            failed(&Log::open(options).unwrap_or_default(), &sentence, 1)
+        }
+        Stop::UnknownCommand(name) => {
+            let sentence = format!("No help topic for '{name}'");
+            failed(&Log::open(options).unwrap_or_default(), &sentence, 3)
+        }
+    }
+}
+
+/// The first line is for programs that look for runc (go-runc wants it to begin so); the second and
+/// third have runc's labels.
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let commit = option_env!("TARE_COMMIT").unwrap_or("unknown");
+    let spec = spec::OCI_VERSION;
+    format!(
+        "runc version {spec}+tare.{version}\ncommit: {commit}\nspec: {spec}\n\
+         tare: {version}, in runc's place\n"
+    )
+}

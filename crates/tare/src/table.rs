@@ -1,0 +1,312 @@
+//! The command line, defined once: the parser, the help, and whatever else is derived from it, read
+//! this table. The words are runc's (its manual pages), since engines type them.
+
+/// A flag.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    /// Its long name, without dashes.
+    pub(crate) long: &'static str,
+    /// Its short name, without the dash.
+    pub(crate) short: Option<char>,
+    /// What its value is called in the help; `None`: a switch.
+    pub(crate) value: Option<&'static str>,
+    /// What it does.
+    pub(crate) help: &'static str,
+}
+
+/// A command.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it does, in a line.
+    pub(crate) about: &'static str,
+    /// Its positional arguments, as the help shows them.
+    pub(crate) positionals: &'static str,
+    /// How many positional arguments it needs, and takes at most.
+    pub(crate) count: (usize, usize),
+    /// Whether everything behind the first positional argument is positional, too.
+    pub(crate) rest_is_positional: bool,
+    /// Its flags.
+    pub(crate) flags: &'static [Flag],
+    /// An example, for the help.
+    pub(crate) example: &'static str,
+}
+
+const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Flag {
+    Flag {
+        long,
+        short,
+        value: None,
+        help,
+    }
+}
+
+const fn value(
+    long: &'static str,
+    short: Option<char>,
+    value: &'static str,
+    help: &'static str,
+) -> Flag {
+    Flag {
+        long,
+        short,
+        value: Some(value),
+        help,
+    }
+}
+
+/// Flags before the command.
+pub(crate) const GLOBAL: &[Flag] = &[
+    switch("debug", None, "log what is done, too"),
+    value(
+        "log",
+        None,
+        "FILE",
+        "append log lines to FILE instead of standard error",
+    ),
+    value("log-format", None, "FORMAT", "text or json"),
+    value(
+        "root",
+        None,
+        "DIR",
+        "where containers are kept (default: /run/tare)",
+    ),
+    switch(
+        "systemd-cgroup",
+        None,
+        "let systemd make the cgroups (not supported yet)",
+    ),
+    value(
+        "rootless",
+        None,
+        "WHEN",
+        "true, false or auto: without root's powers",
+    ),
+    switch("help", Some('h'), "show help"),
+    switch("version", Some('v'), "print the version"),
+];
+
+const HELP: Flag = switch("help", Some('h'), "show help");
+
+const BUNDLE: Flag = value(
+    "bundle",
+    Some('b'),
+    "DIR",
+    "the bundle (default: working directory)",
+);
+const CONSOLE_SOCKET: Flag = value(
+    "console-socket",
+    None,
+    "PATH",
+    "AF_UNIX socket that gets the terminal's master",
+);
+const PID_FILE: Flag = value("pid-file", None, "FILE", "where the process id is written");
+const NO_PIVOT: Flag = switch(
+    "no-pivot",
+    None,
+    "don't use pivot_root (for a root on a ramdisk)",
+);
+const NO_KEYRING: Flag = switch("no-new-keyring", None, "keep the caller's session keyring");
+const PRESERVE: Flag = value(
+    "preserve-fds",
+    None,
+    "N",
+    "pass N descriptors on, behind the standard streams",
+);
+const NO_SUBREAPER: Flag = switch("no-subreaper", None, "accepted for compatibility");
+
+/// The commands, in the order of the help.
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "create",
+        about: "create a container, whose process waits for start",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[
+            BUNDLE,
+            CONSOLE_SOCKET,
+            PID_FILE,
+            NO_PIVOT,
+            NO_KEYRING,
+            PRESERVE,
+            NO_SUBREAPER,
+            HELP,
+        ],
+        example: "tare create --bundle /containers/web web",
+    },
+    Command {
+        name: "start",
+        about: "start the process of a created container",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[HELP],
+        example: "tare start web",
+    },
+    Command {
+        name: "state",
+        about: "print the state of a container as JSON",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[HELP],
+        example: "tare state web",
+    },
+    Command {
+        name: "kill",
+        about: "send a signal to a container's init",
+        positionals: "ID [SIGNAL]",
+        count: (1, 2),
+        rest_is_positional: false,
+        flags: &[
+            switch(
+                "all",
+                Some('a'),
+                "send it to all processes of the container",
+            ),
+            HELP,
+        ],
+        example: "tare kill web TERM",
+    },
+    Command {
+        name: "delete",
+        about: "delete a container and all that it holds",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[
+            switch("force", Some('f'), "end it first, if it still runs"),
+            HELP,
+        ],
+        example: "tare delete --force web",
+    },
+    Command {
+        name: "run",
+        about: "create a container and start it at once",
+        positionals: "ID [-- COMMAND...]",
+        count: (1, usize::MAX),
+        rest_is_positional: false,
+        flags: &[
+            BUNDLE,
+            value(
+                "rootfs",
+                None,
+                "DIR",
+                "needs no bundle: run the default configuration in DIR",
+            ),
+            CONSOLE_SOCKET,
+            switch("detach", Some('d'), "return once it runs"),
+            switch("keep", None, "don't delete it when it has ended"),
+            PID_FILE,
+            NO_PIVOT,
+            NO_KEYRING,
+            PRESERVE,
+            NO_SUBREAPER,
+            HELP,
+        ],
+        example: "tare run --rootfs /srv/debian box -- cat /etc/os-release",
+    },
+    Command {
+        name: "exec",
+        about: "run another process in a container",
+        positionals: "ID COMMAND [ARG...]",
+        count: (1, usize::MAX),
+        rest_is_positional: true,
+        flags: &[
+            CONSOLE_SOCKET,
+            value("cwd", None, "DIR", "working directory in the container"),
+            value(
+                "env",
+                Some('e'),
+                "NAME=VALUE",
+                "set a variable (repeatable)",
+            ),
+            switch("tty", Some('t'), "allocate a terminal"),
+            value("user", Some('u'), "UID[:GID]", "run as that user"),
+            value(
+                "additional-gids",
+                Some('g'),
+                "GID",
+                "add a group (repeatable)",
+            ),
+            value(
+                "process",
+                Some('p'),
+                "FILE",
+                "take the process from a JSON file",
+            ),
+            switch("detach", Some('d'), "return once it runs"),
+            PID_FILE,
+            value("process-label", None, "LABEL", "SELinux label"),
+            value("apparmor", None, "PROFILE", "AppArmor profile"),
+            switch("no-new-privs", None, "forbid gaining privileges by execve"),
+            value("cap", Some('c'), "CAP", "add a capability (repeatable)"),
+            PRESERVE,
+            value(
+                "cgroup",
+                None,
+                "[CONTROLLER:]PATH",
+                "run in a cgroup below the container's",
+            ),
+            switch("ignore-paused", None, "also in a paused container"),
+            NO_SUBREAPER,
+            HELP,
+        ],
+        example: "tare exec --tty web sh",
+    },
+    Command {
+        name: "list",
+        about: "list containers",
+        positionals: "",
+        count: (0, 0),
+        rest_is_positional: false,
+        flags: &[
+            value("format", Some('f'), "FORMAT", "table or json"),
+            switch("quiet", Some('q'), "print ids only"),
+            HELP,
+        ],
+        example: "tare list --format json",
+    },
+    Command {
+        name: "ps",
+        about: "show the processes of a container",
+        positionals: "ID [PS OPTIONS...]",
+        count: (1, usize::MAX),
+        rest_is_positional: true,
+        flags: &[value("format", Some('f'), "FORMAT", "table or json"), HELP],
+        example: "tare ps web",
+    },
+    Command {
+        name: "pause",
+        about: "freeze all processes of a container",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[HELP],
+        example: "tare pause web",
+    },
+    Command {
+        name: "resume",
+        about: "thaw the processes of a paused container",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[HELP],
+        example: "tare resume web",
+    },
+    Command {
+        name: "spec",
+        about: "write a default config.json",
+        positionals: "",
+        count: (0, 0),
+        rest_is_positional: false,
+        flags: &[
+            BUNDLE,
+            switch("rootless", None, "for a user without root's powers"),
+            HELP,
+        ],
+        example: "tare spec --bundle /containers/web",
+    },
+];
