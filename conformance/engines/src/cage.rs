@@ -50,7 +50,9 @@ pub(crate) fn furnish() -> Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).doing("make / private")?;
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none).doing("mount /proc")?;
     cgroups::mount_again()?;
-    fresh("/run")?;
+    fresh("/run", "mode=755")?;
+    // podman keeps its locks there.
+    fresh("/dev/shm", "mode=1777")?;
     for directory in ["etc", "var", "opt"] {
         let (upper, work) = (
             format!("{HOME}/{directory}"),
@@ -76,7 +78,7 @@ pub(crate) fn furnish() -> Result<()> {
         "/var/lib/containerd",
         "/var/lib/docker",
     ] {
-        fresh(storage)?;
+        fresh(storage, "mode=755")?;
     }
     // As systemd has it: a runtime that does not keep its mounts to itself is found out.
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SHARED, none).doing("make / shared")?;
@@ -94,14 +96,14 @@ pub(crate) fn furnish() -> Result<()> {
 }
 
 /// An empty tmpfs over a directory, which is made if it is missing.
-fn fresh(directory: &str) -> Result<()> {
+fn fresh(directory: &str, mode: &str) -> Result<()> {
     fs::create_dir_all(directory).doing(format!("make {directory}"))?;
     mount(
         Some("tmpfs"),
         directory,
         Some("tmpfs"),
         MsFlags::empty(),
-        Some("mode=755"),
+        Some(mode),
     )
     .doing(format!("mount a tmpfs at {directory}"))
 }

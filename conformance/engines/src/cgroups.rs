@@ -14,7 +14,7 @@ use crate::error::{Doing, Result};
 /// How the cage is told its directories: the environment of the `--cage` stage.
 pub(crate) const VARIABLE: &str = "ENGINES_CGROUPS";
 
-/// The directories are named so, with the driver's pid behind it.
+/// The directories are named so, with the driver's pid and the engine behind it.
 const PREFIX: &str = "engines-";
 
 /// Where the hierarchies are mounted.
@@ -64,9 +64,9 @@ fn hierarchies() -> Result<Vec<Hierarchy>> {
 pub(crate) struct Groups(Vec<PathBuf>);
 
 impl Groups {
-    /// Makes a directory in each hierarchy, named after this process.
-    pub(crate) fn make() -> Result<Self> {
-        let name = format!("{PREFIX}{}", std::process::id());
+    /// Makes a directory in each hierarchy, named after this process and the engine.
+    pub(crate) fn make(engine: &str) -> Result<Self> {
+        let name = format!("{PREFIX}{}-{engine}", std::process::id());
         let mut made = Self(Vec::new());
         for hierarchy in hierarchies()? {
             if hierarchy.kind == "cgroup2" {
@@ -122,7 +122,9 @@ fn remove(group: &Path) {
 fn sweep(hierarchy: &Path) {
     for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             remove(&entry.path());
         }

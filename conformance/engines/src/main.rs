@@ -23,6 +23,7 @@ mod shell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use engine::Engine;
 use error::{Doing, Error, Result};
@@ -33,6 +34,9 @@ const USAGE: &str =
   --only ENGINE   podman, containerd or docker
   --match TEXT    only the checks whose name has TEXT in it
   --shell SCRIPT  no checks: start the engine, run SCRIPT in its cage, and show what it says";
+
+/// The line with which a cage says that none of its checks is missing.
+const END: &str = "end";
 
 /// What the command line asks for; the stages pass it on to each other as it is.
 struct Options {
@@ -96,42 +100,29 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs each engine in its cage and adds up what the cages print.
+/// Runs the engines, all at the same time, prints what each says, and adds it up.
 fn outside(options: &Options) -> Result<bool> {
     let engines = options.only.map_or(Engine::ALL.to_vec(), |only| vec![only]);
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for engine in engines {
-        let groups = cgroups::Groups::make()?;
-        let mut cage = Command::new("/proc/self/exe")
-            .args(["--cage", "--only", engine.name()])
-            .args(std::env::args().skip(1))
-            .env(cgroups::VARIABLE, groups.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .doing("start a cage")?;
+    let cages: Vec<_> = engines
+        .into_iter()
+        .map(|engine| (engine, in_cage(engine)))
+        .collect();
+    for (engine, cage) in cages {
         let mut finished = false;
-        for line in cage
-            .stdout
-            .take()
-            .into_iter()
-            .flat_map(|out| BufReader::new(out).lines())
-        {
-            let line = line.doing("read from the cage")?;
+        for line in cage {
             match line.split_whitespace().next() {
                 Some("ok") => passed += 1,
                 Some("FAIL") => failed += 1,
                 Some("skip" | "later") => skipped += 1,
-                Some("end") => {
-                    finished = true;
-                    continue;
-                }
                 _ => {}
             }
-            println!("{line}");
+            match line.as_str() {
+                END => finished = true,
+                line => println!("{line}"),
+            }
             std::io::stdout().flush().doing("print")?;
         }
-        cage.wait().doing("wait for the cage")?;
         if !finished {
             failed += 1;
             println!(
@@ -146,7 +137,40 @@ fn outside(options: &Options) -> Result<bool> {
     Ok(failed == 0)
 }
 
-/// Does the checks of the one engine of this cage. The line `end` says that none is missing.
+/// Runs an engine in its cage, in a thread; the lines come as they are printed.
+fn in_cage(engine: Engine) -> Receiver<String> {
+    let (lines, receiver) = channel();
+    std::thread::spawn(move || {
+        if let Err(error) = cage_lines(engine, &lines) {
+            // The other side has no interest in more only when it is gone itself.
+            let _ = lines.send(format!("engines: {}: {error}", engine.name()));
+        }
+    });
+    receiver
+}
+
+fn cage_lines(engine: Engine, lines: &Sender<String>) -> Result<()> {
+    let groups = cgroups::Groups::make(engine.name())?;
+    let mut cage = Command::new("/proc/self/exe")
+        .args(["--cage", "--only", engine.name()])
+        .args(std::env::args().skip(1))
+        .env(cgroups::VARIABLE, groups.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .doing("start a cage")?;
+    for line in cage
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|out| BufReader::new(out).lines())
+    {
+        let _ = lines.send(line.doing("read from the cage")?);
+    }
+    cage.wait().doing("wait for the cage").map(|_| ())
+}
+
+/// Does the checks of the one engine of this cage.
 fn inside(options: &Options) -> Result<bool> {
     let engine = options.only.ok_or_else(|| Error::Usage(USAGE.to_owned()))?;
     cage::furnish()?;
@@ -156,6 +180,6 @@ fn inside(options: &Options) -> Result<bool> {
         None => running.check_all(&options.matching)?,
     }
     running.finish()?;
-    println!("end");
+    println!("{END}");
     Ok(true)
 }
