@@ -285,11 +285,7 @@ impl<'t> Bundle<'t> {
         let running = self.call("create")?.spawn()?;
         let stdout = running.stdout.clone();
         running.wait()?.ok()?;
-        Ok(Container {
-            case: self.case,
-            id: self.id.clone(),
-            stdout,
-        })
+        Ok(Container::new(self.case, &self.id, stdout))
     }
 
     /// `create` and `start` must succeed.

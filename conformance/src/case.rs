@@ -60,6 +60,11 @@ impl Case {
         })
     }
 
+    /// The file that every root filesystem's busybox is a link to.
+    pub(crate) fn busybox(&self) -> &Path {
+        &self.busybox
+    }
+
     /// The next number of this case.
     pub(crate) fn number(&self) -> u32 {
         self.serial.set(self.serial.get() + 1);

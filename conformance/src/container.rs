@@ -1,6 +1,8 @@
 //! A container that a test has created.
 
+use std::cell::Cell;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use procfs::process::Process;
@@ -18,9 +20,20 @@ pub(crate) struct Container<'t> {
     pub id: String,
     /// The file that its process's standard output goes to.
     pub stdout: PathBuf,
+    started: Cell<bool>,
 }
 
 impl<'t> Container<'t> {
+    /// A container that was created; its process prints to `stdout`.
+    pub(crate) fn new(case: &'t Case, id: &str, stdout: PathBuf) -> Self {
+        Self {
+            case,
+            id: id.to_owned(),
+            stdout,
+            started: Cell::new(false),
+        }
+    }
+
     /// A call of `command` with this container's id.
     pub(crate) fn call(&self, command: &str) -> Call<'t> {
         self.case.call([command, &self.id])
@@ -35,7 +48,9 @@ impl<'t> Container<'t> {
     /// `start` must succeed.
     #[track_caller]
     pub(crate) fn start(&self) -> Verdict {
-        self.rt("start")?.ok().map(drop)
+        self.rt("start")?.ok()?;
+        self.started.set(true);
+        Ok(())
     }
 
     /// `state` as JSON.
@@ -65,13 +80,22 @@ impl<'t> Container<'t> {
         self.case.until(status, || Ok(self.status()? == status))
     }
 
-    /// The pid of the container's first process.
+    /// The pid of the container's first process; once started, that of the user's program.
     #[track_caller]
     pub(crate) fn pid(&self) -> Verdict<i32> {
-        match self.state()?["pid"].as_i64() {
-            Some(pid) if pid > 1 => Ok(i32::try_from(pid)?),
-            _ => fail("state has no pid"),
+        let Some(pid) = self.state()?["pid"].as_i64().filter(|pid| *pid > 1) else {
+            return fail("state has no pid");
+        };
+        if self.started.get() {
+            // A runtime may return from start before its own process has become the program,
+            // which is busybox in all tests.
+            let program = fs::metadata(self.case.busybox())?.ino();
+            let _ = self.case.until("the program", || {
+                Ok(fs::metadata(format!("/proc/{pid}/exe"))
+                    .map_or(true, |exe| exe.ino() == program))
+            });
         }
+        Ok(i32::try_from(pid)?)
     }
 
     /// The container's first process, seen from outside.

@@ -35,6 +35,7 @@ pub(crate) const TESTS: &[Test] = &[
         |t| {
             let c = t.bundle()?.sleeps().start()?;
             c.is("running")?;
+            c.pid()?;
             has(c.proc("cmdline")?, "/bin/sleep")
         },
     ),
@@ -302,6 +303,35 @@ pub(crate) const TESTS: &[Test] = &[
             c.becomes("stopped")?;
             c.delete()?;
             t.nothing_left()
+        },
+    ),
+    test(
+        "create-killed",
+        "whatever moment create is killed at, delete --force removes all of it",
+        |t| {
+            for delay in [1, 3, 6, 10, 15, 22] {
+                let b = t.bundle()?.sleeps();
+                let create = b.call("create")?.spawn()?;
+                std::thread::sleep(std::time::Duration::from_millis(delay));
+                drop(create);
+                t.rt(["delete", "--force", &b.id])?.ok()?;
+                t.nothing_left()?;
+            }
+            t.bundle()?.sleeps().create()?.is("created")
+        },
+    ),
+    test(
+        "create-killed-id-is-free",
+        "after a killed create and delete --force the id can be used again",
+        |t| {
+            let b = t.bundle()?.sleeps();
+            for delay in [2, 5, 9, 14] {
+                let create = b.call("create")?.spawn()?;
+                std::thread::sleep(std::time::Duration::from_millis(delay));
+                drop(create);
+                t.rt(["delete", "--force", &b.id])?.ok()?;
+            }
+            b.start()?.is("running")
         },
     ),
 ];

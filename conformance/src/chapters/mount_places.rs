@@ -337,6 +337,22 @@ pub(crate) const PLACES: &[Test] = &[
             b.refused(&["/proc"])
         },
     ),
+    test(
+        "id-mapped",
+        "spec 1.1, Mounts: uidMappings and gidMappings map the owners of a bind mount",
+        |t| {
+            let source = t.dir("source")?;
+            t.host(["chown", "1000:1001", &source.to_string_lossy()])?;
+            let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+            let mount = json!({
+                "destination": "/m", "type": "bind", "source": source, "options": ["bind"],
+                "uidMappings": map, "gidMappings": map
+            });
+            let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
+            let b = b.push("/mounts", mount);
+            is(b.says("stat -c %u:%g /m")?.as_str(), "1000:1001")
+        },
+    ),
 ];
 
 fn b_made(t: &Case) -> Verdict<bool> {

@@ -1,5 +1,6 @@
 //! Life cycle: the log, the forms of options, descriptors, and the lesser commands.
 
+use crate::console::receive;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, fail, has, is, lacks, that};
 use serde_json::{Value, json};
@@ -323,6 +324,26 @@ pub(crate) const TESTS: &[Test] = &[
             })?;
             drop((start, listener));
             Ok(())
+        },
+    ),
+    test(
+        "pidfd-socket",
+        "runc 1.2: --pidfd-socket receives a pidfd of the process, with the text standard",
+        |t| {
+            let path = t.path("pidfd.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&path)?;
+            listener.set_nonblocking(true)?;
+            let flags = ["--detach", "--pidfd-socket", &path.to_string_lossy()];
+            let b = t.bundle()?.sleeps().flags(flags);
+            let run = b.call("run")?.spawn()?;
+            run.wait()?.ok()?;
+            let (descriptors, text) = receive(t, &listener)?;
+            is(text.as_str(), "standard")?;
+            is(descriptors.len(), 1)?;
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&descriptors[0]);
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
+            let pid = &t.rt(["state", &b.id])?.json()?["pid"];
+            has(info, &format!("Pid:\t{pid}\n"))
         },
     ),
 ];

@@ -207,4 +207,17 @@ pub(crate) const TESTS: &[Test] = &[
             is(said.as_str(), "0022")
         },
     ),
+    test(
+        "io-priority",
+        "spec 1.1, Process: ioPriority sets class and priority",
+        |t| {
+            let priority = json!({ "class": "IOPRIO_CLASS_BE", "priority": 6 });
+            let b = t.bundle()?.set("/process/ioPriority", priority);
+            let pid = b.sleeps().start()?.pid()?.to_string();
+            is(
+                t.host(["ionice", "-p", &pid])?.as_str(),
+                "best-effort: prio 6",
+            )
+        },
+    ),
 ];

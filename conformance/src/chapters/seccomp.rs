@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::console::receive;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is};
 
@@ -149,6 +150,27 @@ pub(crate) const TESTS: &[Test] = &[
             let said = c.says("mkdir /x 2>&1; grep ^Seccomp: /proc/self/status | cut -f2")?;
             has(&said, "Operation not permitted")?;
             has(said, "\n2")
+        },
+    ),
+    test(
+        "seccomp-listener",
+        "spec, Seccomp: listenerPath receives the container process state, and the descriptor",
+        |t| {
+            let path = t.path("seccomp.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&path)?;
+            listener.set_nonblocking(true)?;
+            let mut filter = but("mkdir", "SCMP_ACT_NOTIFY");
+            filter["listenerPath"] = json!(path);
+            filter["listenerMetadata"] = json!("of the engine");
+            let b = t.bundle()?.set("/linux/seccomp", filter).sleeps();
+            let run = b.flags(["--detach"]).call("run")?.spawn()?;
+            let (descriptors, text) = receive(t, &listener)?;
+            run.wait()?.ok()?;
+            let state: Value = serde_json::from_str(&text)?;
+            is(&state["fds"], &json!(["seccompFd"]))?;
+            is(&state["metadata"], &json!("of the engine"))?;
+            is(state["pid"] == state["state"]["pid"], true)?;
+            is(descriptors.len(), 1)
         },
     ),
 ];
