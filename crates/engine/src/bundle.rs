@@ -28,21 +28,13 @@ impl Bundle {
         let directory = absolute(directory)?;
         let file = directory.join("config.json");
         let bytes = read(&file)?;
-        Ok(Bundle {
-            directory: text(&directory)?,
-            file: text(&file)?,
-            bytes,
-        })
+        Ok(Bundle { directory: text(&directory)?, file: text(&file)?, bytes })
     }
 
     /// A bundle whose configuration exists in memory only.
     pub fn of(directory: &Path, bytes: Vec<u8>) -> Result<Bundle> {
         let directory = text(&absolute(directory)?)?;
-        Ok(Bundle {
-            directory,
-            file: "the default configuration".to_owned(),
-            bytes,
-        })
+        Ok(Bundle { directory, file: "the default configuration".to_owned(), bytes })
     }
 
     /// The configuration, borrowing from the bundle.
@@ -53,40 +45,26 @@ impl Bundle {
 
 /// Reads JSON that was read from `file`.
 pub fn parse<'a, T: serde::Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T> {
-    let damaged = |why: &str| Error::Damaged {
-        file: file.to_owned(),
-        why: why.to_owned(),
-    };
+    let damaged = |why: &str| Error::Damaged { file: file.to_owned(), why: why.to_owned() };
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(damaged("is empty"));
+        return Err(damaged("unexpected EOF: the file is empty"));
+    }
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        // serde would take a sequence for the object's values.
+        return Err(damaged("invalid type: sequence, expected an object"));
     }
     if holds_nul(bytes) {
-        return Err(damaged(
-            "a string holds a NUL character, which no path or argument can",
-        ));
+        return Err(damaged("a string holds a NUL character, which no path or argument can"));
     }
-    spec::parse(bytes).map_err(|error| Error::Parse {
-        file: file.to_owned(),
-        error,
-    })
+    spec::parse(bytes).map_err(|error| Error::Parse { file: file.to_owned(), error })
 }
 
 /// Whether JSON text has an escaped NUL: the backslash of `\u0000` is not itself escaped.
 fn holds_nul(bytes: &[u8]) -> bool {
-    bytes
-        .windows(6)
-        .enumerate()
-        .filter(|(_, window)| window == b"\\u0000")
-        .any(|(at, _)| {
-            let before = bytes.get(..at).unwrap_or_default();
-            before
-                .iter()
-                .rev()
-                .take_while(|byte| **byte == b'\\')
-                .count()
-                % 2
-                == 0
-        })
+    bytes.windows(6).enumerate().filter(|(_, window)| window == b"\\u0000").any(|(at, _)| {
+        let before = bytes.get(..at).unwrap_or_default();
+        before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    })
 }
 
 /// Reads a file, which must be of a configuration's size.
@@ -96,21 +74,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     let metadata = file.metadata().at("stat", &name)?;
     let size = metadata.len();
     if metadata.is_file() && size > LARGEST {
-        return Err(Error::TooLarge {
-            file: name.into_owned(),
-            size,
-        });
+        return Err(Error::TooLarge { file: name.into_owned(), size });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-    (&mut file)
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .at("read", &name)?;
+    (&mut file).take(LARGEST + 1).read_to_end(&mut bytes).at("read", &name)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Error::TooLarge {
-            file: name.into_owned(),
-            size: bytes.len() as u64,
-        });
+        return Err(Error::TooLarge { file: name.into_owned(), size: bytes.len() as u64 });
     }
     Ok(bytes)
 }
@@ -120,21 +89,14 @@ fn absolute(directory: &Path) -> Result<PathBuf> {
         return Ok(directory.components().collect());
     }
     let here = nix::unistd::getcwd().at("getcwd", ".")?;
-    Ok(here
-        .join(directory)
-        .components()
-        .filter(|c| *c != std::path::Component::CurDir)
-        .collect())
+    Ok(here.join(directory).components().filter(|c| *c != std::path::Component::CurDir).collect())
 }
 
 fn text(path: &Path) -> Result<String> {
     let name = path.to_string_lossy();
     match path.to_str() {
         Some(text) => Ok(text.to_owned()),
-        None => Err(Error::Damaged {
-            file: name.into_owned(),
-            why: "is not valid UTF-8".into(),
-        }),
+        None => Err(Error::Damaged { file: name.into_owned(), why: "is not valid UTF-8".into() }),
     }
 }
 

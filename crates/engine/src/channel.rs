@@ -61,13 +61,12 @@ impl fmt::Display for Failure {
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let errno = match error {
+            // It has a face already, and gets its frame where it is shown.
+            Error::Init(failure) => return failure.clone(),
             Error::Kernel { error, .. } => Some(error.errno),
             _ => None,
         };
-        Failure {
-            sentence: error.to_string(),
-            errno,
-        }
+        Failure { sentence: error.to_string(), errno }
     }
 }
 
@@ -78,13 +77,9 @@ const LONGEST: usize = 16 * 1024;
 impl Channel {
     /// The parent's end and the child's.
     pub(crate) fn pair() -> Result<(Channel, Channel)> {
-        let (parent, child) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )
-        .at("socketpair", "")?;
+        let (parent, child) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .at("socketpair", "")?;
         Ok((Channel(parent), Channel(child)))
     }
 
@@ -137,10 +132,7 @@ impl Channel {
             }
             _ => {
                 let sentence = "container init sent a message of no known kind".to_owned();
-                Message::Failed(Failure {
-                    sentence,
-                    errno: Some(Errno::EPROTO),
-                })
+                Message::Failed(Failure { sentence, errno: Some(Errno::EPROTO) })
             }
         };
         Ok(message)
@@ -161,11 +153,7 @@ impl Channel {
     fn write(&self, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {
         let fds: Vec<RawFd> = fd.iter().map(AsRawFd::as_raw_fd).collect();
         let control = [ControlMessage::ScmRights(&fds)];
-        let control = if fds.is_empty() {
-            &control[..0]
-        } else {
-            &control[..]
-        };
+        let control = if fds.is_empty() { &control[..0] } else { &control[..] };
         let bytes = [IoSlice::new(bytes)];
         // A peer that is gone is an error here, never a signal.
         let flags = MsgFlags::MSG_NOSIGNAL;

@@ -63,22 +63,13 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
     if process.no_new_privileges {
         sys::set_no_new_privileges()?;
     }
-    let Capabilities {
-        bounding,
-        effective,
-        inheritable,
-        permitted,
-        ambient,
-    } = process.capabilities;
+    let Capabilities { bounding, effective, inheritable, permitted, ambient } =
+        process.capabilities;
     sys::drop_bounding(bounding)?;
     sys::keep_capabilities(true)?;
     set_groups(process.groups, around.may_lack_groups)?;
     sys::set_ids(process.uid, process.gid)?;
-    let capabilities = CapabilitySets {
-        effective,
-        permitted,
-        inheritable,
-    };
+    let capabilities = CapabilitySets { effective, permitted, inheritable };
     let admin_kept = around.filter.is_some()
         && !process.no_new_privileges
         && (effective & permitted & SYS_ADMIN) == 0;
@@ -98,17 +89,11 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
         sys::keep_on_exec(number as i32).step(|| "preserved descriptor".to_owned())?;
     }
     let strings = |list: &[String]| list.iter().map(|s| c_string(s)).collect::<Result<Vec<_>>>();
-    let arguments = process
-        .args
-        .iter()
-        .map(|arg| c_string(arg))
-        .collect::<Result<Vec<_>>>()?;
-    let label = around
-        .label
-        .zip(process.label.as_ref().map(|label| match label {
-            Label::AppArmor(profile) => format!("exec {profile}"),
-            Label::SeLinux(context) => (*context).to_owned(),
-        }));
+    let arguments = process.args.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>>>()?;
+    let label = around.label.zip(process.label.as_ref().map(|label| match label {
+        Label::AppArmor(profile) => format!("exec {profile}"),
+        Label::SeLinux(context) => (*context).to_owned(),
+    }));
     let exec = sys::Exec::new(c_string(&path)?, arguments, strings(&environment)?);
     Ok(Confined {
         exec,
@@ -166,10 +151,9 @@ fn instructions(filter: &Filter) -> Vec<u8> {
 pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
     let candidates: &[&str] = match label {
         None => return Ok(None),
-        Some(Label::AppArmor(_)) => &[
-            "/proc/thread-self/attr/apparmor/exec",
-            "/proc/thread-self/attr/exec",
-        ],
+        Some(Label::AppArmor(_)) => {
+            &["/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec"]
+        }
         Some(Label::SeLinux(_)) => &["/proc/thread-self/attr/exec"],
     };
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
@@ -188,9 +172,7 @@ pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
 
 /// Gives the standard streams to the user, who may have to open them again (/dev/stdout).
 fn own_stdio(uid: u32) -> Result<()> {
-    let null = nix::sys::stat::stat("/dev/null")
-        .ok()
-        .map(|stat| stat.st_rdev);
+    let null = nix::sys::stat::stat("/dev/null").ok().map(|stat| stat.st_rdev);
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for stream in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
         let Ok(stat) = fstat(stream) else { continue };
@@ -209,13 +191,7 @@ fn own_stdio(uid: u32) -> Result<()> {
 
 fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {
     if let Some(scheduler) = &process.scheduler {
-        let plan::Scheduler {
-            policy,
-            flags,
-            nice,
-            priority,
-            times,
-        } = *scheduler;
+        let plan::Scheduler { policy, flags, nice, priority, times } = *scheduler;
         sys::set_scheduler(policy, flags, nice, priority, times)
             .step(|| "process.scheduler".to_owned())?;
     }
@@ -257,9 +233,7 @@ fn set_ambient(ambient: u64) -> Result<()> {
 }
 
 fn enter_directory(path: &str) -> Result<()> {
-    chdir(path)
-        .at("chdir to cwd", path)
-        .step(|| "process.cwd".to_owned())?;
+    chdir(path).at("chdir to cwd", path).step(|| "process.cwd".to_owned())?;
     match nix::unistd::getcwd() {
         // A directory that has no path from our root is one outside of it (CVE-2024-21626).
         Err(Errno::ENOENT) => Err(Error::Escape {
@@ -280,15 +254,10 @@ fn enter_directory(path: &str) -> Result<()> {
 fn environment(process: &Process<'_>, extra: &[String]) -> Vec<String> {
     let mut environment: Vec<String> = process.env.iter().map(|s| (*s).to_owned()).collect();
     environment.extend(extra.iter().cloned());
-    if !environment
-        .iter()
-        .any(|variable| variable.starts_with("HOME=") && variable.len() > 5)
-    {
+    if !environment.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5) {
         environment.retain(|variable| !variable.starts_with("HOME="));
         let home = std::fs::read("/etc/passwd").ok();
-        let home = home
-            .as_deref()
-            .and_then(|table| home_of(table, process.uid));
+        let home = home.as_deref().and_then(|table| home_of(table, process.uid));
         environment.push(format!("HOME={}", home.as_deref().unwrap_or("/")));
     }
     environment
@@ -298,15 +267,9 @@ fn environment(process: &Process<'_>, extra: &[String]) -> Vec<String> {
 fn home_of(passwd: &[u8], uid: u32) -> Option<String> {
     let text = String::from_utf8_lossy(passwd);
     let line = text.lines().find(|line| {
-        line.split(':')
-            .nth(2)
-            .and_then(|field| field.parse::<u32>().ok())
-            == Some(uid)
+        line.split(':').nth(2).and_then(|field| field.parse::<u32>().ok()) == Some(uid)
     })?;
-    line.split(':')
-        .nth(5)
-        .filter(|home| !home.is_empty())
-        .map(str::to_owned)
+    line.split(':').nth(5).filter(|home| !home.is_empty()).map(str::to_owned)
 }
 
 /// Finds the program as Go's os/exec does, and words a failure as it does: engines turn
@@ -315,29 +278,21 @@ fn find_program(process: &Process<'_>, environment: &[String]) -> Result<String>
     let name = process.args.first().copied().unwrap_or_default();
     let failed = |reason: String, errno: Errno| {
         let sentence = format!("exec: {name:?}: {reason}");
-        Error::Init(Failure {
-            sentence,
-            errno: Some(errno),
-        })
+        Error::Init(Failure { sentence, errno: Some(errno) })
     };
     if name.contains('/') {
         return match executable(name) {
             Ok(()) => Ok(name.to_owned()),
-            Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP)) => Err(failed(
-                format!("stat {name}: {}", sys::describe(errno)),
-                errno,
-            )),
-            Err(Errno::EISDIR) => Err(failed(
-                "is a directory: permission denied".to_owned(),
-                Errno::EACCES,
-            )),
+            Err(errno @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP)) => {
+                Err(failed(format!("stat {name}: {}", sys::describe(errno)), errno))
+            }
+            Err(Errno::EISDIR) => {
+                Err(failed("is a directory: permission denied".to_owned(), Errno::EACCES))
+            }
             Err(errno) => Err(failed(sys::describe(errno), errno)),
         };
     }
-    let path = environment
-        .iter()
-        .rev()
-        .find_map(|variable| variable.strip_prefix("PATH="));
+    let path = environment.iter().rev().find_map(|variable| variable.strip_prefix("PATH="));
     for directory in path.unwrap_or_default().split(':') {
         let directory = if directory.is_empty() { "." } else { directory };
         let candidate = format!("{directory}/{name}");
@@ -345,10 +300,7 @@ fn find_program(process: &Process<'_>, environment: &[String]) -> Result<String>
             return Ok(candidate);
         }
     }
-    Err(failed(
-        "executable file not found in $PATH".to_owned(),
-        Errno::ENOENT,
-    ))
+    Err(failed("executable file not found in $PATH".to_owned(), Errno::ENOENT))
 }
 
 fn executable(path: &str) -> std::result::Result<(), Errno> {
@@ -358,11 +310,7 @@ fn executable(path: &str) -> std::result::Result<(), Errno> {
     }
     // Real and effective ids are the same by now.
     nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::empty())?;
-    if stat.st_mode & 0o111 == 0 {
-        Err(Errno::EACCES)
-    } else {
-        Ok(())
-    }
+    if stat.st_mode & 0o111 == 0 { Err(Errno::EACCES) } else { Ok(()) }
 }
 
 fn c_string(text: &str) -> Result<CString> {

@@ -28,18 +28,11 @@ pub(crate) struct Pty {
 /// Connects to the console socket (`--console-socket`) before anything is done.
 pub(crate) fn connect_socket(path: &Path) -> Result<OwnedFd> {
     let connected = || {
-        let socket = socket(
-            AddressFamily::Unix,
-            SockType::Stream,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
         connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
         Ok::<_, nix::Error>(socket)
     };
-    connected()
-        .at("connect", path.to_string_lossy())
-        .step(|| "console socket".to_owned())
+    connected().at("connect", path.to_string_lossy()).step(|| "console socket".to_owned())
 }
 
 /// Sends the master: one descriptor, with the terminal's name as data, as runc does.
@@ -47,14 +40,8 @@ pub(crate) fn send(socket: BorrowedFd<'_>, pty: &Pty) -> Result<()> {
     let fds = [pty.master.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&fds)];
     let data = [std::io::IoSlice::new(pty.name.as_bytes())];
-    sendmsg::<()>(
-        socket.as_raw_fd(),
-        &data,
-        &control,
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )
-    .at("sendmsg", "console socket")?;
+    sendmsg::<()>(socket.as_raw_fd(), &data, &control, MsgFlags::MSG_NOSIGNAL, None)
+        .at("sendmsg", "console socket")?;
     Ok(())
 }
 
@@ -68,19 +55,13 @@ pub(crate) fn allocate(root: BorrowedFd<'_>, terminal: Terminal) -> Result<Pty> 
         .find(|path| resolve::open(root, path, Missing::Fail).is_ok_and(|h| is_multiplexer(&h)));
     let Some(path) = path else {
         let why = "is no terminal multiplexer";
-        return Err(Error::Escape {
-            path: "/dev/ptmx".to_owned(),
-            why,
-        });
+        return Err(Error::Escape { path: "/dev/ptmx".to_owned(), why });
     };
     let master = resolve::open_for_use(root, path, OFlag::O_RDWR | OFlag::O_NOCTTY)
         .step(|| "terminal".to_owned())?;
     if !is_multiplexer(&master) {
         let why = "was replaced while it was opened";
-        return Err(Error::Escape {
-            path: path.to_owned(),
-            why,
-        });
+        return Err(Error::Escape { path: path.to_owned(), why });
     }
     sys::unlock_pty(master.as_fd())?;
     let name = format!("/dev/pts/{}", sys::pty_number(master.as_fd())?);
@@ -88,11 +69,7 @@ pub(crate) fn allocate(root: BorrowedFd<'_>, terminal: Terminal) -> Result<Pty> 
     if let Terminal::Sized { rows, columns } = terminal {
         sys::set_window_size(slave.as_fd(), WindowSize { rows, columns })?;
     }
-    Ok(Pty {
-        master,
-        slave,
-        name,
-    })
+    Ok(Pty { master, slave, name })
 }
 
 /// Device 5:2, whose opening makes a new terminal (pts(4)).
@@ -103,11 +80,7 @@ fn is_multiplexer(file: &OwnedFd) -> bool {
 impl Pty {
     /// Shows the terminal as `/dev/console`, below `root`.
     pub(crate) fn mount_console(&self, root: BorrowedFd<'_>) -> Result<()> {
-        let clone = OpenTree {
-            clone: true,
-            recursive: false,
-            no_follow: false,
-        };
+        let clone = OpenTree { clone: true, recursive: false, no_follow: false };
         let tree = sys::open_tree(self.slave.as_fd(), c"", clone)?;
         let target = resolve::open(root, "/dev/console", Missing::MakeFile)?;
         sys::move_mount(tree.as_fd(), target.as_fd()).step(|| "/dev/console".to_owned())

@@ -50,10 +50,7 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr) -
             }
             let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let below = openat(from, name, flags, Mode::empty()).at("open", &object)?;
-            copy(
-                below,
-                openat(to, name, flags, Mode::empty()).at("open", &object)?,
-            )?;
+            copy(below, openat(to, name, flags, Mode::empty()).at("open", &object)?)?;
         }
         SFlag::S_IFREG => copy_file(from, to, name, mode)?,
         SFlag::S_IFLNK => {
@@ -79,11 +76,8 @@ fn copy_file(
     let write = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let source = openat(from, name, read, Mode::empty()).at("open", &object)?;
     let target = openat(to, name, write, mode).at("open", &object)?;
-    std::io::copy(
-        &mut std::fs::File::from(source),
-        &mut std::fs::File::from(target),
-    )
-    .at("copy", &object)?;
+    std::io::copy(&mut std::fs::File::from(source), &mut std::fs::File::from(target))
+        .at("copy", &object)?;
     Ok(())
 }
 

@@ -20,8 +20,8 @@ use crate::channel::{Channel, Message};
 use crate::error::{Error, Result, Step};
 use crate::init::{self, Init, Start};
 use crate::listen::Passed;
-use crate::store::{ContainerDir, EXEC_FILE, Lock, Record, SECCOMP_FILE, START_SOCKET, Store};
-use crate::{console, hooks, idmap, limits, messages, pid_file, probe, process};
+use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, START_SOCKET, Store};
+use crate::{console, hooks, idmap, limits, messages, notify, pid_file, probe, process};
 
 /// What `create` and `run` are asked for.
 pub struct Request<'a> {
@@ -59,6 +59,7 @@ pub fn create(request: &Request<'_>) -> Result<()> {
 /// A container whose process runs, as a child of this process.
 #[derive(Debug)]
 pub(crate) struct Started {
+    pid: Pid,
     /// Its init.
     pub(crate) pidfd: OwnedFd,
     /// The terminal's master, unless it went to a console socket.
@@ -71,10 +72,18 @@ pub(crate) struct Started {
 pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
     let started = with_plan(request, |plan| {
         let (made, channel) = make(request, plan, false)?;
+        let listener = notify::listen(&made.dir)?;
         channel.go()?;
         wait_for_exec(&channel)?;
         let started = made.finish(request)?;
-        after_start(request, plan).map(|()| started)
+        after_start(request, plan)?;
+        if let Some(listener) = listener {
+            match request.detach {
+                true => listener.wait(started.pid.as_raw(), &started.pidfd)?,
+                false => listener.wait_aside(started.pid.as_raw(), &started.pidfd)?,
+            }
+        }
+        Ok(started)
     })?;
     if request.detach {
         return Ok(0);
@@ -137,29 +146,18 @@ fn make<'p>(
     plan: &'p plan::Create<'p>,
     for_start: bool,
 ) -> Result<(Making<'p>, Channel)> {
-    let console = request
-        .console_socket
-        .map(console::connect_socket)
-        .transpose()?;
+    let console = request.console_socket.map(console::connect_socket).transpose()?;
     let mut place = limits::place(plan)?;
     let dir = request.store.reserve(request.id)?;
     let lock = dir.lock()?;
     let (channel, child_channel) = Channel::pair()?;
-    let record = Record::new(
-        plan,
-        humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
-    );
-    let mut making = Making {
-        dir,
-        record,
-        cgroup: None,
-        child: None,
-        terminal: None,
-        finished: false,
-        lock: Some(lock),
-    };
+    let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
+    let mut making = Making::of(dir, record, lock);
     making.remember(&place, plan, request.bundle)?;
     let join = making.create_cgroup(&mut place, plan.rootless)?;
+    let notify = notify::mount(&making.dir)?;
+    let mut extra_env = request.passed.environment.clone();
+    extra_env.extend(notify::variable());
     let start = match for_start {
         true => Start::Socket(listen_for_start(&making.dir)?),
         false => Start::Channel,
@@ -174,16 +172,16 @@ fn make<'p>(
             // Of the parent's things nothing may live on in the container.
             making.forget_as_child();
             drop(channel);
-            let (passed, cgroup) = (request.passed, &place);
-            let channel = child_channel;
             init::run(Init {
                 plan,
-                channel,
+                channel: child_channel,
                 join: &join,
-                cgroup,
+                cgroup: &place,
                 start,
                 console,
-                passed,
+                notify,
+                passed: request.passed,
+                extra_env: &extra_env,
             })
         }
         Forked::Parent { pid, pidfd } => making.child = Some((pid, pidfd)),
@@ -191,15 +189,18 @@ fn make<'p>(
     drop(child_channel);
     drop(start);
     making.map_ids_of_child(plan, &channel)?;
-    place
-        .set(&plan.cgroup.resources)
-        .step(|| "linux.resources".to_owned())?;
+    place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
     making.attend(plan, &channel)?;
     limits::set_on_process(making.child()?.0, &plan.process)?;
     Ok((making, channel))
 }
 
 impl<'p> Making<'p> {
+    fn of(dir: ContainerDir, record: Record<'p>, lock: Lock) -> Making<'p> {
+        let (cgroup, child, terminal, finished) = (None, None, None, false);
+        Making { dir, record, cgroup, child, terminal, finished, lock: Some(lock) }
+    }
+
     /// Saves what will have to be cleaned up, before there is anything of it.
     fn remember(
         &mut self,
@@ -208,17 +209,13 @@ impl<'p> Making<'p> {
         bundle: &Bundle,
     ) -> Result<()> {
         let paths = place.paths();
-        self.record.cgroup = paths
-            .map(|(name, path)| (name.to_owned().into(), path.to_owned().into()))
-            .collect();
+        self.record.cgroup =
+            paths.map(|(name, path)| (name.to_owned().into(), path.to_owned().into())).collect();
         self.dir.save(&self.record)?;
         let config = bundle.config()?;
-        if let Some(process) = &config.process {
-            let bytes = serde_json::to_vec(process).map_err(|error| Error::Damaged {
-                file: EXEC_FILE.to_owned(),
-                why: error.to_string(),
-            })?;
-            self.dir.write(EXEC_FILE, &bytes)?;
+        if let Some(process) = config.process {
+            let cgroup = self.record.cgroup.clone();
+            self.dir.save_exec(&ExecRecord { cgroup, process })?;
         }
         if let Some(filter) = &plan.seccomp {
             self.dir.write(SECCOMP_FILE, &filter.to_bytes())?;
@@ -231,11 +228,7 @@ impl<'p> Making<'p> {
         place: &mut cgroup::Cgroup,
         rootless: bool,
     ) -> Result<cgroup::Join> {
-        let denied = if rootless {
-            cgroup::OnDenied::Skip
-        } else {
-            cgroup::OnDenied::Fail
-        };
+        let denied = if rootless { cgroup::OnDenied::Skip } else { cgroup::OnDenied::Fail };
         let mut created = place.create(denied)?;
         // A user may have got less than was planned.
         self.record.remember_cgroup(place);
@@ -251,9 +244,7 @@ impl<'p> Making<'p> {
     }
 
     fn child(&self) -> Result<&(Pid, OwnedFd)> {
-        self.child
-            .as_ref()
-            .ok_or(Error::State(messages::NOT_RUNNING))
+        self.child.as_ref().ok_or(Error::State(messages::NOT_RUNNING))
     }
 
     /// A new user namespace, made by clone3, waits for its maps.
@@ -308,15 +299,9 @@ impl<'p> Making<'p> {
 
     /// Why a child that said nothing is gone.
     fn died(&self) -> Error {
-        let killed = self
-            .record
-            .cgroup()
-            .oom_kills()
-            .is_ok_and(|kills| kills > 0);
+        let killed = self.record.cgroup().oom_kills().is_ok_and(|kills| kills > 0);
         if killed {
-            return Error::Died {
-                how: messages::OOM_KILLED.to_owned(),
-            };
+            return Error::Died { how: messages::OOM_KILLED.to_owned() };
         }
         let status = self.child().and_then(|(_, pidfd)| process::reap(pidfd));
         Error::Died {
@@ -339,14 +324,8 @@ impl<'p> Making<'p> {
             pid_file::write(path, pid)?;
         }
         self.finished = true;
-        let (_, pidfd) = self
-            .child
-            .take()
-            .ok_or(Error::State(messages::NOT_RUNNING))?;
-        Ok(Started {
-            pidfd,
-            terminal: self.terminal.take(),
-        })
+        let (_, pidfd) = self.child.take().ok_or(Error::State(messages::NOT_RUNNING))?;
+        Ok(Started { pid, pidfd, terminal: self.terminal.take() })
     }
 }
 
@@ -360,11 +339,16 @@ impl Drop for Making<'_> {
             let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
             let _ = process::reap(&pidfd);
         }
+        let began = self.cgroup.is_some();
         if let Some(cgroup) = self.cgroup.take() {
             let _ = self.record.cgroup().kill(nix::sys::signal::Signal::SIGKILL);
             let _ = cgroup.undo();
         }
         let _ = self.dir.remove();
+        if began {
+            // A failed `create` ends in the life cycle's last step (runtime.md, "Lifecycle", 3).
+            let _ = crate::delete::run_poststop(&self.record);
+        }
     }
 }
 
@@ -380,18 +364,12 @@ fn wait_for_exec(channel: &Channel) -> Result<()> {
 fn listen_for_start(dir: &ContainerDir) -> Result<OwnedFd> {
     let path: PathBuf = dir.short_path(START_SOCKET);
     let made = || {
-        let socket = socket(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
+        let socket =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
         bind(socket.as_raw_fd(), &UnixAddr::new(&path)?)?;
         listen(&socket, Backlog::new(8)?)?;
         Ok::<_, nix::Error>(socket)
     };
     let name = dir.path().join(START_SOCKET);
-    made()
-        .at("bind", name.to_string_lossy())
-        .step(|| "state directory".to_owned())
+    made().at("bind", name.to_string_lossy()).step(|| "state directory".to_owned())
 }

@@ -9,7 +9,7 @@ use plan::HookKind;
 use spec::ContainerStatus;
 
 use crate::error::{Error, Result};
-use crate::store::{ContainerDir, Record, Store};
+use crate::store::{ContainerDir, Record, Store, cgroup_of};
 use crate::{hooks, kill, messages, process, status};
 
 /// As long as runc waits for a killed init, in milliseconds.
@@ -27,11 +27,7 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
     let _lock = dir.lock()?;
     if !dir.exists() {
         // Another `delete` was faster.
-        return if force {
-            Ok(())
-        } else {
-            Err(Error::State(messages::DOES_NOT_EXIST))
-        };
+        return if force { Ok(()) } else { Err(Error::State(messages::DOES_NOT_EXIST)) };
     }
     let bytes = match dir.read_record() {
         // A `create` that was ended before it had anything to record.
@@ -40,14 +36,26 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
     };
     let record = match bytes.record() {
         Err(error @ Error::Damaged { .. }) if force => {
-            // Nothing is known of its cgroup; the directory at least needn't stay.
             warn(&error.to_string());
-            return dir.remove();
+            return remove_damaged(&dir);
         }
         other => other?,
     };
     end(&dir, &record, force)?;
     remove(&dir, &record, warn)
+}
+
+/// Removes a container whose record can't be read: its cgroup, and all that runs in it, is known
+/// from the other file.
+fn remove_damaged(dir: &ContainerDir) -> Result<()> {
+    if let Ok(bytes) = dir.read_exec()
+        && let Ok(exec) = bytes.exec()
+    {
+        let cgroup = cgroup_of(&exec.cgroup);
+        cgroup.kill(Signal::SIGKILL)?;
+        cgroup.delete()?;
+    }
+    dir.remove()
 }
 
 /// Ends the container's processes, if that is asked for.
@@ -58,10 +66,7 @@ fn end(dir: &ContainerDir, record: &Record<'_>, force: bool) -> Result<()> {
         ContainerStatus::Created => kill_init(record)?,
         _ if force => kill_init(record)?,
         _ => {
-            return Err(Error::NotStopped {
-                id: record.id.to_string(),
-                status,
-            });
+            return Err(Error::NotStopped { id: record.id.to_string(), status });
         }
     }
     // Without a pid namespace others outlive the init; after a crashed `create` anything may.
@@ -87,13 +92,19 @@ fn kill_init(record: &Record<'_>) -> Result<()> {
 fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
     record.cgroup().delete()?;
     dir.remove()?;
-    let state = record.state(ContainerStatus::Stopped, None);
-    for hook in &record.poststop {
-        let directory = Path::new(&*record.bundle);
-        let one = std::slice::from_ref(hook);
-        if let Err(error) = hooks::run(HookKind::Poststop, one, &state, directory) {
-            warn(&error.to_string());
-        }
+    for error in run_poststop(record) {
+        warn(&error.to_string());
     }
     Ok(())
+}
+
+/// Runs all `poststop` hooks, also behind one that fails.
+pub(crate) fn run_poststop(record: &Record<'_>) -> Vec<Error> {
+    let state = record.state(ContainerStatus::Stopped, None);
+    let directory = Path::new(&*record.bundle);
+    let run = |hook| {
+        let one = std::slice::from_ref(hook);
+        hooks::run(HookKind::Poststop, one, &state, directory).err()
+    };
+    record.poststop.iter().filter_map(run).collect()
 }

@@ -69,11 +69,7 @@ fn make_node(
         return bind_node(root, device);
     }
     // Nearly all are right in /dev, which is open already.
-    match device
-        .path
-        .strip_prefix("/dev/")
-        .filter(|name| !name.contains('/'))
-    {
+    match device.path.strip_prefix("/dev/").filter(|name| !name.contains('/')) {
         Some(name) if name != ".." => make_in(dev.as_fd(), name, device),
         _ => {
             let (parent, name) = device.path.rsplit_once('/').unwrap_or(("", device.path));
@@ -86,37 +82,21 @@ fn make_node(
 fn make_in(parent: BorrowedFd<'_>, name: &str, device: &DeviceNode<'_>) -> Result<()> {
     let kind = SFlag::from_bits_truncate(device.kind);
     let mode = Mode::from_bits_truncate(device.mode);
-    match mknodat(
-        parent,
-        name,
-        kind,
-        mode,
-        makedev(device.major.into(), device.minor.into()),
-    ) {
+    match mknodat(parent, name, kind, mode, makedev(device.major.into(), device.minor.into())) {
         // As runc: a node that the image or a volume brought is used as it is.
         Err(Errno::EEXIST) => return Ok(()),
         other => other.at("mknod", device.path)?,
     }
     if device.uid != 0 || device.gid != 0 {
         let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
-        fchownat(
-            parent,
-            name,
-            Some(uid),
-            Some(gid),
-            AtFlags::AT_SYMLINK_NOFOLLOW,
-        )
-        .at("chown", device.path)?;
+        fchownat(parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
+            .at("chown", device.path)?;
     }
     Ok(())
 }
 
 fn bind_node(root: BorrowedFd<'_>, device: &DeviceNode<'_>) -> Result<()> {
-    let clone = OpenTree {
-        clone: true,
-        recursive: false,
-        no_follow: false,
-    };
+    let clone = OpenTree { clone: true, recursive: false, no_follow: false };
     let tree = sys::open_tree(AT_FDCWD, &c_string(device.path)?, clone)?;
     let target = resolve::open(root, device.path, Missing::MakeFile)?;
     Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)

@@ -87,10 +87,7 @@ impl fmt::Display for Error {
             Error::State(sentence) => f.write_str(sentence),
             Error::NotStopped { id, status } => {
                 let status = status.as_str();
-                write!(
-                    f,
-                    "cannot delete container {id} that is not stopped: {status}"
-                )
+                write!(f, "cannot delete container {id} that is not stopped: {status}")
             }
             Error::CannotPause { status } => {
                 let status = status.as_str();
@@ -117,10 +114,7 @@ impl std::error::Error for Error {}
 
 impl From<sys::Error> for Error {
     fn from(error: sys::Error) -> Self {
-        Error::Kernel {
-            step: String::new(),
-            error,
-        }
+        Error::Kernel { step: String::new(), error }
     }
 }
 
@@ -146,11 +140,7 @@ impl<T, E: Into<Error>> Step<T> for std::result::Result<T, E> {
         self.map_err(|error| match error.into() {
             Error::Kernel { step: inner, error } => {
                 let outer = step();
-                let step = if inner.is_empty() {
-                    outer
-                } else {
-                    format!("{outer}: {inner}")
-                };
+                let step = if inner.is_empty() { outer } else { format!("{outer}: {inner}") };
                 Error::Kernel { step, error }
             }
             other => other,

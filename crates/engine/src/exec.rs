@@ -19,7 +19,7 @@ use crate::confine::{self, Surroundings};
 use crate::error::{Error, Result, Step};
 use crate::listen::Passed;
 use crate::rootfs::c_string;
-use crate::store::{ContainerDir, EXEC_FILE, Record, SECCOMP_FILE, Store};
+use crate::store::{ContainerDir, Record, SECCOMP_FILE, Store};
 use crate::{
     bundle, console, foreground, init, limits, messages, pid_file, probe, process, status,
 };
@@ -94,8 +94,8 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
         ContainerStatus::Paused => return Err(Error::State(messages::EXEC_PAUSED)),
         _ => return Err(Error::State(messages::EXEC_STOPPED)),
     }
-    let own = dir.read(EXEC_FILE)?;
-    let own: spec::Process<'_> = bundle::parse(EXEC_FILE, &own)?;
+    let saved = dir.read_exec()?;
+    let own = saved.exec()?.process;
     let config = match &request.process {
         Program::File(name, bytes) => bundle::parse(name, bytes)?,
         Program::Changed(changes) => changed(&own, changes),
@@ -127,9 +127,7 @@ fn changed<'a>(own: &spec::Process<'a>, changes: &Changes<'a>) -> spec::Process<
     process.args = changes.args.iter().map(|arg| Text::new(arg)).collect();
     process.terminal = changes.tty;
     process.console_size = None;
-    process
-        .env
-        .extend(changes.env.iter().map(|variable| Text::new(variable)));
+    process.env.extend(changes.env.iter().map(|variable| Text::new(variable)));
     process.no_new_privileges |= changes.no_new_privileges;
     if let Some(cwd) = changes.cwd {
         process.cwd = Text::new(cwd);
@@ -138,10 +136,7 @@ fn changed<'a>(own: &spec::Process<'a>, changes: &Changes<'a>) -> spec::Process<
         process.user.uid = uid;
         process.user.gid = gid.unwrap_or(process.user.gid);
     }
-    process
-        .user
-        .additional_gids
-        .extend(&changes.additional_gids);
+    process.user.additional_gids.extend(&changes.additional_gids);
     if let Some(profile) = changes.apparmor {
         process.apparmor_profile = Text::new(profile);
     }
@@ -174,10 +169,7 @@ fn start(
     record: &Record<'_>,
     process: &Process<'_>,
 ) -> Result<Started> {
-    let console = request
-        .console_socket
-        .map(console::connect_socket)
-        .transpose()?;
+    let console = request.console_socket.map(console::connect_socket).transpose()?;
     let filter = saved_filter(dir)?;
     let init = process::open(record.pid, record.start_time)?
         .ok_or(Error::State(messages::EXEC_STOPPED))?;
@@ -205,10 +197,7 @@ fn start(
                 },
             })
         }
-        Forked::Parent { pid, pidfd } => Making {
-            pid,
-            pidfd: Some(pidfd),
-        },
+        Forked::Parent { pid, pidfd } => Making { pid, pidfd: Some(pidfd) },
     };
     drop(child_channel);
     let terminal = attend(&channel)?;
@@ -220,10 +209,7 @@ fn start(
     if let Some(path) = request.pid_file {
         pid_file::write(path, child.pid)?;
     }
-    let pidfd = child
-        .pidfd
-        .take()
-        .ok_or(Error::State(messages::NOT_RUNNING))?;
+    let pidfd = child.pidfd.take().ok_or(Error::State(messages::NOT_RUNNING))?;
     Ok(Started { pidfd, terminal })
 }
 
@@ -269,9 +255,7 @@ fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<()> {
     if kinds.is_empty() {
         return Ok(());
     }
-    setns(init, kinds)
-        .at("setns", "container init")
-        .step(|| "namespaces".to_owned())
+    setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())
 }
 
 /// Listens to the child until it is ready; returns the terminal if it sent one.
@@ -335,9 +319,7 @@ fn enter(record: &Record<'_>, init: &OwnedFd, join: &cgroup::Join) -> Result<()>
         }
     }
     if !kinds.is_empty() {
-        setns(init, kinds)
-            .at("setns", "container init")
-            .step(|| "namespaces".to_owned())?;
+        setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
     }
     if record.has_namespace("user") {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;

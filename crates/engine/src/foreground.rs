@@ -96,11 +96,7 @@ fn relay(pidfd: &OwnedFd, signals: &SignalFd, terminal: &OwnedFd) -> Result<()> 
     let mut reading = true;
     let mut ended = false;
     loop {
-        let input = if reading && !ended {
-            PollFlags::POLLIN
-        } else {
-            PollFlags::empty()
-        };
+        let input = if reading && !ended { PollFlags::POLLIN } else { PollFlags::empty() };
         let mut polled = [
             PollFd::new(terminal.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
@@ -109,11 +105,7 @@ fn relay(pidfd: &OwnedFd, signals: &SignalFd, terminal: &OwnedFd) -> Result<()> 
         ];
         // Once the process has ended only what is in the terminal already is still of interest:
         // somebody else may hold it open for ever.
-        let timeout = if ended {
-            PollTimeout::ZERO
-        } else {
-            PollTimeout::NONE
-        };
+        let timeout = if ended { PollTimeout::ZERO } else { PollTimeout::NONE };
         // Nobody polls a descriptor that only ever says "hung up".
         let count = if input.is_empty() { 3 } else { 4 };
         let ready = match poll(polled.get_mut(..count).unwrap_or_default(), timeout) {

@@ -35,17 +35,8 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure {
-            kind,
-            index,
-            path,
-            how,
-        } = self;
-        write!(
-            f,
-            "error running {} hook #{index}: {path}: {how}",
-            kind.name()
-        )
+        let Failure { kind, index, path, how } = self;
+        write!(f, "error running {} hook #{index}: {path}: {how}", kind.name())
     }
 }
 
@@ -59,18 +50,11 @@ pub(crate) fn run(
     if hooks.is_empty() {
         return Ok(());
     }
-    let state = serde_json::to_vec(state).map_err(|error| Error::Damaged {
-        file: "state".to_owned(),
-        why: error.to_string(),
-    })?;
+    let state = serde_json::to_vec(state)
+        .map_err(|error| Error::Damaged { file: "state".to_owned(), why: error.to_string() })?;
     for (index, hook) in hooks.iter().enumerate() {
         run_one(hook, &state, directory).map_err(|how| {
-            Error::Hook(Failure {
-                kind,
-                index,
-                path: hook.path.as_str().to_owned(),
-                how,
-            })
+            Error::Hook(Failure { kind, index, path: hook.path.as_str().to_owned(), how })
         })?;
     }
     Ok(())
@@ -94,9 +78,7 @@ fn run_one(
         .stdout(Stdio::from(copy(&output)?))
         .stderr(Stdio::from(copy(&output)?));
     if let Some((name, arguments)) = hook.args.split_first() {
-        command
-            .arg0(name.as_str())
-            .args(arguments.iter().map(spec::Text::as_str));
+        command.arg0(name.as_str()).args(arguments.iter().map(spec::Text::as_str));
     }
     for variable in &hook.env {
         if let Some((name, value)) = variable.split_once('=') {
@@ -130,10 +112,7 @@ fn wait(child: &mut Child, timeout: Option<i64>) -> std::result::Result<ExitStat
         if !ended_within(&pidfd, limit).map_err(text)? {
             child.kill().at("kill", "hook").map_err(text)?;
             child.wait().at("wait", "hook").map_err(text)?;
-            return Err(format!(
-                "hook ran past specified timeout of {:.1}s",
-                limit.as_secs_f64()
-            ));
+            return Err(format!("hook ran past specified timeout of {:.1}s", limit.as_secs_f64()));
         }
     }
     child.wait().at("wait", "hook").map_err(text)
@@ -157,10 +136,7 @@ fn ended_within(pidfd: &OwnedFd, limit: Duration) -> std::result::Result<bool, s
 
 fn shown(output: OwnedFd) -> String {
     let mut file = std::fs::File::from(output);
-    let bytes = file
-        .rewind()
-        .ok()
-        .and_then(|()| crate::store::read_all(file.as_fd()).ok());
+    let bytes = file.rewind().ok().and_then(|()| crate::store::read_all(file.as_fd()).ok());
     let bytes = bytes.unwrap_or_default();
     let end = bytes.len().min(SHOWN);
     let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();

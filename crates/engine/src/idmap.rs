@@ -37,9 +37,7 @@ fn only_own(map: &[IdMapping], id: u32) -> bool {
 }
 
 fn lines(map: &[IdMapping]) -> String {
-    map.iter()
-        .map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size))
-        .collect()
+    map.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect()
 }
 
 fn write_map(pid: Pid, file: &str, map: &[IdMapping]) -> Result<()> {
@@ -49,10 +47,7 @@ fn write_map(pid: Pid, file: &str, map: &[IdMapping]) -> Result<()> {
 fn write_file(pid: Pid, file: &str, text: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{file}");
     std::fs::write(&path, text)
-        .at(
-            "write",
-            format!("{path}: {}", text.trim_end().replace('\n', ", ")),
-        )
+        .at("write", format!("{path}: {}", text.trim_end().replace('\n', ", ")))
         .step(|| "linux.uidMappings, linux.gidMappings".to_owned())
 }
 
@@ -64,10 +59,7 @@ fn run_helper(program: &str, pid: Pid, map: &[IdMapping]) -> Result<()> {
             command.arg(number.to_string());
         }
     }
-    let output = command
-        .output()
-        .at("exec", program)
-        .step(|| "id maps".to_owned())?;
+    let output = command.output().at("exec", program).step(|| "id maps".to_owned())?;
     if output.status.success() {
         return Ok(());
     }

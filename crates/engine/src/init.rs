@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 use nix::unistd::{getpid, sethostname, setsid};
-use plan::{Create, HookKind, Join, NamespaceKind, Terminal};
+use plan::{Create, HookKind, Join, Mount, NamespaceKind, Terminal};
 use sys::{Clone3, Context, Forked};
 
 use crate::channel::{Channel, Failure, Message};
@@ -42,8 +42,12 @@ pub(crate) struct Init<'p> {
     pub(crate) start: Start,
     /// Who gets the terminal: a console socket, or the runtime itself.
     pub(crate) console: Option<OwnedFd>,
-    /// Descriptors and variables to pass on.
+    /// The place of the socket on which the container says that it is ready.
+    pub(crate) notify: Option<Mount<'static>>,
+    /// Descriptors to pass on.
     pub(crate) passed: &'p Passed,
+    /// Variables to pass on.
+    pub(crate) extra_env: &'p [String],
 }
 
 /// What the word to start comes through.
@@ -129,10 +133,7 @@ fn stage(init: &Init<'_>) -> Result<()> {
     }
     let parent = CloneFlags::CLONE_PARENT.bits() as u64;
     let flags = clone_flags(namespaces) | parent;
-    match sys::clone3(Clone3 {
-        flags,
-        into_cgroup: None,
-    })? {
+    match sys::clone3(Clone3 { flags, into_cgroup: None })? {
         Forked::Parent { pid, .. } => {
             let told = init.channel.send(&Message::Init(pid));
             std::process::exit(i32::from(told.is_err()))
@@ -144,10 +145,8 @@ fn stage(init: &Init<'_>) -> Result<()> {
 /// Joins all namespaces that have a path. Those that the runtime may join as what it is come first;
 /// what belongs to the joined user namespace is tried again from inside it.
 fn join_in_order(namespaces: &plan::Namespaces<'_>) -> Result<()> {
-    let (user, others): (Vec<_>, Vec<_>) = namespaces
-        .join
-        .iter()
-        .partition(|join| join.kind == NamespaceKind::User);
+    let (user, others): (Vec<_>, Vec<_>) =
+        namespaces.join.iter().partition(|join| join.kind == NamespaceKind::User);
     let mut refused = Vec::new();
     for join in others {
         match join_namespace(join) {
@@ -166,9 +165,8 @@ fn join_in_order(namespaces: &plan::Namespaces<'_>) -> Result<()> {
 fn join_namespace(join: &Join<'_>) -> Result<()> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let step = || format!("linux.namespaces[{}]", join.index);
-    let file = openat(AT_FDCWD, join.path, flags, Mode::empty())
-        .at("open", join.path)
-        .step(step)?;
+    let file =
+        openat(AT_FDCWD, join.path, flags, Mode::empty()).at("open", join.path).step(step)?;
     let kind = CloneFlags::from_bits_retain(join.kind.clone_flag() as i32);
     setns(file, kind).at("setns", join.path).step(step)
 }
@@ -176,9 +174,7 @@ fn join_namespace(join: &Join<'_>) -> Result<()> {
 /// Joins the v1 cgroups: a process may move itself without the wait that moving another costs.
 pub(crate) fn join_cgroup(join: &cgroup::Join) -> Result<()> {
     for tasks in join.files() {
-        store::write_all(tasks.as_fd(), b"0")
-            .at("write", "tasks")
-            .step(|| "cgroup".to_owned())?;
+        store::write_all(tasks.as_fd(), b"0").at("write", "tasks").step(|| "cgroup".to_owned())?;
     }
     Ok(())
 }
@@ -204,7 +200,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     let Init { plan, channel, .. } = init;
     let user_namespace = plan.namespaces.has(NamespaceKind::User);
     let label = confine::open_label(plan.process.label.as_ref())?;
-    let mut rootfs = Rootfs::open(plan, user_namespace)?;
+    let mut rootfs = Rootfs::open(plan, init.notify.as_ref(), user_namespace)?;
     rootfs.attach(plan)?;
     if user_namespace {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
@@ -212,7 +208,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     setsid().at("setsid", "")?;
     join_keyring(plan)?;
     set_up_kernel_names(plan)?;
-    for mount in &plan.mounts {
+    for mount in plan.mounts.iter().chain(&init.notify) {
         rootfs.mount(mount, init.cgroup)?;
     }
     devices::make(rootfs.fd(), plan)?;
@@ -232,7 +228,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
             may_lack_groups: plan.rootless,
             personality: plan.personality,
             preserved: init.passed.descriptors,
-            extra_env: &init.passed.environment,
+            extra_env: init.extra_env,
         },
     )?;
     channel.send(&Message::Ready)?;
@@ -246,9 +242,7 @@ fn join_keyring(plan: &Create<'_>) -> Result<()> {
     match sys::join_session_keyring(&c_string(&format!("_ses.{}", plan.id))?) {
         // A kernel without keyrings has none to leak.
         Err(error) if error.errno == Errno::ENOSYS => Ok(()),
-        other => other
-            .map(|_| ())
-            .step(|| "session keyring (--no-new-keyring)".to_owned()),
+        other => other.map(|_| ()).step(|| "session keyring (--no-new-keyring)".to_owned()),
     }
 }
 
@@ -268,9 +262,8 @@ fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
         let path = format!("/proc/sys/{}", sysctl.path);
         let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
         let step = || format!("linux.sysctl[{}]", sysctl.name);
-        let file = openat(AT_FDCWD, path.as_str(), flags, Mode::empty())
-            .at("open", &path)
-            .step(step)?;
+        let file =
+            openat(AT_FDCWD, path.as_str(), flags, Mode::empty()).at("open", &path).step(step)?;
         store::write_all(file.as_fd(), sysctl.value.as_bytes())
             .at("write", sysctl.value)
             .step(step)?;
@@ -280,21 +273,13 @@ fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
 
 /// `prestart` and `createRuntime` in the runtime, then `createContainer` here.
 fn run_creation_hooks(plan: &Create<'_>, channel: &Channel) -> Result<()> {
-    if plan
-        .hooks
-        .any(&[HookKind::Prestart, HookKind::CreateRuntime])
-    {
+    if plan.hooks.any(&[HookKind::Prestart, HookKind::CreateRuntime]) {
         channel.send(&Message::NeedsHooks)?;
         wait_for_parent(channel)?;
     }
     let hooks = plan.hooks.of(HookKind::CreateContainer);
     let state = state(plan, spec::ContainerStatus::Creating);
-    hooks::run(
-        HookKind::CreateContainer,
-        hooks,
-        &state,
-        Path::new(&*plan.root.path),
-    )
+    hooks::run(HookKind::CreateContainer, hooks, &state, Path::new(&*plan.root.path))
 }
 
 fn state<'p>(plan: &'p Create<'p>, status: spec::ContainerStatus) -> spec::State<'p> {
@@ -362,12 +347,7 @@ fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
 fn start(plan: &Create<'_>, confined: Confined) -> Error {
     let hooks = plan.hooks.of(HookKind::StartContainer);
     let state = state(plan, spec::ContainerStatus::Created);
-    match hooks::run(
-        HookKind::StartContainer,
-        hooks,
-        &state,
-        Path::new(plan.process.cwd),
-    ) {
+    match hooks::run(HookKind::StartContainer, hooks, &state, Path::new(plan.process.cwd)) {
         Ok(()) => confined.start(),
         Err(error) => error,
     }

@@ -22,9 +22,7 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
         None if sigkill && has_leftovers(&record) => kill_leftovers(&record),
         None => Err(Error::State(messages::NOT_RUNNING)),
         Some(_) if all => {
-            record
-                .cgroup()
-                .signal_each(&mut |pid| signal_one(pid, signal))?;
+            record.cgroup().signal_each(&mut |pid| signal_one(pid, signal))?;
             Ok(())
         }
         Some(init) => {

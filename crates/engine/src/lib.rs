@@ -28,6 +28,7 @@ mod kill;
 mod limits;
 mod listen;
 pub mod messages;
+mod notify;
 mod pause;
 mod pid_file;
 mod probe;

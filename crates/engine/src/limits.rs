@@ -24,14 +24,10 @@ pub(crate) fn clone_into(flags: u64, join: &Join) -> Result<Forked> {
             Errno::EBUSY | Errno::EOPNOTSUPP | Errno::EINVAL | Errno::E2BIG | Errno::EACCES
         )
     };
-    match sys::clone3(Clone3 {
-        flags,
-        into_cgroup: join.dir(),
-    }) {
-        Err(error) if join.dir().is_some() && refused(error.errno) => Ok(sys::clone3(Clone3 {
-            flags,
-            into_cgroup: None,
-        })?),
+    match sys::clone3(Clone3 { flags, into_cgroup: join.dir() }) {
+        Err(error) if join.dir().is_some() && refused(error.errno) => {
+            Ok(sys::clone3(Clone3 { flags, into_cgroup: None })?)
+        }
         other => Ok(other?),
     }
 }
@@ -42,27 +38,14 @@ pub(crate) fn set_devices(cgroup: &Cgroup, join: &Join, plan: &plan::Create<'_>)
         // Devices are the host's root's to give: a user has none to lose.
         return Ok(());
     }
-    if cgroup.is_unified() {
-        attach_program(join, plan)
-    } else {
-        write_rules(cgroup, plan)
-    }
+    if cgroup.is_unified() { attach_program(join, plan) } else { write_rules(cgroup, plan) }
 }
 
 fn write_rules(cgroup: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
-    let lines: Vec<(bool, String)> = plan
-        .cgroup
-        .device_rules
-        .iter()
-        .map(|rule| (rule.allow, plan::rule_line(rule)))
-        .collect();
-    let rules: Vec<DeviceRule<'_>> = lines
-        .iter()
-        .map(|(allow, line)| DeviceRule {
-            allow: *allow,
-            line,
-        })
-        .collect();
+    let lines: Vec<(bool, String)> =
+        plan.cgroup.device_rules.iter().map(|rule| (rule.allow, plan::rule_line(rule))).collect();
+    let rules: Vec<DeviceRule<'_>> =
+        lines.iter().map(|(allow, line)| DeviceRule { allow: *allow, line }).collect();
     Ok(cgroup.set_devices(&rules)?)
 }
 
@@ -71,10 +54,7 @@ fn attach_program(join: &Join, plan: &plan::Create<'_>) -> Result<()> {
         return Ok(());
     };
     let program = bpf::devices::compile(&plan.cgroup.device_rules);
-    let bytes: Vec<u8> = program
-        .iter()
-        .flat_map(|instruction| instruction.to_bytes())
-        .collect();
+    let bytes: Vec<u8> = program.iter().flat_map(|instruction| instruction.to_bytes()).collect();
     let program = sys::load_device_program(&bytes).step(|| "linux.resources.devices".to_owned())?;
     sys::attach_device_program(directory, program.as_fd())
         .step(|| "linux.resources.devices".to_owned())
@@ -83,12 +63,7 @@ fn attach_program(join: &Join, plan: &plan::Create<'_>) -> Result<()> {
 /// Resource limits and the OOM score of the container's process, set from outside: inside a user
 /// namespace raising them is not allowed any more.
 pub(crate) fn set_on_process(pid: Pid, process: &plan::Process<'_>) -> Result<()> {
-    for plan::Rlimit {
-        resource,
-        soft,
-        hard,
-    } in &process.rlimits
-    {
+    for plan::Rlimit { resource, soft, hard } in &process.rlimits {
         sys::set_rlimit(pid, *resource, *soft, *hard).step(|| "process.rlimits".to_owned())?;
     }
     if let Some(score) = process.oom_score_adj {

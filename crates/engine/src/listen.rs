@@ -1,7 +1,5 @@
 //! What is passed through to the container beside its streams: descriptors, and systemd's sockets.
 
-use std::path::Path;
-
 use crate::confine::check_preserved;
 use crate::error::Result;
 
@@ -19,9 +17,7 @@ impl Passed {
     ///
     /// `LISTEN_PID` is rewritten: the process is number 1 in the container.
     pub fn new(preserve: u32) -> Result<Passed> {
-        let listen = std::env::var("LISTEN_FDS")
-            .ok()
-            .and_then(|n| n.parse::<u32>().ok());
+        let listen = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse::<u32>().ok());
         let listen = listen.unwrap_or(0);
         let mut environment = Vec::new();
         if listen > 0 {
@@ -33,17 +29,6 @@ impl Passed {
         }
         let descriptors = listen.saturating_add(preserve);
         check_preserved(descriptors)?;
-        Ok(Passed {
-            descriptors,
-            environment,
-        })
+        Ok(Passed { descriptors, environment })
     }
-}
-
-/// The directory of a notify socket (sd_notify(3)), if the caller wants to be notified.
-pub(crate) fn notify_socket() -> Option<String> {
-    let socket = std::env::var("NOTIFY_SOCKET")
-        .ok()
-        .filter(|path| path.starts_with('/'))?;
-    Path::new(&socket).exists().then_some(socket)
 }

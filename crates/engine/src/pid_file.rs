@@ -9,16 +9,9 @@ use crate::error::{Result, Step};
 
 /// Writes `pid` to a file beside `path` and renames it there.
 pub(crate) fn write(path: &Path, pid: Pid) -> Result<()> {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let new = path.with_file_name(format!(".{name}"));
     let step = || "pid file".to_owned();
-    std::fs::write(&new, pid.to_string())
-        .at("write", new.to_string_lossy())
-        .step(step)?;
-    std::fs::rename(&new, path)
-        .at("rename", path.to_string_lossy())
-        .step(step)
+    std::fs::write(&new, pid.to_string()).at("write", new.to_string_lossy()).step(step)?;
+    std::fs::rename(&new, path).at("rename", path.to_string_lossy()).step(step)
 }

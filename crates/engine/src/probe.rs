@@ -49,30 +49,20 @@ fn root(config: &spec::Spec<'_>, bundle: &str) -> RootKind {
 }
 
 fn join(bundle: &str, path: &str) -> String {
-    if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("{bundle}/{path}")
-    }
+    if path.starts_with('/') { path.to_owned() } else { format!("{bundle}/{path}") }
 }
 
 fn unreachable_sources(config: &spec::Spec<'_>, bundle: &str) -> Vec<(usize, String)> {
     let is_bind = |mount: &spec::Mount<'_>| {
         mount.kind == "bind" || mount.options.iter().any(|o| *o == "bind" || *o == "rbind")
     };
-    let binds = config
-        .mounts
-        .iter()
-        .enumerate()
-        .filter(|(_, mount)| is_bind(mount));
+    let binds = config.mounts.iter().enumerate().filter(|(_, mount)| is_bind(mount));
     binds
         .filter(|(_, mount)| !mount.source.is_empty())
-        .filter_map(
-            |(n, mount)| match stat(join(bundle, &mount.source).as_str()) {
-                Ok(_) => None,
-                Err(errno) => Some((n, sys::describe(errno))),
-            },
-        )
+        .filter_map(|(n, mount)| match stat(join(bundle, &mount.source).as_str()) {
+            Ok(_) => None,
+            Err(errno) => Some((n, sys::describe(errno))),
+        })
         .collect()
 }
 
@@ -80,14 +70,8 @@ fn joined_namespaces(config: &spec::Spec<'_>) -> Vec<(usize, JoinedNamespace)> {
     let Some(linux) = &config.linux else {
         return Vec::new();
     };
-    let paths = linux
-        .namespaces
-        .iter()
-        .enumerate()
-        .filter(|(_, ns)| !ns.path.is_empty());
-    paths
-        .map(|(n, namespace)| (n, joined(&namespace.path)))
-        .collect()
+    let paths = linux.namespaces.iter().enumerate().filter(|(_, ns)| !ns.path.is_empty());
+    paths.map(|(n, namespace)| (n, joined(&namespace.path))).collect()
 }
 
 fn joined(path: &str) -> JoinedNamespace {
@@ -96,10 +80,9 @@ fn joined(path: &str) -> JoinedNamespace {
         Err(errno) => JoinedNamespace::Unusable(format!("lstat {path}: {}", sys::describe(errno))),
         Ok(file) => match sys::namespace_kind(file.as_fd()) {
             Ok(flag) => JoinedNamespace::Kind(flag),
-            Err(sys::Error {
-                errno: Errno::ENOTTY,
-                ..
-            }) => JoinedNamespace::Unusable(format!("{path} is not a namespace")),
+            Err(sys::Error { errno: Errno::ENOTTY, .. }) => {
+                JoinedNamespace::Unusable(format!("{path} is not a namespace"))
+            }
             Err(error) => JoinedNamespace::Unusable(error.to_string()),
         },
     }
@@ -113,9 +96,5 @@ pub(crate) fn security(process: Option<&spec::Process<'_>>) -> Result<Security> 
             .is_ok_and(|text| text.first() == Some(&b'Y'));
     let selinux = wants(|process| !process.selinux_label.is_empty())
         && std::fs::metadata("/sys/fs/selinux/enforce").is_ok();
-    Ok(Security {
-        apparmor,
-        selinux,
-        capabilities: sys::permitted_capabilities()?,
-    })
+    Ok(Security { apparmor, selinux, capabilities: sys::permitted_capabilities()? })
 }

@@ -49,11 +49,7 @@ pub(crate) fn is_alive(pid: i32, start_time: u64) -> Result<bool> {
         return Ok(false);
     }
     let stat = stat(pid)?;
-    Ok(
-        stat.is_some_and(|stat| {
-            stat.start_time == start_time && !matches!(stat.state, b'Z' | b'X')
-        }),
-    )
+    Ok(stat.is_some_and(|stat| stat.start_time == start_time && !matches!(stat.state, b'Z' | b'X')))
 }
 
 /// A descriptor for the process, if it still runs.
@@ -83,10 +79,7 @@ pub(crate) fn wait_for_end(pidfd: &OwnedFd, timeout: PollTimeout) -> Result<bool
 /// Reaps a child, and says how it ended as a shell does: its status, or 128 and the signal.
 pub(crate) fn reap(pidfd: &OwnedFd) -> Result<i32> {
     loop {
-        match waitid(
-            Id::PIDFd(pidfd.as_fd()),
-            WaitPidFlag::WEXITED | WaitPidFlag::__WALL,
-        ) {
+        match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::__WALL) {
             Err(Errno::EINTR) => {}
             Ok(WaitStatus::Exited(_, code)) => return Ok(code),
             Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as i32),
@@ -103,12 +96,6 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_confuses_nobody() {
         let line = b"7 (a) R (b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9\n";
-        assert_eq!(
-            parse(line),
-            Some(ProcessStat {
-                state: b'S',
-                start_time: 4711
-            })
-        );
+        assert_eq!(parse(line), Some(ProcessStat { state: b'S', start_time: 4711 }));
     }
 }

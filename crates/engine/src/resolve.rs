@@ -49,11 +49,9 @@ pub(crate) fn open(
 pub(crate) fn open_without_links(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
     match open_how(root, path, resolve) {
-        Err(Errno::ENOSYS | Errno::EPERM) => Walk {
-            links: MOST_LINKS,
-            ..Walk::new(root, path, Missing::Fail)
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            Walk { links: MOST_LINKS, ..Walk::new(root, path, Missing::Fail) }.run()
         }
-        .run(),
         other => other,
     }
 }
@@ -68,9 +66,7 @@ pub(crate) fn open_for_use(
     match open_flags(root, path, flags | OFlag::O_CLOEXEC, resolve) {
         Err(Errno::ENOSYS | Errno::EPERM) => {
             let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-            let parent = Walk::new(root, parent, Missing::Fail)
-                .run()
-                .at("open", path)?;
+            let parent = Walk::new(root, parent, Missing::Fail).run().at("open", path)?;
             let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             openat(&parent, name, flags, Mode::empty())
         }
@@ -118,13 +114,7 @@ struct Walk<'r> {
 
 impl<'r> Walk<'r> {
     fn new(root: BorrowedFd<'r>, path: &str, missing: Missing) -> Walk<'r> {
-        let mut walk = Walk {
-            root,
-            stack: Vec::new(),
-            todo: Vec::new(),
-            links: 0,
-            missing,
-        };
+        let mut walk = Walk { root, stack: Vec::new(), todo: Vec::new(), links: 0, missing };
         walk.push_components(path.as_bytes());
         walk
     }
@@ -132,8 +122,7 @@ impl<'r> Walk<'r> {
     fn push_components(&mut self, path: &[u8]) {
         let components = path.split(|byte| *byte == b'/').rev();
         let components = components.filter(|part| !part.is_empty() && *part != b".");
-        self.todo
-            .extend(components.map(|part| OsString::from_vec(part.to_vec())));
+        self.todo.extend(components.map(|part| OsString::from_vec(part.to_vec())));
     }
 
     fn current(&self) -> BorrowedFd<'_> {
@@ -156,12 +145,7 @@ impl<'r> Walk<'r> {
         }
         match self.stack.pop() {
             Some(handle) => Ok(handle),
-            None => openat(
-                self.root,
-                ".",
-                OFlag::O_PATH | OFlag::O_CLOEXEC,
-                Mode::empty(),
-            ),
+            None => openat(self.root, ".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()),
         }
     }
 
@@ -178,11 +162,7 @@ impl<'r> Walk<'r> {
             let mode = Mode::from_bits_truncate(0o755);
             openat(self.current(), component.as_os_str(), flags, mode).map(|_| ())
         } else {
-            mkdirat(
-                self.current(),
-                component.as_os_str(),
-                Mode::from_bits_truncate(0o755),
-            )
+            mkdirat(self.current(), component.as_os_str(), Mode::from_bits_truncate(0o755))
         };
         match made {
             // Somebody else was faster: what is there now is looked at as anything else.
@@ -219,13 +199,7 @@ mod tests {
         symlink("/run", dir.join("root/dangling")).unwrap();
         symlink("loop", dir.join("root/loop")).unwrap();
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let root = openat(
-            nix::fcntl::AT_FDCWD,
-            &dir.join("root"),
-            flags,
-            Mode::empty(),
-        )
-        .unwrap();
+        let root = openat(nix::fcntl::AT_FDCWD, &dir.join("root"), flags, Mode::empty()).unwrap();
         (dir, root)
     }
 
@@ -253,10 +227,7 @@ mod tests {
         let file = open(root.as_fd(), "/climb/new/file", Missing::MakeFile).unwrap();
         assert!(same(&file, &dir.join("root/new/file")));
         assert!(open(root.as_fd(), "/loop", Missing::MakeDirectory).is_err());
-        assert_eq!(
-            open_without_links(root.as_fd(), "/absolute").err(),
-            Some(Errno::ELOOP)
-        );
+        assert_eq!(open_without_links(root.as_fd(), "/absolute").err(), Some(Errno::ELOOP));
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

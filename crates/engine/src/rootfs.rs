@@ -53,7 +53,11 @@ impl Rootfs {
     ///
     /// With `sources_too` the sources of all binds are opened as well: in a user namespace that must
     /// happen while the process still has the user id that may reach them.
-    pub(crate) fn open(plan: &plan::Create<'_>, sources_too: bool) -> Result<Rootfs> {
+    pub(crate) fn open(
+        plan: &plan::Create<'_>,
+        extra: Option<&Mount<'_>>,
+        sources_too: bool,
+    ) -> Result<Rootfs> {
         let (kind, recursive) = match plan.root.propagation {
             Some(Propagation { kind, recursive }) => (kind, recursive),
             None => (MsFlags::MS_SLAVE.bits(), true),
@@ -61,38 +65,28 @@ impl Rootfs {
         let mut flags = MsFlags::from_bits_truncate(kind);
         flags.set(MsFlags::MS_REC, recursive);
         mount_at("/", None, flags)?;
-        let clone = OpenTree {
-            clone: true,
-            recursive: true,
-            no_follow: true,
-        };
+        if kind == MsFlags::MS_SHARED.bits() {
+            // Else what is mounted on the root would appear on the host, too.
+            make_parent_private(&plan.root.path)?;
+        }
+        let clone = OpenTree { clone: true, recursive: true, no_follow: true };
         let tree = sys::open_tree(AT_FDCWD, &c_string(&plan.root.path)?, clone)
             .step(|| "root".to_owned())?;
         let mut sources = HashMap::new();
         if sources_too {
-            for mount in &plan.mounts {
-                if let What::Bind {
-                    source, recursive, ..
-                } = &mount.what
-                {
+            for mount in plan.mounts.iter().chain(extra) {
+                if let What::Bind { source, recursive, .. } = &mount.what {
                     let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
                     sources.insert(mount.index, tree);
                 }
             }
         }
-        Ok(Rootfs {
-            tree,
-            sources,
-            read_only_later: Vec::new(),
-        })
+        Ok(Rootfs { tree, sources, read_only_later: Vec::new() })
     }
 
     /// Attaches the root, so that what is mounted below it has a place.
     pub(crate) fn attach(&self, plan: &plan::Create<'_>) -> Result<()> {
-        let shared = plan
-            .root
-            .propagation
-            .is_some_and(|p| p.kind == MsFlags::MS_SHARED.bits());
+        let shared = plan.root.propagation.is_some_and(|p| p.kind == MsFlags::MS_SHARED.bits());
         if shared {
             // Else what is mounted on the root would appear on the host, too.
             make_parent_private(&plan.root.path)?;
@@ -112,17 +106,15 @@ impl Rootfs {
     /// Makes one mount of the plan.
     pub(crate) fn mount(&mut self, mount: &Mount<'_>, cgroup: &cgroup::Cgroup) -> Result<()> {
         match &mount.what {
-            What::Bind {
-                source,
-                recursive,
-                attributes,
-            } => self.bind(mount, source, *recursive, *attributes),
+            What::Bind { source, recursive, attributes } => {
+                self.bind(mount, source, *recursive, *attributes)
+            }
             What::Filesystem { .. } => self.filesystem(mount),
             What::Cgroup { flags } => self.cgroup(mount, *flags, cgroup),
             What::Remount { flags, data } => {
                 let target = self.target(mount, Missing::Fail)?;
                 fchdir(&target).at("fchdir", &mount.destination)?;
-                let flags = MsFlags::from_bits_truncate(*flags) | MsFlags::MS_REMOUNT;
+                let flags = MsFlags::from_bits_retain(*flags) | MsFlags::MS_REMOUNT;
                 mount_at(".", Some(data), flags)
             }
         }
@@ -159,41 +151,32 @@ impl Rootfs {
             false => Missing::MakeFile,
         };
         let target = self.target(mount, missing)?;
+        let directory = missing == Missing::MakeDirectory;
+        if resolve::is_directory(target.as_fd())? != directory {
+            let errno = if directory { Errno::ENOTDIR } else { Errno::EISDIR };
+            return Err(sys::Error::new("mount", &*mount.destination, errno).into());
+        }
         change(tree.as_fd(), attributes, false)?;
-        sys::move_mount(tree.as_fd(), target.as_fd()).map_err(|error| sys::Error {
-            object: mount.destination.to_string(),
-            ..error
-        })?;
+        sys::move_mount(tree.as_fd(), target.as_fd())
+            .map_err(|error| sys::Error { object: mount.destination.to_string(), ..error })?;
         Ok(())
     }
 
     fn filesystem(&mut self, mount: &Mount<'_>) -> Result<()> {
-        let What::Filesystem {
-            kind,
-            source,
-            flags,
-            data,
-            copy_up,
-        } = &mount.what
-        else {
+        let What::Filesystem { kind, source, flags, data, copy_up } = &mount.what else {
             return Ok(());
         };
         let target = match *kind {
             "proc" | "sysfs" => self.ordinary_directory(mount)?,
             _ => self.target(mount, Missing::MakeDirectory)?,
         };
-        let mut flags = MsFlags::from_bits_truncate(*flags);
+        let mut flags = MsFlags::from_bits_retain(*flags);
         if *kind == "tmpfs" && flags.contains(MsFlags::MS_RDONLY) {
             // Later mounts and the device nodes need places in it.
             flags.remove(MsFlags::MS_RDONLY);
-            self.read_only_later
-                .push(mount.destination.clone().into_owned());
+            self.read_only_later.push(mount.destination.clone().into_owned());
         }
-        let hidden = if *copy_up {
-            Some(copy_up::open(target.as_fd())?)
-        } else {
-            None
-        };
+        let hidden = if *copy_up { Some(copy_up::open(target.as_fd())?) } else { None };
         fchdir(&target).at("fchdir", &mount.destination)?;
         mount_new(kind, source, flags, data, &mount.destination)?;
         if let Some(hidden) = hidden {
@@ -218,11 +201,7 @@ impl Rootfs {
             Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(not_ordinary(mount)),
             other => other.at("open", &mount.destination)?,
         };
-        if resolve::is_directory(handle.as_fd())? {
-            Ok(handle)
-        } else {
-            Err(not_ordinary(mount))
-        }
+        if resolve::is_directory(handle.as_fd())? { Ok(handle) } else { Err(not_ordinary(mount)) }
     }
 
     /// The container's own cgroups, as a tree of the host's shape.
@@ -236,10 +215,7 @@ impl Rootfs {
         let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount_new("tmpfs", "tmpfs", safe, "mode=755", &mount.destination)?;
         let top = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
-        let attributes = Attributes {
-            set: mount_attributes(flags),
-            clear: 0,
-        };
+        let attributes = Attributes { set: mount_attributes(flags), clear: 0 };
         for (directory, names, path) in hierarchies(cgroup) {
             mkdirat(&top, directory.as_str(), Mode::from_bits_truncate(0o755))
                 .at("mkdir", &directory)?;
@@ -255,8 +231,7 @@ impl Rootfs {
             }
         }
         if flags.contains(MsFlags::MS_RDONLY) {
-            self.read_only_later
-                .push(mount.destination.clone().into_owned());
+            self.read_only_later.push(mount.destination.clone().into_owned());
         }
         Ok(())
     }
@@ -271,22 +246,12 @@ impl Rootfs {
         match mount_new("cgroup2", "cgroup", flags, "", &mount.destination) {
             // Not ours to mount: in a user namespace without a cgroup namespace of its own.
             Err(Error::Kernel {
-                error:
-                    sys::Error {
-                        errno: Errno::EPERM | Errno::EBUSY,
-                        ..
-                    },
+                error: sys::Error { errno: Errno::EPERM | Errno::EBUSY, .. },
                 ..
             }) => {
-                let path = cgroup
-                    .paths()
-                    .next()
-                    .map_or("/sys/fs/cgroup", |(_, path)| path);
+                let path = cgroup.paths().next().map_or("/sys/fs/cgroup", |(_, path)| path);
                 let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, CLONE)?;
-                let attributes = Attributes {
-                    set: mount_attributes(flags),
-                    clear: 0,
-                };
+                let attributes = Attributes { set: mount_attributes(flags), clear: 0 };
                 change(tree.as_fd(), attributes, true)?;
                 Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
             }
@@ -318,11 +283,7 @@ impl Rootfs {
         fchdir(&self.tree).at("fchdir", "root")?;
         sys::pivot_root_here()?;
         fchdir(&old).at("fchdir", "old root")?;
-        if plan
-            .root
-            .propagation
-            .is_some_and(|p| p.kind != MsFlags::MS_PRIVATE.bits())
-        {
+        if plan.root.propagation.is_some_and(|p| p.kind != MsFlags::MS_PRIVATE.bits()) {
             // Else unmounting it here would unmount the host's, too.
             mount_at(".", None, MsFlags::MS_SLAVE | MsFlags::MS_REC)?;
         }
@@ -360,8 +321,7 @@ impl Rootfs {
             sys::set_propagation(self.tree.as_fd(), kind, recursive)?;
         }
         for path in plan.readonly_paths {
-            self.make_read_only(path)
-                .step(|| format!("readonlyPaths {path}"))?;
+            self.make_read_only(path).step(|| format!("readonlyPaths {path}"))?;
         }
         self.mask(plan.masked_paths)?;
         if plan.root.readonly {
@@ -372,17 +332,10 @@ impl Rootfs {
 
     fn make_read_only(&self, path: &str) -> Result<()> {
         let target = match resolve::open(self.tree.as_fd(), path, Missing::Fail) {
-            Err(sys::Error {
-                errno: Errno::ENOENT | Errno::ENOTDIR,
-                ..
-            }) => return Ok(()),
+            Err(sys::Error { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => return Ok(()),
             other => other?,
         };
-        let clone = OpenTree {
-            clone: true,
-            recursive: true,
-            no_follow: false,
-        };
+        let clone = OpenTree { clone: true, recursive: true, no_follow: false };
         let tree = sys::open_tree(target.as_fd(), c"", clone)?;
         change(tree.as_fd(), READ_ONLY, false)?;
         Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
@@ -394,24 +347,15 @@ impl Rootfs {
         let mut null: Option<OwnedFd> = None;
         for path in paths {
             let target = match resolve::open(self.tree.as_fd(), path, Missing::Fail) {
-                Err(sys::Error {
-                    errno: Errno::ENOENT | Errno::ENOTDIR,
-                    ..
-                }) => continue,
+                Err(sys::Error { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => continue,
                 other => other?,
             };
             let step = || format!("maskedPaths {path}");
             let directory = resolve::is_directory(target.as_fd())?;
             if directory && empty.is_none() {
                 fchdir(&target).at("fchdir", path).step(step)?;
-                mount_new(
-                    "tmpfs",
-                    "tmpfs",
-                    MsFlags::MS_RDONLY,
-                    "nr_blocks=1,nr_inodes=2",
-                    path,
-                )
-                .step(step)?;
+                mount_new("tmpfs", "tmpfs", MsFlags::MS_RDONLY, "nr_blocks=1,nr_inodes=2", path)
+                    .step(step)?;
                 empty = Some(resolve::open(self.tree.as_fd(), path, Missing::Fail)?);
                 continue;
             }
@@ -427,40 +371,25 @@ impl Rootfs {
     }
 }
 
-const CLONE: OpenTree = OpenTree {
-    clone: true,
-    recursive: false,
-    no_follow: false,
-};
-const READ_ONLY: Attributes = Attributes {
-    set: sys::Attributes::READ_ONLY.set,
-    clear: 0,
-};
+const CLONE: OpenTree = OpenTree { clone: true, recursive: false, no_follow: false };
+const READ_ONLY: Attributes = Attributes { set: sys::Attributes::READ_ONLY.set, clear: 0 };
 
 fn mount_name(mount: &Mount<'_>) -> String {
     let to = &mount.destination;
     match &mount.what {
-        What::Bind { source, .. } => format!(
-            "mounts[{}]: error mounting {source:?} to rootfs at {to:?}",
-            mount.index
-        ),
-        What::Filesystem { kind, .. } => format!(
-            "mounts[{}]: error mounting {kind:?} to rootfs at {to:?}",
-            mount.index
-        ),
-        _ => format!(
-            "mounts[{}]: error mounting to rootfs at {to:?}",
-            mount.index
-        ),
+        What::Bind { source, .. } => {
+            format!("mounts[{}]: error mounting {source:?} to rootfs at {to:?}", mount.index)
+        }
+        What::Filesystem { kind, .. } => {
+            format!("mounts[{}]: error mounting {kind:?} to rootfs at {to:?}", mount.index)
+        }
+        _ => format!("mounts[{}]: error mounting to rootfs at {to:?}", mount.index),
     }
 }
 
 fn not_ordinary(mount: &Mount<'_>) -> Error {
     let why = "must be mounted on ordinary directory";
-    Error::Escape {
-        path: mount.destination.clone().into_owned(),
-        why,
-    }
+    Error::Escape { path: mount.destination.clone().into_owned(), why }
 }
 
 /// The container's `/dev/null`, which is the null device and nothing that an image put there
@@ -475,18 +404,11 @@ fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
         return Ok(null);
     }
     let why = "is not the null device, so nothing can be masked with it";
-    Err(Error::Escape {
-        path: "/dev/null".to_owned(),
-        why,
-    })
+    Err(Error::Escape { path: "/dev/null".to_owned(), why })
 }
 
 fn open_source(source: &str, recursive: bool) -> Result<OwnedFd> {
-    let clone = OpenTree {
-        clone: true,
-        recursive,
-        no_follow: false,
-    };
+    let clone = OpenTree { clone: true, recursive, no_follow: false };
     Ok(sys::open_tree(AT_FDCWD, &c_string(source)?, clone)?)
 }
 
@@ -496,10 +418,7 @@ pub(crate) fn c_string(path: &str) -> Result<CString> {
 }
 
 fn change(mount: BorrowedFd<'_>, attributes: Attributes, recursive: bool) -> Result<()> {
-    let attributes = sys::Attributes {
-        set: attributes.set,
-        clear: attributes.clear,
-    };
+    let attributes = sys::Attributes { set: attributes.set, clear: attributes.clear };
     if attributes.is_empty() {
         return Ok(());
     }
@@ -566,10 +485,7 @@ fn kernel_mounts(table: &str) -> Vec<&str> {
     table
         .lines()
         .filter(|line| {
-            let kind = line
-                .split(" - ")
-                .nth(1)
-                .and_then(|rest| rest.split(' ').next());
+            let kind = line.split(" - ").nth(1).and_then(|rest| rest.split(' ').next());
             matches!(kind, Some("proc" | "sysfs")) && field(line, 3).as_deref() == Some("/")
         })
         .filter_map(|line| line.split(' ').nth(4))

@@ -12,14 +12,14 @@ use crate::channel::{Channel, Message};
 use crate::error::{Error, Result};
 use crate::status::status;
 use crate::store::{ContainerDir, START_SOCKET, Store};
-use crate::{hooks, messages};
+use crate::{hooks, messages, notify, process};
 
 /// Starts a created container, and returns once the user's program runs.
 ///
 /// Failures after the word, of `startContainer` hooks and of execve itself, come back as errors.
 pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
     let dir = store.container(id)?;
-    let _lock = dir.lock()?;
+    let lock = dir.lock()?;
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
     match status(&dir, &record)? {
@@ -28,6 +28,7 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
         ContainerStatus::Paused => return Err(Error::State(messages::START_PAUSED)),
         _ => return Err(Error::State(messages::START_RUNNING)),
     }
+    let listener = notify::listen(&dir)?;
     let channel = knock(&dir)?;
     channel.go()?;
     let answer = channel.receive()?;
@@ -36,32 +37,26 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
         return Err(Error::Init(failure));
     }
     let started = run_poststart(&dir, &record.poststart);
+    drop(lock);
     if started.is_err() {
-        drop(_lock);
         // A container whose hooks failed is stopped and removed (runtime.md, "Lifecycle", 9).
         crate::delete::delete(store, id, true, warn)?;
     }
-    started
+    match (listener, process::open(record.pid, record.start_time)?) {
+        (Some(listener), Some(init)) if started.is_ok() => listener.wait(record.pid, &init),
+        _ => started,
+    }
 }
 
 fn knock(dir: &ContainerDir) -> Result<Channel> {
     let connected = || {
-        let socket = socket(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
-        connect(
-            socket.as_raw_fd(),
-            &UnixAddr::new(&dir.short_path(START_SOCKET))?,
-        )?;
+        let socket =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(&dir.short_path(START_SOCKET))?)?;
         Ok::<_, nix::Error>(socket)
     };
     let path = dir.path().join(START_SOCKET);
-    Ok(Channel::from_socket(
-        connected().at("connect", path.to_string_lossy())?,
-    ))
+    Ok(Channel::from_socket(connected().at("connect", path.to_string_lossy())?))
 }
 
 /// Runs the hooks for a container that has just been started.
@@ -72,10 +67,5 @@ pub(crate) fn run_poststart(dir: &ContainerDir, poststart: &[spec::Hook<'_>]) ->
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
     let state = record.state(ContainerStatus::Running, Some(record.pid));
-    hooks::run(
-        HookKind::Poststart,
-        poststart,
-        &state,
-        Path::new(&*record.bundle),
-    )
+    hooks::run(HookKind::Poststart, poststart, &state, Path::new(&*record.bundle))
 }

@@ -40,16 +40,9 @@ fn waits_for_start(dir: &ContainerDir) -> bool {
         return false;
     }
     let knocked = || {
-        let socket = socket(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
-        connect(
-            socket.as_raw_fd(),
-            &UnixAddr::new(&dir.short_path(START_SOCKET))?,
-        )
+        let socket =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(&dir.short_path(START_SOCKET))?)
     };
     knocked().is_ok()
 }

@@ -4,7 +4,7 @@
 //! | file | what | written |
 //! |---|---|---|
 //! | `state.json` | [`Record`]: what exists, and what must be cleaned up | atomically: new file, rename |
-//! | `exec.json` | the container's `process`, whose defaults `exec` takes | once |
+//! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup once more | once |
 //! | `seccomp.bpf` | the filter, for `exec` | once |
 //! | `start.sock` | where the created init waits for `start` | once; gone when it was started |
 //!
@@ -32,8 +32,8 @@ use crate::messages;
 const VERSION: u32 = 1;
 
 const STATE_FILE: &str = "state.json";
-/// The container's `process`, whose defaults `exec` takes.
-pub(crate) const EXEC_FILE: &str = "exec.json";
+/// The [`ExecRecord`].
+const EXEC_FILE: &str = "exec.json";
 /// The compiled filter.
 pub(crate) const SECCOMP_FILE: &str = "seccomp.bpf";
 /// Where a created init waits for `start`.
@@ -94,13 +94,31 @@ pub enum Phase {
     Created,
 }
 
+/// What `exec` needs of a container beside its record, and what `delete` falls back on when the
+/// record was damaged.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ExecRecord<'a> {
+    /// The cgroup's directory by controller.
+    #[serde(borrow)]
+    pub(crate) cgroup: CgroupPaths<'a>,
+    /// The container's `process`, whose defaults `exec` takes.
+    #[serde(borrow)]
+    pub(crate) process: spec::Process<'a>,
+}
+
+/// A cgroup's directory by controller; "" is cgroup v2.
+pub(crate) type CgroupPaths<'a> = BTreeMap<Text<'a>, Text<'a>>;
+
+/// The cgroup whose paths were stored.
+pub(crate) fn cgroup_of(paths: &CgroupPaths<'_>) -> cgroup::Cgroup {
+    cgroup::Cgroup::from_paths(paths.iter().map(|(name, path)| (name.as_str(), path.as_str())))
+}
+
 impl<'a> Record<'a> {
     /// The record of a container that is about to be made of `plan`.
     pub(crate) fn new(plan: &plan::Create<'a>, created: String) -> Record<'a> {
         use plan::{HookKind, NamespaceKind};
-        let kinds = NamespaceKind::ALL
-            .into_iter()
-            .filter(|kind| plan.namespaces.has(*kind));
+        let kinds = NamespaceKind::ALL.into_iter().filter(|kind| plan.namespaces.has(*kind));
         Record {
             version: VERSION,
             id: Text::new(plan.id),
@@ -122,19 +140,15 @@ impl<'a> Record<'a> {
 
     /// The container's cgroup, as its paths were stored.
     pub fn cgroup(&self) -> cgroup::Cgroup {
-        let paths = self
-            .cgroup
-            .iter()
-            .map(|(name, path)| (name.as_str(), path.as_str()));
+        let paths = self.cgroup.iter().map(|(name, path)| (name.as_str(), path.as_str()));
         cgroup::Cgroup::from_paths(paths)
     }
 
     /// Notes where the cgroup is.
     pub(crate) fn remember_cgroup(&mut self, cgroup: &cgroup::Cgroup) {
         let paths = cgroup.paths();
-        self.cgroup = paths
-            .map(|(name, path)| (name.to_owned().into(), path.to_owned().into()))
-            .collect();
+        self.cgroup =
+            paths.map(|(name, path)| (name.to_owned().into(), path.to_owned().into())).collect();
     }
 
     /// The state as hooks get it.
@@ -190,9 +204,7 @@ impl Store {
                 return self.reserve(id);
             }
             Err(errno) => {
-                return Err(errno)
-                    .at("mkdir", path.to_string_lossy())
-                    .map_err(Into::into);
+                return Err(errno).at("mkdir", path.to_string_lossy()).map_err(Into::into);
             }
         }
         ContainerDir::open(path)
@@ -244,9 +256,7 @@ impl ContainerDir {
         match openat(nix::fcntl::AT_FDCWD, &path, flags, Mode::empty()) {
             Ok(fd) => Ok(ContainerDir { path, fd }),
             Err(Errno::ENOENT) => Err(Error::State(messages::DOES_NOT_EXIST)),
-            Err(errno) => Err(errno)
-                .at("open", path.to_string_lossy())
-                .map_err(Into::into),
+            Err(errno) => Err(errno).at("open", path.to_string_lossy()).map_err(Into::into),
         }
     }
 
@@ -263,10 +273,8 @@ impl ContainerDir {
     /// Waits for the right to change the container.
     pub fn lock(&self) -> Result<Lock> {
         let fd = self.reopen()?;
-        sys::lock_file(fd.as_fd(), true, true).map_err(|error| sys::Error {
-            object: text(&self.path).into_owned(),
-            ..error
-        })?;
+        sys::lock_file(fd.as_fd(), true, true)
+            .map_err(|error| sys::Error { object: text(&self.path).into_owned(), ..error })?;
         Ok(Lock(fd))
     }
 
@@ -288,10 +296,9 @@ impl ContainerDir {
         let file = self.path.join(STATE_FILE);
         match self.read(STATE_FILE) {
             Ok(bytes) => Ok(RecordBytes { file, bytes }),
-            Err(sys::Error {
-                errno: Errno::ENOENT,
-                ..
-            }) => Err(Error::State(messages::DOES_NOT_EXIST)),
+            Err(sys::Error { errno: Errno::ENOENT, .. }) => {
+                Err(Error::State(messages::DOES_NOT_EXIST))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -299,26 +306,34 @@ impl ContainerDir {
     /// Saves the record: whole, or not at all.
     pub(crate) fn save(&self, record: &Record<'_>) -> Result<()> {
         const NEW: &str = ".state.json.new";
-        let bytes = serde_json::to_vec(record).map_err(|error| Error::Damaged {
-            file: self.path.join(STATE_FILE).display().to_string(),
-            why: error.to_string(),
-        })?;
-        self.write(NEW, &bytes)?;
+        self.write(NEW, &self.to_json(record)?)?;
         Ok(nix::fcntl::renameat(&self.fd, NEW, &self.fd, STATE_FILE)
-            .at("rename", self.path.join(STATE_FILE).to_string_lossy())?)
+            .at("rename", text(&self.path.join(STATE_FILE)))?)
+    }
+
+    /// Saves what `exec` needs.
+    pub(crate) fn save_exec(&self, record: &ExecRecord<'_>) -> Result<()> {
+        self.write(EXEC_FILE, &self.to_json(record)?)
+    }
+
+    /// Reads what `exec` needs.
+    pub(crate) fn read_exec(&self) -> Result<RecordBytes> {
+        Ok(RecordBytes { file: self.path.join(EXEC_FILE), bytes: self.read(EXEC_FILE)? })
+    }
+
+    fn to_json(&self, value: &impl Serialize) -> Result<Vec<u8>> {
+        serde_json::to_vec(value).map_err(|error| Error::Damaged {
+            file: self.path.display().to_string(),
+            why: error.to_string(),
+        })
     }
 
     /// Reads one of the directory's files.
     pub(crate) fn read(&self, name: &str) -> std::result::Result<Vec<u8>, sys::Error> {
         let path = self.path.join(name);
         let object = path.to_string_lossy();
-        let file = openat(
-            &self.fd,
-            name,
-            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )
-        .at("open", &object)?;
+        let file = openat(&self.fd, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+            .at("open", &object)?;
         read_all(file.as_fd()).at("read", &object)
     }
 
@@ -348,22 +363,16 @@ impl ContainerDir {
     pub(crate) fn unlink(&self, name: &str) -> Result<()> {
         match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(errno)
-                .at("unlink", self.path.join(name).to_string_lossy())
-                .map_err(Into::into),
+            Err(errno) => {
+                Err(errno).at("unlink", self.path.join(name).to_string_lossy()).map_err(Into::into)
+            }
         }
     }
 
     /// Removes the directory with all that is in it: the record last, so that what could not be
     /// removed is found again.
     pub(crate) fn remove(&self) -> Result<()> {
-        for name in [
-            START_SOCKET,
-            SECCOMP_FILE,
-            EXEC_FILE,
-            ".state.json.new",
-            STATE_FILE,
-        ] {
+        for name in [START_SOCKET, SECCOMP_FILE, EXEC_FILE, ".state.json.new", STATE_FILE] {
             self.unlink(name)?;
         }
         match unlinkat(nix::fcntl::AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
@@ -371,9 +380,7 @@ impl ContainerDir {
             Err(Errno::ENOTEMPTY) => {
                 Ok(std::fs::remove_dir_all(&self.path).at("rmdir", self.path.to_string_lossy())?)
             }
-            Err(errno) => Err(errno)
-                .at("rmdir", self.path.to_string_lossy())
-                .map_err(Into::into),
+            Err(errno) => Err(errno).at("rmdir", self.path.to_string_lossy()).map_err(Into::into),
         }
     }
 }
@@ -387,10 +394,7 @@ impl AsFd for ContainerDir {
 impl RecordBytes {
     /// The record, borrowing from these bytes.
     pub fn record(&self) -> Result<Record<'_>> {
-        let damaged = |why: String| Error::Damaged {
-            file: self.file.display().to_string(),
-            why,
-        };
+        let damaged = |why: String| Error::Damaged { file: self.file.display().to_string(), why };
         let record: Record<'_> =
             spec::parse(&self.bytes).map_err(|error| damaged(format!("damaged: {error}")))?;
         if record.version != VERSION {
@@ -400,6 +404,15 @@ impl RecordBytes {
             )));
         }
         Ok(record)
+    }
+
+    /// What `exec` needs, borrowing from these bytes.
+    pub(crate) fn exec(&self) -> Result<ExecRecord<'_>> {
+        spec::parse(&self.bytes).map_err(|error| self.damaged(format!("damaged: {error}")))
+    }
+
+    fn damaged(&self, why: String) -> Error {
+        Error::Damaged { file: self.file.display().to_string(), why }
     }
 }
 

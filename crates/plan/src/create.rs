@@ -144,11 +144,7 @@ pub fn create<'a>(
         mounts,
         process,
     };
-    if findings.refusals.is_empty() {
-        Ok(plan)
-    } else {
-        Err(Refusals(findings.refusals))
-    }
+    if findings.refusals.is_empty() { Ok(plan) } else { Err(Refusals(findings.refusals)) }
 }
 
 fn check_version(version: &str, findings: &mut Findings) {
@@ -186,10 +182,7 @@ fn root<'a>(
             format!("invalid rootfs: {path:?} is not an absolute path, or is a symlink"),
         ),
         RootKind::Other => {
-            findings.refuse(
-                "/root/path",
-                format!("invalid rootfs: {path:?} is not a directory"),
-            );
+            findings.refuse("/root/path", format!("invalid rootfs: {path:?} is not a directory"));
         }
         RootKind::Unreachable(why) => {
             findings.refuse("/root/path", format!("invalid rootfs: stat {path}: {why}"));
@@ -202,12 +195,7 @@ fn root<'a>(
         let sentence = format!("rootfsPropagation={name:?} is not supported");
         findings.refuse("/linux/rootfsPropagation", sentence);
     }
-    Some(Root {
-        path,
-        readonly: root.readonly,
-        propagation,
-        no_pivot: options.no_pivot,
-    })
+    Some(Root { path, readonly: root.readonly, propagation, no_pivot: options.no_pivot })
 }
 
 fn mounts<'a>(
@@ -232,10 +220,7 @@ fn mounts<'a>(
 }
 
 fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &mut Findings) {
-    let names = [
-        ("hostname", &config.hostname),
-        ("domainname", &config.domainname),
-    ];
+    let names = [("hostname", &config.hostname), ("domainname", &config.domainname)];
     for (what, name) in names {
         if name.as_ref().is_some_and(|name| !name.is_empty()) && !namespaces.has(NamespaceKind::Uts)
         {
@@ -248,19 +233,13 @@ fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &
 /// What the specification has and this runtime has not yet: refused, never ignored.
 fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
     if !linux.net_devices.is_empty() {
-        findings.refuse(
-            "/linux/netDevices",
-            "moving network devices is not supported yet",
-        );
+        findings.refuse("/linux/netDevices", "moving network devices is not supported yet");
     }
     if linux.intel_rdt.is_some() {
         findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet");
     }
     if linux.memory_policy.is_some() {
-        findings.refuse(
-            "/linux/memoryPolicy",
-            "memory policies are not supported yet",
-        );
+        findings.refuse("/linux/memoryPolicy", "memory policies are not supported yet");
     }
     if !linux.mount_label.is_empty() {
         findings.refuse("/linux/mountLabel", "mount labels are not supported yet");
@@ -268,17 +247,10 @@ fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
 }
 
 fn cgroup_plan<'a>(linux: &'a spec::Linux<'a>, findings: &mut Findings) -> CgroupPlan<'a> {
-    let rules = linux
-        .resources
-        .as_ref()
-        .map_or(&[][..], |resources| &resources.devices);
+    let rules = linux.resources.as_ref().map_or(&[][..], |resources| &resources.devices);
     CgroupPlan {
         path: &linux.cgroups_path,
-        resources: linux
-            .resources
-            .as_ref()
-            .map(resources::resources)
-            .unwrap_or_default(),
+        resources: linux.resources.as_ref().map(resources::resources).unwrap_or_default(),
         device_rules: devices::rules(rules, findings),
     }
 }

@@ -93,18 +93,12 @@ pub(crate) fn nodes<'a>(
             }
         };
         if !device.path.starts_with('/') {
-            findings.refuse(
-                format!("{at}/path"),
-                format!("{:?} is not absolute", device.path),
-            );
+            findings.refuse(format!("{at}/path"), format!("{:?} is not absolute", device.path));
             continue;
         }
         let number = |value: i64, field: &str, findings: &mut Findings| {
             u32::try_from(value).unwrap_or_else(|_| {
-                findings.refuse(
-                    format!("{at}/{field}"),
-                    format!("{value} is no device number"),
-                );
+                findings.refuse(format!("{at}/{field}"), format!("{value} is no device number"));
                 0
             })
         };
@@ -132,13 +126,7 @@ pub(crate) fn nodes<'a>(
 /// its defaults behind the user's rules, so that these can't deny a default device.)
 const DEFAULT_RULES: [Rule; 12] = {
     const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: Access) -> Rule {
-        Rule {
-            allow: true,
-            kind,
-            major,
-            minor,
-            access,
-        }
+        Rule { allow: true, kind, major, minor, access }
     }
     const fn char(major: u32, minor: Option<u32>) -> Rule {
         allow(Kind::Char, Some(major), minor, Access::ALL)
@@ -167,29 +155,16 @@ pub fn rule_line(rule: &Rule) -> String {
         Kind::Char => 'c',
         Kind::Block => 'b',
     };
-    let access: String = [
-        ('r', Access::READ),
-        ('w', Access::WRITE),
-        ('m', Access::MKNOD),
-    ]
-    .iter()
-    .filter(|(_, access)| rule.access.bits() & access.bits() != 0)
-    .map(|(letter, _)| *letter)
-    .collect();
-    format!(
-        "{kind} {}:{} {access}",
-        number(rule.major),
-        number(rule.minor)
-    )
+    let access: String = [('r', Access::READ), ('w', Access::WRITE), ('m', Access::MKNOD)]
+        .iter()
+        .filter(|(_, access)| rule.access.bits() & access.bits() != 0)
+        .map(|(letter, _)| *letter)
+        .collect();
+    format!("{kind} {}:{} {access}", number(rule.major), number(rule.minor))
 }
 
-const EVERYTHING: Rule = Rule {
-    allow: false,
-    kind: Kind::All,
-    major: None,
-    minor: None,
-    access: Access::ALL,
-};
+const EVERYTHING: Rule =
+    Rule { allow: false, kind: Kind::All, major: None, minor: None, access: Access::ALL };
 
 pub(crate) fn rules(user: &[spec::DeviceRule<'_>], findings: &mut Findings) -> Vec<Rule> {
     let mut rules = vec![EVERYTHING];
@@ -204,12 +179,7 @@ pub(crate) fn rules(user: &[spec::DeviceRule<'_>], findings: &mut Findings) -> V
             }
             // v1 takes "everything" as one word only: all kinds of some devices are two rules.
             Ok(rule)
-                if rule.kind == Kind::All
-                    && rule
-                        != (Rule {
-                            allow: rule.allow,
-                            ..EVERYTHING
-                        }) =>
+                if rule.kind == Kind::All && rule != (Rule { allow: rule.allow, ..EVERYTHING }) =>
             {
                 rules.extend([Kind::Block, Kind::Char].map(|kind| Rule { kind, ..rule }));
             }
@@ -226,10 +196,7 @@ mod tests {
 
     #[test]
     fn a_deny_all_at_the_front_leaves_the_default_devices() {
-        let user = [spec::DeviceRule {
-            access: "rwm".into(),
-            ..Default::default()
-        }];
+        let user = [spec::DeviceRule { access: "rwm".into(), ..Default::default() }];
         let rules = rules(&user, &mut Findings::default());
         assert_eq!(rules.len(), DEFAULT_RULES.len() + 1);
         assert_eq!(rule_line(&rules[0]), "a");

@@ -215,10 +215,7 @@ pub fn option_names() -> impl Iterator<Item = &'static str> {
 }
 
 fn meaning(option: &str) -> Option<Meaning> {
-    OPTIONS
-        .binary_search_by(|(name, _)| (*name).cmp(option))
-        .ok()
-        .map(|n| OPTIONS[n].1)
+    OPTIONS.binary_search_by(|(name, _)| (*name).cmp(option)).ok().map(|n| OPTIONS[n].1)
 }
 
 /// The kind of a `rootfsPropagation`, such as `rslave`.
@@ -247,19 +244,11 @@ fn fold(options: &[spec::Text<'_>]) -> Options {
     for option in options {
         match meaning(option) {
             Some(Meaning::Flag { ms, on, attr }) => {
-                folded.flags = if on {
-                    folded.flags | ms
-                } else {
-                    folded.flags & !ms
-                };
+                folded.flags = if on { folded.flags | ms } else { folded.flags & !ms };
                 folded.attributes.apply(attr);
             }
             Some(Meaning::Super { ms, on }) => {
-                folded.flags = if on {
-                    folded.flags | ms
-                } else {
-                    folded.flags & !ms
-                };
+                folded.flags = if on { folded.flags | ms } else { folded.flags & !ms };
             }
             Some(Meaning::Recursive(attr)) => folded.recursive.apply(attr),
             Some(Meaning::Propagation(propagation)) => folded.propagation.push(propagation),
@@ -298,29 +287,16 @@ pub(crate) fn mount<'a>(
     let destination = if mount.destination.starts_with('/') {
         Cow::Borrowed(mount.destination.as_str())
     } else {
-        findings.warn(format!(
-            "mount destination {:?} is not absolute",
-            mount.destination
-        ));
+        findings.warn(format!("mount destination {:?} is not absolute", mount.destination));
         Cow::Owned(format!("/{}", mount.destination))
     };
     if clean(&destination) == "/" && !options.remount {
-        findings.refuse(
-            at("/destination"),
-            format!("{destination:?} is on the top of rootfs"),
-        );
+        findings.refuse(at("/destination"), format!("{destination:?} is on the top of rootfs"));
         return None;
     }
     let what = if options.remount {
-        let bind = if options.bind.is_some() {
-            libc::MS_BIND
-        } else {
-            0
-        };
-        What::Remount {
-            flags: options.flags | bind,
-            data: options.data,
-        }
+        let bind = if options.bind.is_some() { libc::MS_BIND } else { 0 };
+        What::Remount { flags: options.flags | bind, data: options.data }
     } else if let Some(recursive) = options.bind.or((mount.kind == "bind").then_some(false)) {
         if !options.data.is_empty() {
             findings.refuse(
@@ -332,43 +308,20 @@ pub(crate) fn mount<'a>(
             );
         }
         let source = bind_source(mount, bundle, at("/source"), findings)?;
-        What::Bind {
-            source,
-            recursive,
-            attributes: options.attributes,
-        }
+        What::Bind { source, recursive, attributes: options.attributes }
     } else if mount.kind == "cgroup" {
-        What::Cgroup {
-            flags: options.flags,
-        }
+        What::Cgroup { flags: options.flags }
     } else if mount.kind.is_empty() {
         findings.refuse(at("/type"), "must not be empty, unless the mount is a bind");
         return None;
     } else {
         let (kind, source) = (mount.kind.as_str(), mount.source.as_str());
         let source = if source.is_empty() { kind } else { source };
-        let Options {
-            flags,
-            data,
-            copy_up,
-            ..
-        } = options;
-        What::Filesystem {
-            kind,
-            source,
-            flags,
-            data,
-            copy_up,
-        }
+        let Options { flags, data, copy_up, .. } = options;
+        What::Filesystem { kind, source, flags, data, copy_up }
     };
     let (propagation, recursive) = (options.propagation, options.recursive);
-    Some(Mount {
-        index,
-        destination,
-        what,
-        propagation,
-        recursive,
-    })
+    Some(Mount { index, destination, what, propagation, recursive })
 }
 
 fn bind_source<'a>(
@@ -408,12 +361,7 @@ mod tests {
     use super::*;
 
     fn options(list: &[&'static str]) -> Options {
-        fold(
-            &list
-                .iter()
-                .map(|option| spec::Text::new(option))
-                .collect::<Vec<_>>(),
-        )
+        fold(&list.iter().map(|option| spec::Text::new(option)).collect::<Vec<_>>())
     }
 
     #[test]
@@ -424,26 +372,14 @@ mod tests {
     #[test]
     fn the_last_of_two_opposites_wins() {
         assert_eq!(options(&["ro", "rw"]).flags, 0);
-        assert_eq!(
-            options(&["ro", "rw"]).attributes,
-            Attributes { set: 0, clear: 1 }
-        );
-        assert_eq!(
-            options(&["rw", "ro"]).attributes,
-            Attributes { set: 1, clear: 0 }
-        );
+        assert_eq!(options(&["ro", "rw"]).attributes, Attributes { set: 0, clear: 1 });
+        assert_eq!(options(&["rw", "ro"]).attributes, Attributes { set: 1, clear: 0 });
     }
 
     #[test]
     fn kinds_of_access_times_replace_one_another() {
         let folded = options(&["noatime", "strictatime"]).attributes;
-        assert_eq!(
-            folded,
-            Attributes {
-                set: MOUNT_ATTR_STRICTATIME,
-                clear: ATTR_ATIME
-            }
-        );
+        assert_eq!(folded, Attributes { set: MOUNT_ATTR_STRICTATIME, clear: ATTR_ATIME });
     }
 
     #[test]

@@ -58,10 +58,7 @@ pub fn capability(name: &str) -> Option<u8> {
         Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],
         _ => name,
     };
-    CAPABILITIES
-        .iter()
-        .position(|known| known.eq_ignore_ascii_case(bare))
-        .map(|n| n as u8)
+    CAPABILITIES.iter().position(|known| known.eq_ignore_ascii_case(bare)).map(|n| n as u8)
 }
 
 /// The number of a resource limit (getrlimit(2)) by its name.
@@ -102,18 +99,11 @@ pub fn signal(name: &str) -> Option<i32> {
     if let Some(rest) = bare.strip_prefix("RTMAX") {
         return realtime(64, rest).filter(|n| (34..=64).contains(n));
     }
-    SIGNALS
-        .iter()
-        .find(|(known, _)| *known == bare)
-        .map(|(_, number)| *number)
+    SIGNALS.iter().find(|(known, _)| *known == bare).map(|(_, number)| *number)
 }
 
 fn realtime(base: i32, offset: &str) -> Option<i32> {
-    if offset.is_empty() {
-        Some(base)
-    } else {
-        offset.parse::<i32>().ok().map(|n| base + n)
-    }
+    if offset.is_empty() { Some(base) } else { offset.parse::<i32>().ok().map(|n| base + n) }
 }
 
 const SIGNALS: [(&str, i32); 34] = [

@@ -123,9 +123,7 @@ impl Namespaces<'_> {
 
     /// The `CLONE_NEW*` flags of all new ones.
     pub fn clone_flags(&self) -> u64 {
-        self.new
-            .iter()
-            .fold(0, |flags, kind| flags | kind.clone_flag())
+        self.new.iter().fold(0, |flags, kind| flags | kind.clone_flag())
     }
 }
 
@@ -138,27 +136,18 @@ pub(crate) fn namespaces<'a>(
     for (index, namespace) in linux.namespaces.iter().enumerate() {
         let at = format!("/linux/namespaces/{index}");
         let Some(kind) = NamespaceKind::parse(&namespace.kind) else {
-            findings.refuse(
-                format!("{at}/type"),
-                format!("unknown namespace {:?}", namespace.kind),
-            );
+            findings
+                .refuse(format!("{at}/type"), format!("unknown namespace {:?}", namespace.kind));
             continue;
         };
         if plan.has(kind) {
-            let sentence = format!(
-                "malformed spec file: duplicated namespace {:?}",
-                kind.name()
-            );
+            let sentence = format!("malformed spec file: duplicated namespace {:?}", kind.name());
             findings.refuse(format!("{at}/type"), sentence);
         } else if namespace.path.is_empty() {
             plan.new.push(kind);
         } else {
             check_joined(index, kind, &namespace.path, host, findings);
-            plan.join.push(Join {
-                index,
-                kind,
-                path: &namespace.path,
-            });
+            plan.join.push(Join { index, kind, path: &namespace.path });
         }
     }
     if !plan.has(NamespaceKind::Mount) {
@@ -182,18 +171,10 @@ fn check_joined(
         findings.refuse(at, format!("{path:?} is not an absolute path"));
         return;
     }
-    match host
-        .joined
-        .iter()
-        .find(|(n, _)| *n == index)
-        .map(|(_, joined)| joined)
-    {
+    match host.joined.iter().find(|(n, _)| *n == index).map(|(_, joined)| joined) {
         Some(JoinedNamespace::Kind(flag)) if *flag == kind.clone_flag() => {}
         Some(JoinedNamespace::Kind(_)) => {
-            findings.refuse(
-                at,
-                format!("{path:?} is not a namespace of type {:?}", kind.name()),
-            );
+            findings.refuse(at, format!("{path:?} is not a namespace of type {:?}", kind.name()));
         }
         Some(JoinedNamespace::Unusable(why)) => {
             findings.refuse(at, format!("invalid namespace path: {why}"));
@@ -226,10 +207,7 @@ fn user_maps<'a>(
         check_map(at, map, findings);
     }
     if host.rootless && !plan.has(NamespaceKind::User) {
-        findings.refuse(
-            "/linux/namespaces",
-            "rootless container requires user namespaces",
-        );
+        findings.refuse("/linux/namespaces", "rootless container requires user namespaces");
     }
     plan.uid_map = &linux.uid_mappings;
     plan.gid_map = &linux.gid_mappings;
@@ -246,16 +224,10 @@ fn check_map(at: &str, map: &[spec::IdMapping], findings: &mut Findings) {
         }
         for (m, other) in map[..n].iter().enumerate() {
             if overlap(line.container_id, other.container_id, line.size, other.size) {
-                findings.refuse(
-                    format!("{at}/{n}/containerID"),
-                    format!("overlaps with {at}/{m}"),
-                );
+                findings.refuse(format!("{at}/{n}/containerID"), format!("overlaps with {at}/{m}"));
             }
             if overlap(line.host_id, other.host_id, line.size, other.size) {
-                findings.refuse(
-                    format!("{at}/{n}/hostID"),
-                    format!("overlaps with {at}/{m}"),
-                );
+                findings.refuse(format!("{at}/{n}/hostID"), format!("overlaps with {at}/{m}"));
             }
         }
     }

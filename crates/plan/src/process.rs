@@ -139,21 +139,14 @@ pub(crate) fn process<'a>(
         no_new_privileges: process.no_new_privileges,
         terminal: match (process.terminal, &process.console_size) {
             (false, _) => Terminal::None,
-            (true, Some(size)) if size.height > 0 && size.width > 0 => Terminal::Sized {
-                rows: size.height,
-                columns: size.width,
-            },
+            (true, Some(size)) if size.height > 0 && size.width > 0 => {
+                Terminal::Sized { rows: size.height, columns: size.width }
+            }
             (true, _) => Terminal::Allocate,
         },
         oom_score_adj: oom_score_adj(process, at, findings),
-        scheduler: process
-            .scheduler
-            .as_ref()
-            .and_then(|s| scheduler(s, at, findings)),
-        io_priority: process
-            .io_priority
-            .as_ref()
-            .and_then(|p| io_priority(p, at, findings)),
+        scheduler: process.scheduler.as_ref().and_then(|s| scheduler(s, at, findings)),
+        io_priority: process.io_priority.as_ref().and_then(|p| io_priority(p, at, findings)),
         label: label(process, at, host, findings),
     }
 }
@@ -196,17 +189,15 @@ fn capabilities<'a>(
 ) -> Capabilities {
     let mut left_out: Vec<&'a str> = Vec::new();
     let mut mask = |names: &'a [spec::Text<'a>]| {
-        names
-            .iter()
-            .fold(0u64, |mask, name| match names::capability(name) {
-                Some(number) if available & 1 << number != 0 => mask | 1 << number,
-                _ => {
-                    if !left_out.contains(&name.as_str()) {
-                        left_out.push(name);
-                    }
-                    mask
+        names.iter().fold(0u64, |mask, name| match names::capability(name) {
+            Some(number) if available & 1 << number != 0 => mask | 1 << number,
+            _ => {
+                if !left_out.contains(&name.as_str()) {
+                    left_out.push(name);
                 }
-            })
+                mask
+            }
+        })
     };
     let plan = Capabilities {
         bounding: mask(&sets.bounding),
@@ -228,10 +219,7 @@ fn rlimits(limits: &[spec::Rlimit<'_>], at: &str, findings: &mut Findings) -> Ve
     for (n, limit) in limits.iter().enumerate() {
         let at = format!("{at}/rlimits/{n}");
         let Some(resource) = names::rlimit(&limit.kind) else {
-            findings.refuse(
-                format!("{at}/type"),
-                format!("invalid rlimit type: {}", limit.kind),
-            );
+            findings.refuse(format!("{at}/type"), format!("invalid rlimit type: {}", limit.kind));
             continue;
         };
         if plan.iter().any(|seen| seen.resource == resource) {
@@ -242,11 +230,7 @@ fn rlimits(limits: &[spec::Rlimit<'_>], at: &str, findings: &mut Findings) -> Ve
             let sentence = format!("{} is above the hard limit {}", limit.soft, limit.hard);
             findings.refuse(format!("{at}/soft"), sentence);
         }
-        plan.push(Rlimit {
-            resource,
-            soft: limit.soft,
-            hard: limit.hard,
-        });
+        plan.push(Rlimit { resource, soft: limit.soft, hard: limit.hard });
     }
     plan
 }
@@ -308,13 +292,7 @@ fn scheduler(
         let sentence = "scheduler.priority can only be specified for SchedFIFO or SchedRR policy";
         findings.refuse(format!("{at}/scheduler/priority"), sentence);
     }
-    Some(Scheduler {
-        policy,
-        flags,
-        nice,
-        priority,
-        times: [runtime, deadline, period],
-    })
+    Some(Scheduler { policy, flags, nice, priority, times: [runtime, deadline, period] })
 }
 
 fn io_priority(

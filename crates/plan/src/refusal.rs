@@ -49,10 +49,7 @@ pub(crate) struct Findings {
 
 impl Findings {
     pub(crate) fn refuse(&mut self, pointer: impl Into<String>, sentence: impl Into<String>) {
-        self.refusals.push(Refusal {
-            pointer: pointer.into(),
-            sentence: sentence.into(),
-        });
+        self.refusals.push(Refusal { pointer: pointer.into(), sentence: sentence.into() });
     }
 
     pub(crate) fn warn(&mut self, sentence: impl Into<String>) {

@@ -12,10 +12,7 @@ pub(crate) fn resources<'a>(from: &'a spec::Resources<'a>) -> Resources<'a> {
         hugepages: from
             .hugepage_limits
             .iter()
-            .map(|limit| Hugepage {
-                page_size: &limit.page_size,
-                limit: limit.limit,
-            })
+            .map(|limit| Hugepage { page_size: &limit.page_size, limit: limit.limit })
             .collect(),
         network: from.network.as_ref().map(network).unwrap_or_default(),
         rdma: from
@@ -27,11 +24,7 @@ pub(crate) fn resources<'a>(from: &'a spec::Resources<'a>) -> Resources<'a> {
                 hca_objects: limit.hca_objects,
             })
             .collect(),
-        unified: from
-            .unified
-            .iter()
-            .map(|(file, value)| (file.as_str(), value.as_str()))
-            .collect(),
+        unified: from.unified.iter().map(|(file, value)| (file.as_str(), value.as_str())).collect(),
     }
 }
 
@@ -65,11 +58,7 @@ fn cpu<'a>(from: &'a spec::Cpu<'a>) -> Cpu<'a> {
 fn block_io(from: &spec::BlockIo) -> BlockIo {
     let throttles = |list: &[spec::ThrottleDevice]| {
         list.iter()
-            .map(|device| Throttle {
-                major: device.major,
-                minor: device.minor,
-                rate: device.rate,
-            })
+            .map(|device| Throttle { major: device.major, minor: device.minor, rate: device.rate })
             .collect()
     };
     BlockIo {
@@ -93,13 +82,6 @@ fn block_io(from: &spec::BlockIo) -> BlockIo {
 }
 
 fn network<'a>(from: &'a spec::Network<'a>) -> Network<'a> {
-    let priorities = from
-        .priorities
-        .iter()
-        .map(|p| (p.name.as_str(), p.priority))
-        .collect();
-    Network {
-        class_id: from.class_id,
-        priorities,
-    }
+    let priorities = from.priorities.iter().map(|p| (p.name.as_str(), p.priority)).collect();
+    Network { class_id: from.class_id, priorities }
 }

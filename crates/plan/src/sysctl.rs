@@ -33,10 +33,7 @@ pub(crate) fn sysctls<'a>(
 ) -> Vec<Sysctl<'a>> {
     let mut plan = Vec::with_capacity(linux.sysctl.len());
     for (name, value) in &linux.sysctl {
-        let at = format!(
-            "/linux/sysctl/{}",
-            name.replace('~', "~0").replace('/', "~1")
-        );
+        let at = format!("/linux/sysctl/{}", name.replace('~', "~0").replace('/', "~1"));
         let path = path(name);
         if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             findings.refuse(at, format!("sysctl {:?} is not a name", name.as_str()));
@@ -84,18 +81,13 @@ fn allowed(dotted: &str, name: &str, namespaces: &Namespaces<'_>) -> Result<(), 
         }
         _ if dotted.starts_with("user.") => NamespaceKind::User,
         _ => {
-            return Err(format!(
-                "sysctl {name:?} is not in a separate kernel namespace"
-            ));
+            return Err(format!("sysctl {name:?} is not in a separate kernel namespace"));
         }
     };
     if namespaces.has(kind) {
         return Ok(());
     }
-    Err(format!(
-        "sysctl {name:?} is not allowed in the hosts {} namespace",
-        kind.name()
-    ))
+    Err(format!("sysctl {name:?} is not allowed in the hosts {} namespace", kind.name()))
 }
 
 #[cfg(test)]

@@ -39,12 +39,7 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ParseError> {
         return serde_json::from_slice(bytes).map_err(|error| locate::<T>(bytes, &error));
     };
     let (line, column) = position(&bytes[..error.valid_up_to()]);
-    Err(ParseError {
-        line,
-        column,
-        path: String::new(),
-        message: "not valid UTF-8".to_owned(),
-    })
+    Err(ParseError { line, column, path: String::new(), message: "not valid UTF-8".to_owned() })
 }
 
 fn locate<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> ParseError {
@@ -66,11 +61,6 @@ fn locate<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) ->
 
 fn position(before: &[u8]) -> (usize, usize) {
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    let column = before
-        .iter()
-        .rev()
-        .take_while(|&&byte| byte != b'\n')
-        .count()
-        + 1;
+    let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
     (line, column)
 }

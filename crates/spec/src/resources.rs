@@ -156,18 +156,10 @@ pub struct BlockIo {
     #[serde(default, deserialize_with = "nullable")]
     pub throttle_write_bps_device: Vec<ThrottleDevice>,
     /// Reads a second, by device.
-    #[serde(
-        rename = "throttleReadIOPSDevice",
-        default,
-        deserialize_with = "nullable"
-    )]
+    #[serde(rename = "throttleReadIOPSDevice", default, deserialize_with = "nullable")]
     pub throttle_read_iops_device: Vec<ThrottleDevice>,
     /// Writes a second, by device.
-    #[serde(
-        rename = "throttleWriteIOPSDevice",
-        default,
-        deserialize_with = "nullable"
-    )]
+    #[serde(rename = "throttleWriteIOPSDevice", default, deserialize_with = "nullable")]
     pub throttle_write_iops_device: Vec<ThrottleDevice>,
 }
 

@@ -61,10 +61,7 @@ pub fn clone3(request: Clone3<'_>) -> Result<Forked> {
         _ => {
             // SAFETY: with CLONE_PIDFD the kernel has stored a new descriptor that nobody owns yet.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Forked::Parent {
-                pid: Pid::from_raw(pid as i32),
-                pidfd,
-            })
+            Ok(Forked::Parent { pid: Pid::from_raw(pid as i32), pidfd })
         }
     }
 }
@@ -87,13 +84,7 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo is allowed, the rest are plain numbers.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            signal,
-            no_info,
-            0,
-        )
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0)
     };
     if result < 0 {
         return Err(Error::last("pidfd_send_signal", signal.to_string()));

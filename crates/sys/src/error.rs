@@ -22,11 +22,7 @@ pub struct Error {
 impl Error {
     /// A failure of `call` on `object`.
     pub fn new(call: &'static str, object: impl Into<String>, errno: Errno) -> Self {
-        Error {
-            call: Cow::Borrowed(call),
-            object: object.into(),
-            errno,
-        }
+        Error { call: Cow::Borrowed(call), object: object.into(), errno }
     }
 
     /// A failure of `call` on `object` with the calling thread's errno.
@@ -55,11 +51,7 @@ pub fn describe(errno: Errno) -> String {
     match (chars.next(), chars.next()) {
         // "I/O error" and its like keep their capitals.
         (Some(first), Some(second)) if !second.is_ascii_uppercase() && second != '/' => {
-            format!(
-                "{}{}",
-                first.to_ascii_lowercase(),
-                &text[first.len_utf8()..]
-            )
+            format!("{}{}", first.to_ascii_lowercase(), &text[first.len_utf8()..])
         }
         _ => text.to_owned(),
     }
@@ -93,10 +85,7 @@ mod tests {
     #[test]
     fn names_the_call_the_object_and_the_reason() {
         let error = Error::new("open_tree", "/srv/data", Errno::ENOENT);
-        assert_eq!(
-            error.to_string(),
-            "open_tree \"/srv/data\": no such file or directory"
-        );
+        assert_eq!(error.to_string(), "open_tree \"/srv/data\": no such file or directory");
     }
 
     #[test]

@@ -11,14 +11,8 @@ use crate::{Context, Error, Result};
 /// none of them reaches the program that is executed next.
 pub fn close_from(first: u32) -> Result<()> {
     // SAFETY: setting close-on-exec invalidates no descriptor that anybody owns.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if result == 0 {
         return Ok(());
     }
@@ -32,11 +26,7 @@ pub fn close_from(first: u32) -> Result<()> {
 fn mark_one_by_one(first: u32) -> Result<()> {
     for entry in std::fs::read_dir("/proc/self/fd").at("opendir", "/proc/self/fd")? {
         let entry = entry.at("readdir", "/proc/self/fd")?;
-        let number = entry
-            .file_name()
-            .to_string_lossy()
-            .parse::<u32>()
-            .unwrap_or(0);
+        let number = entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0);
         if number >= first {
             // SAFETY: the number comes from the directory of open descriptors; it is only borrowed.
             let fd = unsafe { BorrowedFd::borrow_raw(number as RawFd) };
@@ -49,14 +39,8 @@ fn mark_one_by_one(first: u32) -> Result<()> {
 
 /// Sets or clears a descriptor's close-on-exec flag.
 pub fn set_close_on_exec(fd: BorrowedFd<'_>, on: bool) -> Result<()> {
-    let flags = if on {
-        FdFlag::FD_CLOEXEC
-    } else {
-        FdFlag::empty()
-    };
-    fcntl(fd, FcntlArg::F_SETFD(flags))
-        .at("fcntl F_SETFD", fd.as_raw_fd().to_string())
-        .map(|_| ())
+    let flags = if on { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    fcntl(fd, FcntlArg::F_SETFD(flags)).at("fcntl F_SETFD", fd.as_raw_fd().to_string()).map(|_| ())
 }
 
 /// Lets descriptor `number`, which the caller of this program passed in, live on across execve.
@@ -101,11 +85,7 @@ pub fn namespace_kind(namespace: BorrowedFd<'_>) -> Result<u64> {
 /// Locks the file behind a descriptor (flock(2)), alone or with others; the lock belongs to the open
 /// file, and ends when its last descriptor is closed. Without `wait` it fails with `EWOULDBLOCK`.
 pub fn lock_file(file: BorrowedFd<'_>, exclusive: bool, wait: bool) -> Result<()> {
-    let kind = if exclusive {
-        libc::LOCK_EX
-    } else {
-        libc::LOCK_SH
-    };
+    let kind = if exclusive { libc::LOCK_EX } else { libc::LOCK_SH };
     let operation = if wait { kind } else { kind | libc::LOCK_NB };
     // SAFETY: the call takes plain numbers.
     while unsafe { libc::flock(file.as_raw_fd(), operation) } < 0 {

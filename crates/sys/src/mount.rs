@@ -76,10 +76,7 @@ pub struct Attributes {
 
 impl Attributes {
     /// `MOUNT_ATTR_RDONLY` and no other.
-    pub const READ_ONLY: Attributes = Attributes {
-        set: libc::MOUNT_ATTR_RDONLY,
-        clear: 0,
-    };
+    pub const READ_ONLY: Attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, clear: 0 };
 
     /// Whether nothing is to be changed.
     pub fn is_empty(self) -> bool {
@@ -164,9 +161,6 @@ pub fn pivot_root_here() -> Result<()> {
 /// The magic number of the file system behind a descriptor (fstatfs(2)).
 pub fn magic(fd: BorrowedFd<'_>) -> Result<i64> {
     let stat = nix::sys::statfs::fstatfs(fd).at("fstatfs", "")?;
-    #[allow(
-        clippy::unnecessary_cast,
-        reason = "the field's type differs between libcs"
-    )]
+    #[allow(clippy::unnecessary_cast, reason = "the field's type differs between libcs")]
     Ok(stat.filesystem_type().0 as i64)
 }

@@ -24,16 +24,7 @@ pub fn set_scheduler(
         period: u64,
     }
     let size = std::mem::size_of::<SchedAttr>() as u32;
-    let attr = SchedAttr {
-        size,
-        policy,
-        flags,
-        nice,
-        priority,
-        runtime,
-        deadline,
-        period,
-    };
+    let attr = SchedAttr { size, policy, flags, nice, priority, runtime, deadline, period };
     // SAFETY: `attr` is a sched_attr of the size that it names.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
     if result < 0 {

@@ -23,42 +23,22 @@ fn prctl(call: &'static str, option: i32, arguments: [u64; 2]) -> Result<i32> {
 
 /// Forbids gaining privileges by execve (prctl(2), `PR_SET_NO_NEW_PRIVS`).
 pub fn set_no_new_privileges() -> Result<()> {
-    prctl(
-        "prctl PR_SET_NO_NEW_PRIVS",
-        libc::PR_SET_NO_NEW_PRIVS,
-        [1, 0],
-    )
-    .map(|_| ())
+    prctl("prctl PR_SET_NO_NEW_PRIVS", libc::PR_SET_NO_NEW_PRIVS, [1, 0]).map(|_| ())
 }
 
 /// Whether others may look into the process (prctl(2), `PR_SET_DUMPABLE`).
 pub fn set_dumpable(on: bool) -> Result<()> {
-    prctl(
-        "prctl PR_SET_DUMPABLE",
-        libc::PR_SET_DUMPABLE,
-        [on.into(), 0],
-    )
-    .map(|_| ())
+    prctl("prctl PR_SET_DUMPABLE", libc::PR_SET_DUMPABLE, [on.into(), 0]).map(|_| ())
 }
 
 /// Keeps the permitted set when all user ids leave 0 (prctl(2), `PR_SET_KEEPCAPS`).
 pub fn keep_capabilities(on: bool) -> Result<()> {
-    prctl(
-        "prctl PR_SET_KEEPCAPS",
-        libc::PR_SET_KEEPCAPS,
-        [on.into(), 0],
-    )
-    .map(|_| ())
+    prctl("prctl PR_SET_KEEPCAPS", libc::PR_SET_KEEPCAPS, [on.into(), 0]).map(|_| ())
 }
 
 /// The signal that the process gets when its parent ends; 0: none (`PR_SET_PDEATHSIG`).
 pub fn set_parent_death_signal(signal: i32) -> Result<()> {
-    prctl(
-        "prctl PR_SET_PDEATHSIG",
-        libc::PR_SET_PDEATHSIG,
-        [signal as u64, 0],
-    )
-    .map(|_| ())
+    prctl("prctl PR_SET_PDEATHSIG", libc::PR_SET_PDEATHSIG, [signal as u64, 0]).map(|_| ())
 }
 
 /// Drops every capability from the bounding set that `keep` lacks (`PR_CAPBSET_DROP`).
@@ -69,11 +49,7 @@ pub fn drop_bounding(keep: u64) -> Result<()> {
         if keep & (1 << capability) != 0 {
             continue;
         }
-        match prctl(
-            "prctl PR_CAPBSET_DROP",
-            libc::PR_CAPBSET_DROP,
-            [capability, 0],
-        ) {
+        match prctl("prctl PR_CAPBSET_DROP", libc::PR_CAPBSET_DROP, [capability, 0]) {
             Ok(_) => {}
             // Past the kernel's last one.
             Err(error) if error.errno == Errno::EINVAL => break,
@@ -86,11 +62,7 @@ pub fn drop_bounding(keep: u64) -> Result<()> {
 /// Empties the ambient set (`PR_CAP_AMBIENT_CLEAR_ALL`, Linux 4.3).
 pub fn clear_ambient() -> Result<()> {
     let operation = libc::PR_CAP_AMBIENT_CLEAR_ALL as u64;
-    match prctl(
-        "prctl PR_CAP_AMBIENT_CLEAR_ALL",
-        libc::PR_CAP_AMBIENT,
-        [operation, 0],
-    ) {
+    match prctl("prctl PR_CAP_AMBIENT_CLEAR_ALL", libc::PR_CAP_AMBIENT, [operation, 0]) {
         Err(error) if error.errno != Errno::EINVAL => Err(error),
         _ => Ok(()),
     }
@@ -100,16 +72,9 @@ pub fn clear_ambient() -> Result<()> {
 pub fn raise_ambient(capability: u8) -> Result<()> {
     let operation = libc::PR_CAP_AMBIENT_RAISE as u64;
     let arguments = [operation, capability.into()];
-    prctl(
-        "prctl PR_CAP_AMBIENT_RAISE",
-        libc::PR_CAP_AMBIENT,
-        arguments,
-    )
-    .map_err(|error| Error {
-        object: format!("capability {capability}"),
-        ..error
-    })
-    .map(|_| ())
+    prctl("prctl PR_CAP_AMBIENT_RAISE", libc::PR_CAP_AMBIENT, arguments)
+        .map_err(|error| Error { object: format!("capability {capability}"), ..error })
+        .map(|_| ())
 }
 
 /// The three sets of capset(2), bit N for capability N.
@@ -133,10 +98,7 @@ const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 /// Sets the calling process's capability sets (capset(2)).
 pub fn set_capabilities(sets: CapabilitySets) -> Result<()> {
-    let header = CapabilityHeader {
-        version: CAPABILITY_VERSION_3,
-        pid: 0,
-    };
+    let header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
     let word = |half: u32| {
         [sets.effective, sets.permitted, sets.inheritable].map(|set| (set >> (32 * half)) as u32)
     };
@@ -144,20 +106,14 @@ pub fn set_capabilities(sets: CapabilitySets) -> Result<()> {
     // SAFETY: the header is of version 3, for which the kernel reads two triples.
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
     if result < 0 {
-        return Err(Error::last(
-            "capset",
-            format!("permitted {:#x}", sets.permitted),
-        ));
+        return Err(Error::last("capset", format!("permitted {:#x}", sets.permitted)));
     }
     Ok(())
 }
 
 /// The calling process's permitted set (capget(2)): what it can give to others.
 pub fn permitted_capabilities() -> Result<u64> {
-    let header = CapabilityHeader {
-        version: CAPABILITY_VERSION_3,
-        pid: 0,
-    };
+    let header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
     let mut data = [[0u32; 3]; 2];
     // SAFETY: the header is of version 3, for which the kernel writes two triples.
     let result = unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) };
@@ -185,20 +141,11 @@ pub fn set_ids(uid: u32, gid: u32) -> Result<()> {
 
 /// Sets one resource limit of a process (prlimit(2)); `u64::MAX` means no limit.
 pub fn set_rlimit(pid: Pid, resource: u32, soft: u64, hard: u64) -> Result<()> {
-    let limit = libc::rlimit64 {
-        rlim_cur: soft,
-        rlim_max: hard,
-    };
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     let none = std::ptr::null::<libc::rlimit64>();
     // SAFETY: `limit` is the kernel's rlimit64, and no old value is asked for.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            pid.as_raw(),
-            resource,
-            &raw const limit,
-            none,
-        )
+        libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, &raw const limit, none)
     };
     if result < 0 {
         return Err(Error::last("prlimit", format!("{resource}: {soft}:{hard}")));
@@ -218,10 +165,7 @@ pub fn join_session_keyring(name: &CStr) -> Result<i32> {
         )
     };
     if serial < 0 {
-        return Err(Error::last(
-            "keyctl JOIN_SESSION_KEYRING",
-            name.to_string_lossy(),
-        ));
+        return Err(Error::last("keyctl JOIN_SESSION_KEYRING", name.to_string_lossy()));
     }
     Ok(serial as i32)
 }
@@ -267,21 +211,11 @@ impl Exec {
     /// Prepares the execution of the program at `path`.
     pub fn new(path: CString, arguments: Vec<CString>, environment: Vec<CString>) -> Self {
         let pointers = |strings: &[CString]| {
-            strings
-                .iter()
-                .map(|s| s.as_ptr())
-                .chain([std::ptr::null()])
-                .collect()
+            strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
         };
         let argument_pointers = pointers(&arguments);
         let environment_pointers = pointers(&environment);
-        Exec {
-            path,
-            arguments,
-            environment,
-            argument_pointers,
-            environment_pointers,
-        }
+        Exec { path, arguments, environment, argument_pointers, environment_pointers }
     }
 
     /// Becomes the program; returns only when that failed.

@@ -14,34 +14,19 @@ use crate::{Error, Result};
 pub fn seccomp_set_filter(program: &[u8], flags: u32) -> Result<Option<OwnedFd>> {
     let size = std::mem::size_of::<libc::sock_filter>();
     let Ok(len) = u16::try_from(program.len() / size) else {
-        return Err(Error::new(
-            "seccomp",
-            format!("{} bytes", program.len()),
-            Errno::EINVAL,
-        ));
+        return Err(Error::new("seccomp", format!("{} bytes", program.len()), Errno::EINVAL));
     };
-    let program = libc::sock_fprog {
-        len,
-        filter: program.as_ptr().cast_mut().cast(),
-    };
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut().cast() };
     // SAFETY: `program` points to `len` instructions that outlive the call, and the kernel only
     // copies them, at any alignment.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            flags,
-            &raw const program,
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
     };
     match result {
         0 => Ok(None),
         // SAFETY: a positive result is a new listener descriptor that nobody owns yet.
         fd if fd > 0 => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })),
-        _ => Err(Error::last(
-            "seccomp",
-            format!("SET_MODE_FILTER of {len} instructions"),
-        )),
+        _ => Err(Error::last("seccomp", format!("SET_MODE_FILTER of {len} instructions"))),
     }
 }
 

@@ -58,20 +58,13 @@ pub fn window_size(tty: BorrowedFd<'_>) -> Result<WindowSize> {
     if result < 0 {
         return Err(Error::last("ioctl TIOCGWINSZ", ""));
     }
-    Ok(WindowSize {
-        rows: size.ws_row,
-        columns: size.ws_col,
-    })
+    Ok(WindowSize { rows: size.ws_row, columns: size.ws_col })
 }
 
 /// Sets the terminal's size (`TIOCSWINSZ`).
 pub fn set_window_size(tty: BorrowedFd<'_>, size: WindowSize) -> Result<()> {
-    let size = libc::winsize {
-        ws_row: size.rows,
-        ws_col: size.columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let size =
+        libc::winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCSWINSZ reads a winsize, and `size` is one.
     let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSWINSZ as _, &raw const size) };
     if result < 0 {

@@ -30,10 +30,7 @@ pub(crate) enum Stop {
     /// The version was asked for.
     Version,
     /// The words make no sense: what is wrong, and with which command.
-    Usage {
-        sentence: String,
-        command: Option<&'static str>,
-    },
+    Usage { sentence: String, command: Option<&'static str> },
     /// No such command.
     UnknownCommand(String),
 }
@@ -45,19 +42,12 @@ pub(crate) struct Values(Vec<(&'static str, String)>);
 impl Values {
     /// The last value of a flag.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(flag, _)| *flag == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a flag.
     pub(crate) fn all<'v>(&'v self, name: &'v str) -> impl Iterator<Item = &'v str> {
-        self.0
-            .iter()
-            .filter(move |(flag, _)| *flag == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(flag, _)| *flag == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether a switch is on.
@@ -93,10 +83,7 @@ fn read_globals(
         }
         stop_for(global, None)?;
         if word == "help" {
-            let command = words
-                .next()
-                .and_then(|name| find(name))
-                .map(|command| command.name);
+            let command = words.next().and_then(|name| find(name)).map(|command| command.name);
             return Err(Stop::Help(command));
         }
         return find(word).ok_or_else(|| Stop::UnknownCommand(word.clone()));
@@ -145,27 +132,15 @@ fn read_command(
     check_log_format(&global)?;
     let (least, most) = command.count;
     if !(least..=most).contains(&positionals.len()) {
-        let wanted = if least == most {
-            "exactly"
-        } else {
-            "a minimum of"
-        };
+        let wanted = if least == most { "exactly" } else { "a minimum of" };
         let (name, found) = (command.name, positionals.len());
         let sentence = match (found < least || least == most, command.positionals) {
             (true, _) => format!("{name:?} requires {wanted} {least} argument(s), not {found}"),
             (false, _) => format!("{name:?} takes at most {most} argument(s), not {found}"),
         };
-        return Err(Stop::Usage {
-            sentence,
-            command: Some(name),
-        });
+        return Err(Stop::Usage { sentence, command: Some(name) });
     }
-    Ok(Parsed {
-        global,
-        command,
-        flags,
-        positionals,
-    })
+    Ok(Parsed { global, command, flags, positionals })
 }
 
 fn check_log_format(global: &Values) -> Result<(), Stop> {
@@ -173,10 +148,7 @@ fn check_log_format(global: &Values) -> Result<(), Stop> {
         None | Some("text" | "json") => Ok(()),
         Some(other) => {
             let sentence = format!("invalid log-format: {other}");
-            Err(Stop::Usage {
-                sentence,
-                command: None,
-            })
+            Err(Stop::Usage { sentence, command: None })
         }
     }
 }
@@ -194,10 +166,7 @@ fn read_flag(
     command: Option<&'static str>,
 ) -> Result<(), Stop> {
     let usage = |sentence: String| Stop::Usage { sentence, command };
-    let name = word
-        .strip_prefix("--")
-        .or_else(|| word.strip_prefix('-'))
-        .unwrap_or(word);
+    let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or(word);
     let (name, inline) = match name.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (name, None),
@@ -303,12 +272,8 @@ mod tests {
 
     #[test]
     fn one_dash_two_dashes_and_behind_the_id() {
-        for line in [
-            "run -bundle /b web",
-            "run --bundle=/b web",
-            "run web -b /b",
-            "run web -b=/b",
-        ] {
+        for line in ["run -bundle /b web", "run --bundle=/b web", "run web -b /b", "run web -b=/b"]
+        {
             assert_eq!(parsed(line).flags.get("bundle"), Some("/b"), "{line}");
         }
         assert!(parsed("delete web --force").flags.on("force"));
@@ -328,15 +293,9 @@ mod tests {
             Err(Stop::Usage { sentence, .. }) => sentence,
             other => format!("{other:?}"),
         };
-        assert_eq!(
-            sentence("run --nope x"),
-            "flag provided but not defined: -nope"
-        );
+        assert_eq!(sentence("run --nope x"), "flag provided but not defined: -nope");
         assert_eq!(sentence("run --bundle"), "flag needs an argument: -bundle");
-        assert_eq!(
-            sentence("state"),
-            "\"state\" requires exactly 1 argument(s), not 0"
-        );
+        assert_eq!(sentence("state"), "\"state\" requires exactly 1 argument(s), not 0");
         assert_eq!(sentence("--log-format xml list"), "invalid log-format: xml");
         let unknown = parse(&words("bogus")).1.unwrap_err();
         assert_eq!(unknown, Stop::UnknownCommand("bogus".to_owned()));

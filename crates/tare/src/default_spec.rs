@@ -77,14 +77,7 @@ fn mounts() -> Value {
         "/dev/pts",
         "devpts",
         "devpts",
-        &[
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-            "gid=5",
-        ],
+        &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
     ));
     mounts.push(mount(
         "/dev/shm",
@@ -93,12 +86,7 @@ fn mounts() -> Value {
         &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
     ));
     mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &safe));
-    mounts.push(mount(
-        "/sys",
-        "sysfs",
-        "sysfs",
-        &["nosuid", "noexec", "nodev", "ro"],
-    ));
+    mounts.push(mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]));
     mounts.push(mount(
         "/sys/fs/cgroup",
         "cgroup",
@@ -148,10 +136,7 @@ pub(crate) fn rootless(uid: u32, gid: u32) -> Value {
 /// Without a command it is the default's shell, on a terminal if the caller has one.
 pub(crate) fn for_rootfs(rootfs: &str, command: &[String], terminal: bool) -> Value {
     let mut config = match engine::is_rootless() {
-        true => rootless(
-            nix::unistd::geteuid().as_raw(),
-            nix::unistd::getegid().as_raw(),
-        ),
+        true => rootless(nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
         false => default(),
     };
     config["root"]["path"] = json!(rootfs);
@@ -172,10 +157,7 @@ mod tests {
             let text = config.to_string();
             let witness: oci_spec::runtime::Spec = serde_json::from_str(&text).unwrap();
             let ours: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
-            assert_eq!(
-                witness.mounts().as_ref().map(Vec::len),
-                Some(ours.mounts.len())
-            );
+            assert_eq!(witness.mounts().as_ref().map(Vec::len), Some(ours.mounts.len()));
             assert_eq!(witness.version(), &ours.oci_version.to_string());
         }
     }

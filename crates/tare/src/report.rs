@@ -35,21 +35,11 @@ impl Log {
     /// Opens the log's file, if there is one.
     pub(crate) fn open(options: LogOptions) -> Result<Log, String> {
         let Some(path) = &options.file else {
-            return Ok(Log {
-                file: None,
-                options,
-            });
+            return Ok(Log { file: None, options });
         };
-        let opened = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o644)
-            .open(path);
+        let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
         match opened {
-            Ok(file) => Ok(Log {
-                file: Some(file),
-                options,
-            }),
+            Ok(file) => Ok(Log { file: Some(file), options }),
             Err(error) => Err(format!("unable to open log {path:?}: {error}")),
         }
     }

@@ -37,13 +37,8 @@ pub(crate) fn ensure() -> Result<(), sys::Error> {
 }
 
 fn is_sealed() -> Result<bool, sys::Error> {
-    let file = openat(
-        AT_FDCWD,
-        SELF,
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )
-    .at("open", SELF)?;
+    let file = openat(AT_FDCWD, SELF, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .at("open", SELF)?;
     let mount = fstatvfs(&file).at("fstatvfs", SELF)?;
     if mount.flags().contains(FsFlags::ST_RDONLY) {
         return Ok(true);
@@ -54,11 +49,7 @@ fn is_sealed() -> Result<bool, sys::Error> {
 }
 
 fn read_only_mount() -> Result<OwnedFd, sys::Error> {
-    let clone = OpenTree {
-        clone: true,
-        recursive: false,
-        no_follow: false,
-    };
+    let clone = OpenTree { clone: true, recursive: false, no_follow: false };
     let mount = sys::open_tree(AT_FDCWD, c"/proc/self/exe", clone)?;
     sys::change_attributes(mount.as_fd(), Attributes::READ_ONLY, false)?;
     Ok(mount)

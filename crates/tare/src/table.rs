@@ -34,12 +34,7 @@ pub(crate) struct Command {
 }
 
 const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Flag {
-    Flag {
-        long,
-        short,
-        value: None,
-        help,
-    }
+    Flag { long, short, value: None, help }
 }
 
 const fn value(
@@ -48,72 +43,31 @@ const fn value(
     value: &'static str,
     help: &'static str,
 ) -> Flag {
-    Flag {
-        long,
-        short,
-        value: Some(value),
-        help,
-    }
+    Flag { long, short, value: Some(value), help }
 }
 
 /// Flags before the command.
 pub(crate) const GLOBAL: &[Flag] = &[
     switch("debug", None, "log what is done, too"),
-    value(
-        "log",
-        None,
-        "FILE",
-        "append log lines to FILE instead of standard error",
-    ),
+    value("log", None, "FILE", "append log lines to FILE instead of standard error"),
     value("log-format", None, "FORMAT", "text or json"),
-    value(
-        "root",
-        None,
-        "DIR",
-        "where containers are kept (default: /run/tare)",
-    ),
-    switch(
-        "systemd-cgroup",
-        None,
-        "let systemd make the cgroups (not supported yet)",
-    ),
-    value(
-        "rootless",
-        None,
-        "WHEN",
-        "true, false or auto: without root's powers",
-    ),
+    value("root", None, "DIR", "where containers are kept (default: /run/tare)"),
+    switch("systemd-cgroup", None, "let systemd make the cgroups (not supported yet)"),
+    value("rootless", None, "WHEN", "true, false or auto: without root's powers"),
     switch("help", Some('h'), "show help"),
     switch("version", Some('v'), "print the version"),
 ];
 
 const HELP: Flag = switch("help", Some('h'), "show help");
 
-const BUNDLE: Flag = value(
-    "bundle",
-    Some('b'),
-    "DIR",
-    "the bundle (default: working directory)",
-);
-const CONSOLE_SOCKET: Flag = value(
-    "console-socket",
-    None,
-    "PATH",
-    "AF_UNIX socket that gets the terminal's master",
-);
+const BUNDLE: Flag = value("bundle", Some('b'), "DIR", "the bundle (default: working directory)");
+const CONSOLE_SOCKET: Flag =
+    value("console-socket", None, "PATH", "AF_UNIX socket that gets the terminal's master");
 const PID_FILE: Flag = value("pid-file", None, "FILE", "where the process id is written");
-const NO_PIVOT: Flag = switch(
-    "no-pivot",
-    None,
-    "don't use pivot_root (for a root on a ramdisk)",
-);
+const NO_PIVOT: Flag = switch("no-pivot", None, "don't use pivot_root (for a root on a ramdisk)");
 const NO_KEYRING: Flag = switch("no-new-keyring", None, "keep the caller's session keyring");
-const PRESERVE: Flag = value(
-    "preserve-fds",
-    None,
-    "N",
-    "pass N descriptors on, behind the standard streams",
-);
+const PRESERVE: Flag =
+    value("preserve-fds", None, "N", "pass N descriptors on, behind the standard streams");
 const NO_SUBREAPER: Flag = switch("no-subreaper", None, "accepted for compatibility");
 
 /// The commands, in the order of the help.
@@ -160,14 +114,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         positionals: "ID [SIGNAL]",
         count: (1, 2),
         rest_is_positional: false,
-        flags: &[
-            switch(
-                "all",
-                Some('a'),
-                "send it to all processes of the container",
-            ),
-            HELP,
-        ],
+        flags: &[switch("all", Some('a'), "send it to all processes of the container"), HELP],
         example: "tare kill web TERM",
     },
     Command {
@@ -176,10 +123,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
-        flags: &[
-            switch("force", Some('f'), "end it first, if it still runs"),
-            HELP,
-        ],
+        flags: &[switch("force", Some('f'), "end it first, if it still runs"), HELP],
         example: "tare delete --force web",
     },
     Command {
@@ -190,12 +134,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         rest_is_positional: false,
         flags: &[
             BUNDLE,
-            value(
-                "rootfs",
-                None,
-                "DIR",
-                "needs no bundle: run the default configuration in DIR",
-            ),
+            value("rootfs", None, "DIR", "needs no bundle: run the default configuration in DIR"),
             CONSOLE_SOCKET,
             switch("detach", Some('d'), "return once it runs"),
             switch("keep", None, "don't delete it when it has ended"),
@@ -217,26 +156,11 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[
             CONSOLE_SOCKET,
             value("cwd", None, "DIR", "working directory in the container"),
-            value(
-                "env",
-                Some('e'),
-                "NAME=VALUE",
-                "set a variable (repeatable)",
-            ),
+            value("env", Some('e'), "NAME=VALUE", "set a variable (repeatable)"),
             switch("tty", Some('t'), "allocate a terminal"),
             value("user", Some('u'), "UID[:GID]", "run as that user"),
-            value(
-                "additional-gids",
-                Some('g'),
-                "GID",
-                "add a group (repeatable)",
-            ),
-            value(
-                "process",
-                Some('p'),
-                "FILE",
-                "take the process from a JSON file",
-            ),
+            value("additional-gids", Some('g'), "GID", "add a group (repeatable)"),
+            value("process", Some('p'), "FILE", "take the process from a JSON file"),
             switch("detach", Some('d'), "return once it runs"),
             PID_FILE,
             value("process-label", None, "LABEL", "SELinux label"),
@@ -244,12 +168,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             switch("no-new-privs", None, "forbid gaining privileges by execve"),
             value("cap", Some('c'), "CAP", "add a capability (repeatable)"),
             PRESERVE,
-            value(
-                "cgroup",
-                None,
-                "[CONTROLLER:]PATH",
-                "run in a cgroup below the container's",
-            ),
+            value("cgroup", None, "[CONTROLLER:]PATH", "run in a cgroup below the container's"),
             switch("ignore-paused", None, "also in a paused container"),
             NO_SUBREAPER,
             HELP,
@@ -302,11 +221,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         positionals: "",
         count: (0, 0),
         rest_is_positional: false,
-        flags: &[
-            BUNDLE,
-            switch("rootless", None, "for a user without root's powers"),
-            HELP,
-        ],
+        flags: &[BUNDLE, switch("rootless", None, "for a user without root's powers"), HELP],
         example: "tare spec --bundle /containers/web",
     },
 ];

@@ -32,16 +32,10 @@ impl Action {
                 format!("{data} does not fit into 16 bits"),
             )),
         };
-        match name {
-            "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Ok(Action::KILL_THREAD),
-            "SCMP_ACT_KILL_PROCESS" => Ok(Action::KILL_PROCESS),
-            "SCMP_ACT_TRAP" => Ok(Action::TRAP),
-            "SCMP_ACT_ERRNO" => with_data(ERRNO),
-            "SCMP_ACT_TRACE" => with_data(TRACE),
-            "SCMP_ACT_ALLOW" => Ok(Action::ALLOW),
-            "SCMP_ACT_LOG" => Ok(Action::LOG),
-            "SCMP_ACT_NOTIFY" => Ok(Action::NOTIFY),
-            _ => Err(Problem::new(
+        match ACTIONS.iter().find(|(known, _)| *known == name) {
+            Some((_, action @ (ERRNO | TRACE))) => with_data(*action),
+            Some((_, action)) => Ok(Action(*action)),
+            None => Err(Problem::new(
                 pointer,
                 format!("\"{name}\" is not a known action"),
             )),
@@ -58,3 +52,21 @@ impl Action {
 
 const ERRNO: u32 = 0x0005_0000;
 const TRACE: u32 = 0x7ff0_0000;
+
+/// What a profile can ask for, in alphabetical order.
+const ACTIONS: [(&str, u32); 9] = [
+    ("SCMP_ACT_ALLOW", Action::ALLOW.0),
+    ("SCMP_ACT_ERRNO", ERRNO),
+    ("SCMP_ACT_KILL", Action::KILL_THREAD.0),
+    ("SCMP_ACT_KILL_PROCESS", Action::KILL_PROCESS.0),
+    ("SCMP_ACT_KILL_THREAD", Action::KILL_THREAD.0),
+    ("SCMP_ACT_LOG", Action::LOG.0),
+    ("SCMP_ACT_NOTIFY", Action::NOTIFY.0),
+    ("SCMP_ACT_TRACE", TRACE),
+    ("SCMP_ACT_TRAP", Action::TRAP.0),
+];
+
+/// The names of all actions that are understood, in alphabetical order.
+pub fn action_names() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(|(name, _)| *name)
+}

@@ -38,14 +38,31 @@ pub(super) const SPEC_ALLOW: u32 = 1 << 2;
 pub(super) const NEW_LISTENER: u32 = 1 << 3;
 const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-/// The flag that a profile calls `name` (linux/seccomp.h).
+/// The flag that changes nothing: the runtime has one thread when it loads the filter, and with a
+/// listener the kernel would refuse it.
+pub(super) const TSYNC: &str = "SECCOMP_FILTER_FLAG_TSYNC";
+/// The flag that is for listeners only.
+pub(super) const KILLABLE: &str = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV";
+
+/// What a profile can ask for (linux/seccomp.h), in alphabetical order.
+const FLAGS: [(&str, u32); 4] = [
+    ("SECCOMP_FILTER_FLAG_LOG", LOG),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", SPEC_ALLOW),
+    (TSYNC, 0),
+    (KILLABLE, WAIT_KILLABLE_RECV),
+];
+
+/// The flag that a profile calls `name`.
 pub(super) fn flag(name: &str) -> Option<u32> {
-    Some(match name {
-        "SECCOMP_FILTER_FLAG_LOG" => LOG,
-        "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => SPEC_ALLOW,
-        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => WAIT_KILLABLE_RECV,
-        _ => return None,
-    })
+    FLAGS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, flag)| *flag)
+}
+
+/// The names of all flags that are understood, in alphabetical order.
+pub fn flag_names() -> impl Iterator<Item = &'static str> {
+    FLAGS.iter().map(|(name, _)| *name)
 }
 
 impl Filter {

@@ -33,8 +33,10 @@ mod ranges;
 mod table;
 
 pub use crate::Problem;
+pub use action::action_names;
 pub use arch::Arch;
-pub use filter::{Filter, Instruction};
+pub use filter::{Filter, Instruction, flag_names};
+pub use profile::operator_names;
 
 use calls::Decisions;
 use profile::Profile;

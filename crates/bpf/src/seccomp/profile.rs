@@ -49,18 +49,28 @@ pub(super) enum Op {
     Gt,
 }
 
+/// In alphabetical order.
+const OPERATORS: [(&str, Op); 7] = [
+    ("SCMP_CMP_EQ", Op::Eq),
+    ("SCMP_CMP_GE", Op::Ge),
+    ("SCMP_CMP_GT", Op::Gt),
+    ("SCMP_CMP_LE", Op::Le),
+    ("SCMP_CMP_LT", Op::Lt),
+    ("SCMP_CMP_MASKED_EQ", Op::MaskedEq),
+    ("SCMP_CMP_NE", Op::Ne),
+];
+
+/// The names of all comparisons that are understood, in alphabetical order.
+pub fn operator_names() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().map(|(name, _)| *name)
+}
+
 impl Op {
     fn parse(name: &str) -> Option<Op> {
-        Some(match name {
-            "SCMP_CMP_NE" => Op::Ne,
-            "SCMP_CMP_LT" => Op::Lt,
-            "SCMP_CMP_LE" => Op::Le,
-            "SCMP_CMP_EQ" => Op::Eq,
-            "SCMP_CMP_MASKED_EQ" => Op::MaskedEq,
-            "SCMP_CMP_GE" => Op::Ge,
-            "SCMP_CMP_GT" => Op::Gt,
-            _ => return None,
-        })
+        OPERATORS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, op)| *op)
     }
 }
 
@@ -140,10 +150,7 @@ fn flags(profile: &spec::Seccomp<'_>, notify: bool, problems: &mut Vec<Problem>)
     }
     for (index, name) in profile.flags.iter().enumerate() {
         let sentence = match name.as_str() {
-            // The runtime has one thread when it loads the filter, and with a listener the
-            // kernel would refuse the flag.
-            "SECCOMP_FILTER_FLAG_TSYNC" => continue,
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" if !notify => {
+            filter::KILLABLE if !notify => {
                 format!("{name} needs a rule that says SCMP_ACT_NOTIFY")
             }
             name => match filter::flag(name) {

@@ -28,11 +28,7 @@ fn run(parsed: &Parsed, log: &Log) -> Outcome {
         }
         None => None,
     };
-    let cgroups: Vec<(&str, &str)> = parsed
-        .flags
-        .all("cgroup")
-        .map(controller_and_path)
-        .collect();
+    let cgroups: Vec<(&str, &str)> = parsed.flags.all("cgroup").map(controller_and_path).collect();
     let status = engine::exec(&ExecRequest {
         store: &store(parsed)?,
         id: id(parsed),
@@ -58,12 +54,7 @@ fn changes(parsed: &Parsed) -> Result<Changes<'_>, Failure> {
         additional_gids.push(user_id(gid).ok_or_else(|| format!("invalid group {gid:?}"))?);
     }
     Ok(Changes {
-        args: parsed
-            .positionals
-            .iter()
-            .skip(1)
-            .map(String::as_str)
-            .collect(),
+        args: parsed.positionals.iter().skip(1).map(String::as_str).collect(),
         cwd: flags.get("cwd"),
         env: flags.all("env").collect(),
         tty: flags.on("tty"),
@@ -81,10 +72,9 @@ fn user(text: &str) -> Result<(u32, Option<u32>), String> {
     let invalid = || format!("invalid user {text:?}: must be UID or UID:GID in numbers");
     match text.split_once(':') {
         None => Ok((user_id(text).ok_or_else(invalid)?, None)),
-        Some((uid, gid)) => Ok((
-            user_id(uid).ok_or_else(invalid)?,
-            Some(user_id(gid).ok_or_else(invalid)?),
-        )),
+        Some((uid, gid)) => {
+            Ok((user_id(uid).ok_or_else(invalid)?, Some(user_id(gid).ok_or_else(invalid)?)))
+        }
     }
 }
 
@@ -112,18 +102,7 @@ mod tests {
     fn users_are_numbers_and_nothing_else() {
         assert_eq!(user("1"), Ok((1, None)));
         assert_eq!(user("1:2"), Ok((1, Some(2))));
-        for text in [
-            "",
-            ":",
-            "1:",
-            ":1",
-            "abc",
-            "-1",
-            "+1",
-            "1:2:3",
-            "4294967295",
-            "4294967296",
-        ] {
+        for text in ["", ":", "1:", ":1", "abc", "-1", "+1", "1:2:3", "4294967295", "4294967296"] {
             assert!(user(text).is_err(), "{text}");
         }
     }

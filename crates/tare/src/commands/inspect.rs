@@ -32,11 +32,7 @@ impl<'a> View<'a> {
         Ok(View {
             oci_version: spec::OCI_VERSION,
             id: &record.id,
-            pid: if status == ContainerStatus::Stopped {
-                0
-            } else {
-                record.pid
-            },
+            pid: if status == ContainerStatus::Stopped { 0 } else { record.pid },
             status: status.as_str(),
             bundle: &record.bundle,
             rootfs: &record.rootfs,
@@ -65,7 +61,8 @@ pub(crate) fn state(parsed: &Parsed) -> Outcome {
     let dir = store(parsed)?.container(id(parsed))?;
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
-    let view = View::of(&dir, &record)?;
+    // As runc: only `list` names the owner.
+    let view = View { owner: String::new(), ..View::of(&dir, &record)? };
     print(&serde_json::to_string_pretty(&view).map_err(|error| error.to_string())?)?;
     Ok(0)
 }
@@ -111,15 +108,7 @@ fn table(views: &[View<'_>]) -> String {
     let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
     let rows = views.iter().map(|view| {
         let pid = view.pid.to_string();
-        [
-            view.id,
-            &pid,
-            view.status,
-            view.bundle,
-            view.created,
-            &view.owner,
-        ]
-        .map(str::to_owned)
+        [view.id, &pid, view.status, view.bundle, view.created, &view.owner].map(str::to_owned)
     });
     let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
     let width = |column: usize| {
@@ -129,10 +118,7 @@ fn table(views: &[View<'_>]) -> String {
     let widths: Vec<usize> = (0..5).map(width).collect();
     rows.iter()
         .map(|row| {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"));
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
             format!("{}{}\n", cells.collect::<String>(), row[5])
         })
         .collect()
@@ -146,10 +132,7 @@ pub(crate) fn ps(parsed: &Parsed) -> Outcome {
     let pids = record.cgroup().pids().map_err(engine::Error::from)?;
     match parsed.flags.get("format").unwrap_or("table") {
         "json" => print(&serde_json::to_string(&pids).map_err(|error| error.to_string())?)?,
-        "table" => print(&ps_table(
-            &pids,
-            parsed.positionals.get(1..).unwrap_or_default(),
-        )?)?,
+        "table" => print(&ps_table(&pids, parsed.positionals.get(1..).unwrap_or_default())?)?,
         other => return Err(format!("invalid format option: {other}").into()),
     }
     Ok(0)
@@ -158,15 +141,9 @@ pub(crate) fn ps(parsed: &Parsed) -> Outcome {
 /// The host's ps(1), its lines that are of the container's processes.
 fn ps_table(pids: &[i32], options: &[String]) -> Result<String, Failure> {
     let default = ["-ef".to_owned()];
-    let options = if options.is_empty() {
-        &default[..]
-    } else {
-        options
-    };
-    let output = Command::new("ps")
-        .args(options)
-        .output()
-        .map_err(|error| format!("exec ps: {error}"))?;
+    let options = if options.is_empty() { &default[..] } else { options };
+    let output =
+        Command::new("ps").args(options).output().map_err(|error| format!("exec ps: {error}"))?;
     if !output.status.success() {
         return Err(format!("ps: {}", String::from_utf8_lossy(&output.stderr).trim_end()).into());
     }
@@ -179,12 +156,7 @@ fn ps_table(pids: &[i32], options: &[String]) -> Result<String, Failure> {
         .ok_or_else(|| "couldn't find PID field in ps output".to_owned())?;
     let ours = lines.filter(|line| {
         let field = line.split_whitespace().nth(column);
-        field
-            .and_then(|pid| pid.parse().ok())
-            .is_some_and(|pid| pids.contains(&pid))
+        field.and_then(|pid| pid.parse().ok()).is_some_and(|pid| pids.contains(&pid))
     });
-    Ok(std::iter::once(header)
-        .chain(ours)
-        .map(|line| format!("{line}\n"))
-        .collect())
+    Ok(std::iter::once(header).chain(ours).map(|line| format!("{line}\n")).collect())
 }

@@ -12,9 +12,7 @@ use crate::report::Log;
 
 /// `create`.
 pub(crate) fn create(parsed: &Parsed, log: &Log) -> Outcome {
-    with_request(parsed, log, &bundle(parsed)?, true, |request| {
-        engine::create(request).map(|()| 0)
-    })
+    with_request(parsed, log, &bundle(parsed)?, true, |request| engine::create(request).map(|()| 0))
 }
 
 /// `run`.
@@ -28,15 +26,11 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         None => bundle(parsed)?,
     };
     let (detach, keep) = (parsed.flags.on("detach"), parsed.flags.on("keep"));
-    with_request(parsed, log, &bundle, detach, |request| {
-        engine::run(request, keep)
-    })
+    with_request(parsed, log, &bundle, detach, |request| engine::run(request, keep))
 }
 
 fn bundle(parsed: &Parsed) -> Result<Bundle, Failure> {
-    Ok(Bundle::open(Path::new(
-        parsed.flags.get("bundle").unwrap_or("."),
-    ))?)
+    Ok(Bundle::open(Path::new(parsed.flags.get("bundle").unwrap_or(".")))?)
 }
 
 fn default_bundle(parsed: &Parsed, rootfs: &str) -> Result<Bundle, Failure> {
@@ -56,9 +50,7 @@ fn default_bundle(parsed: &Parsed, rootfs: &str) -> Result<Bundle, Failure> {
 fn lower(text: &str) -> String {
     let text = text.split(" (os error").next().unwrap_or(text);
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 fn with_request(
@@ -69,11 +61,9 @@ fn with_request(
     act: impl FnOnce(&CreateRequest<'_>) -> engine::Result<i32>,
 ) -> Outcome {
     if parsed.global.on("systemd-cgroup") {
-        return Err(
-            "--systemd-cgroup: the systemd cgroup driver is not supported yet"
-                .to_owned()
-                .into(),
-        );
+        return Err("--systemd-cgroup: the systemd cgroup driver is not supported yet"
+            .to_owned()
+            .into());
     }
     let status = act(&CreateRequest {
         store: &store(parsed)?,
@@ -107,9 +97,7 @@ pub(crate) fn kill(parsed: &Parsed) -> Outcome {
 /// `delete`.
 pub(crate) fn delete(parsed: &Parsed, log: &Log) -> Outcome {
     let force = parsed.flags.on("force");
-    engine::delete(&store(parsed)?, id(parsed), force, &|sentence| {
-        log.warn(sentence)
-    })?;
+    engine::delete(&store(parsed)?, id(parsed), force, &|sentence| log.warn(sentence))?;
     Ok(0)
 }
 

@@ -25,19 +25,13 @@ pub(crate) struct Failure {
 
 impl From<engine::Error> for Failure {
     fn from(error: engine::Error) -> Self {
-        Failure {
-            sentence: error.to_string(),
-            status: 1,
-        }
+        Failure { sentence: error.to_string(), status: 1 }
     }
 }
 
 impl From<String> for Failure {
     fn from(sentence: String) -> Self {
-        Failure {
-            sentence,
-            status: 1,
-        }
+        Failure { sentence, status: 1 }
     }
 }
 
@@ -70,10 +64,9 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
     };
     outcome.map_err(|failure| match name {
         // As runc: these two say which of them it was.
-        "create" | "run" => Failure {
-            sentence: format!("tare {name} failed: {}", failure.sentence),
-            ..failure
-        },
+        "create" | "run" => {
+            Failure { sentence: format!("tare {name} failed: {}", failure.sentence), ..failure }
+        }
         _ => failure,
     })
 }
@@ -94,11 +87,7 @@ fn store(parsed: &Parsed) -> Result<Store, Failure> {
 }
 
 fn id(parsed: &Parsed) -> &str {
-    parsed
-        .positionals
-        .first()
-        .map(String::as_str)
-        .unwrap_or_default()
+    parsed.positionals.first().map(String::as_str).unwrap_or_default()
 }
 
 /// A flag's value as a number.
@@ -106,7 +95,5 @@ fn number(parsed: &Parsed, flag: &str) -> Result<u32, Failure> {
     let Some(value) = parsed.flags.get(flag) else {
         return Ok(0);
     };
-    value
-        .parse()
-        .map_err(|_| format!("invalid value {value:?} for --{flag}: not a number").into())
+    value.parse().map_err(|_| format!("invalid value {value:?} for --{flag}: not a number").into())
 }

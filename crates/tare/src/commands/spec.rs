@@ -23,16 +23,11 @@ pub(crate) fn spec(parsed: &Parsed) -> Outcome {
     let mut text = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
-    config
-        .serialize(&mut serializer)
-        .map_err(|error| error.to_string())?;
+    config.serialize(&mut serializer).map_err(|error| error.to_string())?;
     let file = OpenOptions::new().write(true).create_new(true).open(&path);
-    file.and_then(|mut file| file.write_all(&text))
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                "File config.json exists. Remove it first".to_owned()
-            }
-            _ => format!("{}: {error}", path.display()),
-        })?;
+    file.and_then(|mut file| file.write_all(&text)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => "File config.json exists. Remove it first".to_owned(),
+        _ => format!("{}: {error}", path.display()),
+    })?;
     Ok(0)
 }

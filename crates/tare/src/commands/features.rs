@@ -1,0 +1,114 @@
+//! `features`: what this program understands, by the specification's schema (features.md).
+//!
+//! Every list comes from the table that the code itself reads, so that it can't promise more, or
+//! less, than is done. Nothing is asked of the machine.
+
+use bpf::seccomp::{self, Arch};
+use plan::{HookKind, NamespaceKind};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Outcome, print};
+
+/// The oldest version of the specification that is understood: the first one.
+const OLDEST: &str = "1.0.0";
+
+/// `features`.
+pub(crate) fn features() -> Outcome {
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    document().serialize(&mut serializer).map_err(|error| error.to_string())?;
+    text.push(b'\n');
+    print(&text)?;
+    Ok(0)
+}
+
+fn document() -> Value {
+    json!({
+        "ociVersionMin": OLDEST,
+        "ociVersionMax": spec::OCI_VERSION,
+        "hooks": HookKind::ALL.map(HookKind::name),
+        "mountOptions": plan::option_names().collect::<Vec<_>>(),
+        "linux": linux(),
+        "annotations": {
+            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "tare.version": env!("CARGO_PKG_VERSION"),
+            "tare.commit": option_env!("TARE_COMMIT").unwrap_or("unknown"),
+        },
+        // No annotation of a configuration changes what is done.
+        "potentiallyUnsafeConfigAnnotations": [],
+    })
+}
+
+/// `memoryPolicy` and `supportedFlags` of seccomp are absent: unknown.
+fn linux() -> Value {
+    let mut namespaces = NamespaceKind::ALL.map(NamespaceKind::name);
+    namespaces.sort_unstable();
+    let capabilities = plan::names::CAPABILITIES.map(|name| format!("CAP_{name}"));
+    let mut arches: Vec<&str> = Arch::all().map(Arch::name).collect();
+    arches.sort_unstable();
+    let id_mapped = plan::option_names().any(|name| name == "idmap");
+    json!({
+        "namespaces": namespaces,
+        "capabilities": capabilities,
+        "cgroup": {
+            "v1": true,
+            "v2": true,
+            "systemd": false,
+            "systemdUser": false,
+            "rdma": true,
+        },
+        "seccomp": {
+            "enabled": true,
+            "actions": seccomp::action_names().collect::<Vec<_>>(),
+            "operators": seccomp::operator_names().collect::<Vec<_>>(),
+            "archs": arches,
+            "knownFlags": seccomp::flag_names().collect::<Vec<_>>(),
+        },
+        "apparmor": { "enabled": true },
+        "selinux": { "enabled": true },
+        "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
+        "mountExtensions": { "idmap": { "enabled": id_mapped } },
+        "netDevices": { "enabled": false },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_independent_reader_of_the_schema_understands_it() {
+        let features: oci_spec::runtime::Features = serde_json::from_value(document()).unwrap();
+        assert_eq!(features.oci_version_min(), "1.0.0");
+        assert_eq!(features.oci_version_max(), spec::OCI_VERSION);
+        assert_eq!(features.hooks().as_ref().map(Vec::len), Some(6));
+        let linux = features.linux().as_ref().unwrap();
+        assert_eq!(linux.namespaces().as_ref().map(Vec::len), Some(8));
+        assert_eq!(linux.capabilities().as_ref().map(std::collections::HashSet::len), Some(41));
+        let seccomp = linux.seccomp().as_ref().unwrap();
+        assert_eq!(seccomp.actions().as_ref().map(Vec::len), Some(9));
+        assert_eq!(seccomp.operators().as_ref().map(Vec::len), Some(7));
+    }
+
+    #[test]
+    fn lists_are_sorted_as_readers_expect() {
+        let document = document();
+        let sorted = |pointer: &str| {
+            let list = document.pointer(pointer).and_then(Value::as_array).unwrap();
+            let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            !names.is_empty() && names.is_sorted()
+        };
+        for pointer in [
+            "/mountOptions",
+            "/linux/namespaces",
+            "/linux/seccomp/actions",
+            "/linux/seccomp/operators",
+            "/linux/seccomp/archs",
+            "/linux/seccomp/knownFlags",
+        ] {
+            assert!(sorted(pointer), "{pointer}");
+        }
+    }
+}
