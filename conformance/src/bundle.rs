@@ -52,14 +52,7 @@ impl<'t> Bundle<'t> {
         let dir = case.dir(&format!("bundle-{id}"))?;
         rootfs::make(&dir.join("rootfs"), busybox)?;
         let config = plain(&id);
-        Ok(Self {
-            case,
-            id,
-            dir,
-            config,
-            raw: false,
-            flags: RefCell::default(),
-        })
+        Ok(Self { case, id, dir, config, raw: false, flags: RefCell::default() })
     }
 
     /// The root filesystem on the host.
@@ -169,29 +162,20 @@ impl<'t> Bundle<'t> {
 
     /// Joins a namespace by its path.
     pub(crate) fn join(self, kind: &str, path: &str) -> Self {
-        self.share(kind)
-            .push("/linux/namespaces", json!({ "type": kind, "path": path }))
+        self.share(kind).push("/linux/namespaces", json!({ "type": kind, "path": path }))
     }
 
     /// A new user namespace with ids from `first` on the host.
     pub(crate) fn user_namespace(self, first: u32) -> Self {
         let map = json!([{ "containerID": 0, "hostID": first, "size": 65536 }]);
-        self.unshare("user")
-            .set("/linux/uidMappings", map.clone())
-            .set("/linux/gidMappings", map)
+        self.unshare("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
     }
 
     /// The files of the root belong to `id`, as an engine does it for a user namespace.
     pub(crate) fn owned_by(self, id: u32) -> Verdict<Self> {
         let owner = format!("{id}:{id}");
         let root = self.dir.join("rootfs");
-        self.case.host([
-            "chown",
-            "-hR",
-            "--from=0:0",
-            &owner,
-            &root.to_string_lossy(),
-        ])?;
+        self.case.host(["chown", "-hR", "--from=0:0", &owner, &root.to_string_lossy()])?;
         Ok(self)
     }
 
@@ -212,9 +196,7 @@ impl<'t> Bundle<'t> {
 
     /// Adds command line flags to every `create` and `run` of this bundle.
     pub(crate) fn flags<'a>(self, flags: impl IntoIterator<Item = &'a str>) -> Self {
-        self.flags
-            .borrow_mut()
-            .extend(flags.into_iter().map(str::to_owned));
+        self.flags.borrow_mut().extend(flags.into_iter().map(str::to_owned));
         self
     }
 
@@ -232,10 +214,7 @@ impl<'t> Bundle<'t> {
             let spec: Spec = serde_json::from_value(self.config.clone())?;
             let written = serde_json::to_value(&spec)?;
             if sorted(&written) != sorted(&self.config) {
-                return fail(format!(
-                    "oci-spec writes {written}, the test means {}",
-                    self.config
-                ));
+                return fail(format!("oci-spec writes {written}, the test means {}", self.config));
             }
             serde_json::to_vec(&spec)?
         };
@@ -247,11 +226,7 @@ impl<'t> Bundle<'t> {
     pub(crate) fn call(&self, command: &str) -> Verdict<Call<'t>> {
         self.write()?;
         let flags = self.flags.borrow().clone();
-        let call = self
-            .case
-            .call([command, "--bundle"])
-            .arg(&self.dir)
-            .args(flags);
+        let call = self.case.call([command, "--bundle"]).arg(&self.dir).args(flags);
         Ok(call.arg(&self.id))
     }
 

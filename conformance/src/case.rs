@@ -80,9 +80,7 @@ impl Case {
 
     /// Notes a container that must be gone at the end.
     pub(crate) fn owns(&self, root: &Path, id: &str) {
-        self.ids
-            .borrow_mut()
-            .push((root.to_path_buf(), id.to_owned()));
+        self.ids.borrow_mut().push((root.to_path_buf(), id.to_owned()));
     }
 
     /// A path in the test's own directory.
@@ -124,15 +122,9 @@ impl Case {
     #[track_caller]
     pub(crate) fn host<'a>(&self, line: impl IntoIterator<Item = &'a str>) -> Verdict<String> {
         let words: Vec<&str> = line.into_iter().collect();
-        let out = Command::new(words[0])
-            .args(&words[1..])
-            .stdin(Stdio::null())
-            .output()?;
+        let out = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?;
         if !out.status.success() {
-            return fail(format!(
-                "{words:?}: {}",
-                String::from_utf8_lossy(&out.stderr)
-            ));
+            return fail(format!("{words:?}: {}", String::from_utf8_lossy(&out.stderr)));
         }
         Ok(String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
     }
@@ -205,9 +197,7 @@ impl Case {
         self.reap();
         let mut left = leftover::find(&self.tag, &self.scratch, &self.live.borrow());
         if let Ok(entries) = fs::read_dir(&self.root) {
-            let state = entries
-                .flatten()
-                .filter(|e| e.path().join("state.json").exists());
+            let state = entries.flatten().filter(|e| e.path().join("state.json").exists());
             left.extend(state.map(|entry| format!("state {}", entry.path().display())));
         }
         for (root, id) in self.ids.borrow().iter() {

@@ -30,11 +30,7 @@ impl<'t> ConsoleSocket<'t> {
         let path = case.path(&format!("tty{}.sock", case.number()));
         let listener = UnixListener::bind(&path)?;
         listener.set_nonblocking(true)?;
-        Ok(Self {
-            case,
-            listener,
-            path,
-        })
+        Ok(Self { case, listener, path })
     }
 
     /// The path as a flag's value.
@@ -77,10 +73,7 @@ pub(crate) fn receive(case: &Case, listener: &UnixListener) -> Verdict<(Vec<Owne
             descriptors.extend(some);
         }
     }
-    Ok((
-        descriptors,
-        String::from_utf8_lossy(&text[..received.bytes]).into_owned(),
-    ))
+    Ok((descriptors, String::from_utf8_lossy(&text[..received.bytes]).into_owned()))
 }
 
 /// The outer end of a pseudoterminal.
@@ -93,11 +86,7 @@ pub(crate) struct Terminal<'t> {
 impl<'t> Terminal<'t> {
     fn new(case: &'t Case, master: OwnedFd) -> Verdict<Self> {
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok(Self {
-            case,
-            master: master.into(),
-            seen: RefCell::default(),
-        })
+        Ok(Self { case, master: master.into(), seen: RefCell::default() })
     }
 
     /// A terminal of the host, and its inner end as three standard streams.
@@ -105,14 +94,8 @@ impl<'t> Terminal<'t> {
         let pair = nix::pty::openpty(None, None)?;
         let again = || -> Verdict<Stdio> { Ok(pair.slave.try_clone()?.into()) };
         let stdio = [again()?, again()?, again()?];
-        fcntl(
-            &pair.master,
-            FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
-        )?;
-        fcntl(
-            &pair.slave,
-            FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
-        )?;
+        fcntl(&pair.master, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+        fcntl(&pair.slave, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
         Ok((Self::new(case, pair.master)?, stdio))
     }
 
@@ -122,9 +105,7 @@ impl<'t> Terminal<'t> {
         let shown = self.case.until(text, || {
             let mut bytes = [0; 4096];
             if let Ok(count) = (&self.master).read(&mut bytes) {
-                self.seen
-                    .borrow_mut()
-                    .push_str(&String::from_utf8_lossy(&bytes[..count]));
+                self.seen.borrow_mut().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
             Ok(self.seen.borrow().contains(text))
         });
@@ -144,12 +125,7 @@ impl<'t> Terminal<'t> {
 
     /// Sets rows and columns; the foreground process gets SIGWINCH.
     pub(crate) fn resize(&self, rows: u16, columns: u16) -> Verdict {
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         Ok(tcsetwinsize(&self.master, size)?)
     }
 }

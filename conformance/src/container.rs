@@ -26,12 +26,7 @@ pub(crate) struct Container<'t> {
 impl<'t> Container<'t> {
     /// A container that was created; its process prints to `stdout`.
     pub(crate) fn new(case: &'t Case, id: &str, stdout: PathBuf) -> Self {
-        Self {
-            case,
-            id: id.to_owned(),
-            stdout,
-            started: Cell::new(false),
-        }
+        Self { case, id: id.to_owned(), stdout, started: Cell::new(false) }
     }
 
     /// A call of `command` with this container's id.
@@ -135,11 +130,7 @@ impl<'t> Container<'t> {
         flags: impl IntoIterator<Item = &'a str>,
         line: impl IntoIterator<Item = &'a str>,
     ) -> Call<'t> {
-        self.case
-            .call(["exec"])
-            .args(flags)
-            .arg(&self.id)
-            .args(line)
+        self.case.call(["exec"]).args(flags).arg(&self.id).args(line)
     }
 
     /// A shell by `exec` must exit 0; returns what the script printed.

@@ -12,10 +12,7 @@ pub(crate) fn of(runtime: &str) -> Option<BTreeMap<&'static str, &'static str>> 
     if runtime == "tare" {
         return Some(BTreeMap::new());
     }
-    LISTS
-        .iter()
-        .find(|(name, _)| *name == runtime)
-        .map(|(_, text)| parse(text))
+    LISTS.iter().find(|(name, _)| *name == runtime).map(|(_, text)| parse(text))
 }
 
 /// The part of TOML that the lists use: `"chapter/name" = "reason"`, one a line.

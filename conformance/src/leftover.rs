@@ -13,16 +13,8 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
-    let lists = tasks
-        .flatten()
-        .filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
-    lists
-        .flat_map(|l| {
-            l.split_whitespace()
-                .flat_map(str::parse)
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    let lists = tasks.flatten().filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
+    lists.flat_map(|l| l.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect()
 }
 
 /// All descendants of a process.
@@ -39,10 +31,7 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
 /// The cgroups, in every hierarchy, whose name starts with `tag`.
 pub(crate) fn cgroups(tag: &str) -> impl Iterator<Item = PathBuf> {
     let mut found = Vec::new();
-    let hierarchies = fs::read_dir("/sys/fs/cgroup")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
     for hierarchy in hierarchies.filter(|h| h.file_type().is_ok_and(|t| t.is_dir())) {
         collect(&hierarchy.path(), tag, 6, &mut found);
     }
@@ -68,10 +57,8 @@ pub(crate) fn mounts(dir: &Path) -> Vec<String> {
     let below = format!("{}/", dir.display());
     let info = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = info.lines().filter_map(|line| line.split(' ').nth(4));
-    let mut found: Vec<String> = points
-        .filter(|point| point.starts_with(&below))
-        .map(str::to_owned)
-        .collect();
+    let mut found: Vec<String> =
+        points.filter(|point| point.starts_with(&below)).map(str::to_owned).collect();
     found.reverse();
     found
 }
@@ -80,9 +67,7 @@ pub(crate) fn mounts(dir: &Path) -> Vec<String> {
 pub(crate) fn find(tag: &str, scratch: &Path, known: &BTreeSet<u32>) -> Vec<String> {
     let mut left: Vec<String> = Vec::new();
     for pid in descendants(std::process::id()) {
-        let ours = known
-            .iter()
-            .any(|kept| *kept == pid || descendants(*kept).contains(&pid));
+        let ours = known.iter().any(|kept| *kept == pid || descendants(*kept).contains(&pid));
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         if !ours && !line.is_empty() {
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
@@ -90,11 +75,7 @@ pub(crate) fn find(tag: &str, scratch: &Path, known: &BTreeSet<u32>) -> Vec<Stri
         }
     }
     left.extend(cgroups(tag).map(|dir| format!("cgroup {}", dir.display())));
-    left.extend(
-        mounts(scratch)
-            .into_iter()
-            .map(|point| format!("mount {point}")),
-    );
+    left.extend(mounts(scratch).into_iter().map(|point| format!("mount {point}")));
     left
 }
 
@@ -103,10 +84,7 @@ pub(crate) fn clean(tag: &str, scratch: &Path) {
     let groups: Vec<PathBuf> = cgroups(tag).collect();
     for group in &groups {
         let _ = fs::write(group.join("freezer.state"), "THAWED");
-        for pid in fs::read_to_string(group.join("cgroup.procs"))
-            .unwrap_or_default()
-            .lines()
-        {
+        for pid in fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().lines() {
             end(pid.parse().unwrap_or(0));
         }
     }
@@ -117,10 +95,7 @@ pub(crate) fn clean(tag: &str, scratch: &Path) {
         let _ = umount2(point.as_str(), MntFlags::MNT_DETACH);
     }
     for _ in 0..50 {
-        if groups
-            .iter()
-            .all(|group| fs::remove_dir(group).is_ok() || !group.exists())
-        {
+        if groups.iter().all(|group| fs::remove_dir(group).is_ok() || !group.exists()) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(20));

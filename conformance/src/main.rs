@@ -31,11 +31,7 @@ fn cli() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     Command::new("conformance")
         .about("Grades OCI runtimes by black-box tests")
-        .arg(
-            Arg::new("runtime")
-                .num_args(0..)
-                .help("PATH or NAME=PATH of a runtime"),
-        )
+        .arg(Arg::new("runtime").num_args(0..).help("PATH or NAME=PATH of a runtime"))
         .arg(
             Arg::new("only")
                 .long("only")
@@ -59,11 +55,7 @@ fn cli() -> Command {
 fn main() -> ExitCode {
     let args = cli().get_matches();
     let words = |name: &str| -> Vec<String> {
-        args.get_many::<String>(name)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
+        args.get_many::<String>(name).into_iter().flatten().cloned().collect()
     };
     if let [name, runtime, scratch, tag] = &words("single")[..] {
         return single::run(name, runtime, scratch, tag, args.get_flag("null"));
@@ -83,10 +75,7 @@ fn main() -> ExitCode {
     let result = if args.get_flag("null") {
         null::run(&tests, jobs)
     } else {
-        let runtimes = words("runtime")
-            .iter()
-            .map(|word| named(word))
-            .collect::<Vec<_>>();
+        let runtimes = words("runtime").iter().map(|word| named(word)).collect::<Vec<_>>();
         if runtimes.is_empty() {
             eprintln!("conformance: no runtime given");
             return ExitCode::from(2);
@@ -106,8 +95,7 @@ fn main() -> ExitCode {
 
 /// A test is chosen by its chapter, its full name, or a part of its name.
 fn chosen(name: &str, part: &str) -> bool {
-    name.split_once('/')
-        .is_some_and(|(chapter, own)| chapter == part || own.contains(part))
+    name.split_once('/').is_some_and(|(chapter, own)| chapter == part || own.contains(part))
         || name == part
 }
 
@@ -116,18 +104,8 @@ fn named(word: &str) -> (String, PathBuf) {
     if let Some((name, path)) = word.split_once('=') {
         return (name.to_owned(), path.into());
     }
-    let found = std::env::split_paths(case::PATH)
-        .map(|dir| dir.join(word))
-        .find(|p| p.is_file());
-    let path = if word.contains('/') {
-        word.into()
-    } else {
-        found.unwrap_or_else(|| word.into())
-    };
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let found = std::env::split_paths(case::PATH).map(|dir| dir.join(word)).find(|p| p.is_file());
+    let path = if word.contains('/') { word.into() } else { found.unwrap_or_else(|| word.into()) };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     (name, path)
 }

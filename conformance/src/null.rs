@@ -20,9 +20,6 @@ pub(crate) fn run(tests: &[(String, Test)], jobs: usize) -> Verdict<bool> {
             }
         }
     }
-    println!(
-        "{passes} passes of {} tests on two runtimes that do nothing",
-        tests.len()
-    );
+    println!("{passes} passes of {} tests on two runtimes that do nothing", tests.len());
     Ok(passes == 0)
 }

@@ -24,9 +24,7 @@ struct Counts {
 pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool) -> bool {
     let width = tests.iter().map(|(name, _)| name.len()).max().unwrap_or(4);
     print!("{:width$}", "test");
-    columns
-        .iter()
-        .for_each(|column| print!("  {:>8}", column.name));
+    columns.iter().for_each(|column| print!("  {:>8}", column.name));
     println!();
     let mut counts: Vec<Counts> = columns.iter().map(|_| Counts::default()).collect();
     let mut good = true;
@@ -44,10 +42,7 @@ pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool)
                 (Outcome::Ok, Some(reason)) => {
                     // Reported, not punished: a race is not lost every time.
                     count.passed += 1;
-                    notes.push(format!(
-                        "{} passes, but is expected not to: {reason}",
-                        column.name
-                    ));
+                    notes.push(format!("{} passes, but is expected not to: {reason}", column.name));
                     "ok!"
                 }
                 (Outcome::Fail(why), Some(reason)) => {
@@ -76,18 +71,11 @@ pub(crate) fn print(tests: &[(String, Test)], columns: &[Column], verbose: bool)
         if verbose && !notes.is_empty() {
             println!("    holds: {}", test.holds);
         }
-        notes
-            .iter()
-            .for_each(|note| println!("    {}", note.replace('\n', "\n      ")));
+        notes.iter().for_each(|note| println!("    {}", note.replace('\n', "\n      ")));
     }
     println!();
     for (column, count) in columns.iter().zip(&counts) {
-        let Counts {
-            passed,
-            failed,
-            skipped,
-            expected,
-        } = count;
+        let Counts { passed, failed, skipped, expected } = count;
         let seconds = column.took.as_secs_f32();
         println!(
             "{}: {passed} ok, {failed} FAIL, {expected} failures expected (reason beside each), \
@@ -117,10 +105,6 @@ fn slowest(tests: &[(String, Test)], columns: &[Column]) {
             .iter()
             .take(8)
             .map(|(time, (name, _))| format!("{name} {:.1} s", time.as_secs_f32()));
-        println!(
-            "{}, slowest: {}",
-            column.name,
-            worst.collect::<Vec<_>>().join(", ")
-        );
+        println!("{}, slowest: {}", column.name, worst.collect::<Vec<_>>().join(", "));
     }
 }

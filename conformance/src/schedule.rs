@@ -55,12 +55,7 @@ pub(crate) fn grade(
             let prefix = format!("cf{}{}", std::process::id(), letter(number));
             let results = all(tests, runtime, &scratch, &prefix, jobs.max(1), null);
             let (outcomes, times) = results.into_iter().unzip();
-            columns.push(Column {
-                name: name.clone(),
-                outcomes,
-                times,
-                took: begun.elapsed(),
-            });
+            columns.push(Column { name: name.clone(), outcomes, times, took: begun.elapsed() });
         }
     }
     let _ = fs::remove_dir_all(&scratch);
@@ -80,10 +75,7 @@ fn all(
     null: bool,
 ) -> Vec<(Outcome, Duration)> {
     let next = Mutex::new(0..tests.len());
-    let outcomes = Mutex::new(vec![
-        (Outcome::Skip("not run".into()), Duration::ZERO);
-        tests.len()
-    ]);
+    let outcomes = Mutex::new(vec![(Outcome::Skip("not run".into()), Duration::ZERO); tests.len()]);
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
@@ -120,19 +112,11 @@ fn process(
     null: bool,
 ) -> std::io::Result<Outcome> {
     let mut command = Command::new("/proc/self/exe");
-    command
-        .arg("--single")
-        .arg(name)
-        .arg(runtime)
-        .arg(scratch)
-        .arg(tag);
+    command.arg("--single").arg(name).arg(runtime).arg(scratch).arg(tag);
     if null {
         command.arg("--null");
     }
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let begun = Instant::now();
     while child.try_wait()?.is_none() {
         if begun.elapsed() > BOUND {
@@ -143,10 +127,7 @@ fn process(
                 leftover::end(pid);
             }
             leftover::clean(tag, scratch);
-            return Ok(Outcome::Fail(format!(
-                "took more than {} s",
-                BOUND.as_secs()
-            )));
+            return Ok(Outcome::Fail(format!("took more than {} s", BOUND.as_secs())));
         }
         std::thread::sleep(Duration::from_millis(4));
     }

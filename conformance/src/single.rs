@@ -34,10 +34,7 @@ fn held(name: &str, runtime: &Path, scratch: &Path, tag: &str, null: bool) -> Ve
     let result = (test.run)(&case);
     let left = case.finish();
     if result.is_ok() && !left.is_empty() {
-        return fail(format!(
-            "left behind after delete --force: {}",
-            left.join(", ")
-        ));
+        return fail(format!("left behind after delete --force: {}", left.join(", ")));
     }
     result
 }

@@ -37,51 +37,31 @@ pub(crate) fn fail<T>(why: impl AsRef<str>) -> Verdict<T> {
 
 /// Ends the test as skipped unless the machine has what it takes.
 pub(crate) fn needs(present: bool, what: &str) -> Verdict {
-    if present {
-        Ok(())
-    } else {
-        Err(Miss::Skip(format!("needs {what}")))
-    }
+    if present { Ok(()) } else { Err(Miss::Skip(format!("needs {what}"))) }
 }
 
 /// `found` must equal `wanted`.
 #[track_caller]
 pub(crate) fn is<A: PartialEq<B> + Debug, B: Debug>(found: A, wanted: B) -> Verdict {
-    if found == wanted {
-        Ok(())
-    } else {
-        fail(format!("found {found:?}, wanted {wanted:?}"))
-    }
+    if found == wanted { Ok(()) } else { fail(format!("found {found:?}, wanted {wanted:?}")) }
 }
 
 /// `text` must contain `part`.
 #[track_caller]
 pub(crate) fn has(text: impl AsRef<str>, part: &str) -> Verdict {
     let text = text.as_ref();
-    if text.contains(part) {
-        Ok(())
-    } else {
-        fail(format!("no {part:?} in {text:?}"))
-    }
+    if text.contains(part) { Ok(()) } else { fail(format!("no {part:?} in {text:?}")) }
 }
 
 /// `text` must not contain `part`.
 #[track_caller]
 pub(crate) fn lacks(text: impl AsRef<str>, part: &str) -> Verdict {
     let text = text.as_ref();
-    if text.contains(part) {
-        fail(format!("{part:?} is in {text:?}"))
-    } else {
-        Ok(())
-    }
+    if text.contains(part) { fail(format!("{part:?} is in {text:?}")) } else { Ok(()) }
 }
 
 /// `condition` must be true; `what` says so in words.
 #[track_caller]
 pub(crate) fn that(condition: bool, what: impl AsRef<str>) -> Verdict {
-    if condition {
-        Ok(())
-    } else {
-        fail(format!("not so: {}", what.as_ref()))
-    }
+    if condition { Ok(()) } else { fail(format!("not so: {}", what.as_ref())) }
 }

@@ -10,57 +10,32 @@ use std::fs;
 
 /// The chapter's tests of placement.
 pub(crate) const PLACES: &[Test] = &[
-    test(
-        "placement",
-        "spec, Linux: cgroupsPath, in every hierarchy",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            let text = c.proc("cgroup")?;
-            for controller in [
-                "cpu", "cpuset", "memory", "devices", "freezer", "pids", "blkio",
-            ] {
-                let line = text.lines().find(|line| {
-                    line.split(':')
-                        .nth(1)
-                        .is_some_and(|list| list.split(',').any(|c| c == controller))
-                });
-                needs(
-                    line.is_some(),
-                    &format!("the cgroup v1 controller {controller}"),
-                )?;
-                let place = line
-                    .and_then(|line| line.splitn(3, ':').nth(2))
-                    .unwrap_or_default();
-                is(place, format!("/{}", c.id))?;
-            }
-            Ok(())
-        },
-    ),
-    test(
-        "placement-default",
-        "runc: without cgroupsPath the cgroup is named by the id",
-        |t| {
-            let c = t.bundle()?.without("/linux/cgroupsPath").sleeps().start()?;
-            let text = c.proc("cgroup")?;
-            let line = text
-                .lines()
-                .find(|line| line.contains(":pids:"))
-                .unwrap_or_default();
-            that(
-                line.ends_with(&format!("/{}", c.id)),
-                format!("{line} ends with the id"),
-            )
-        },
-    ),
+    test("placement", "spec, Linux: cgroupsPath, in every hierarchy", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        let text = c.proc("cgroup")?;
+        for controller in ["cpu", "cpuset", "memory", "devices", "freezer", "pids", "blkio"] {
+            let line = text.lines().find(|line| {
+                line.split(':').nth(1).is_some_and(|list| list.split(',').any(|c| c == controller))
+            });
+            needs(line.is_some(), &format!("the cgroup v1 controller {controller}"))?;
+            let place = line.and_then(|line| line.splitn(3, ':').nth(2)).unwrap_or_default();
+            is(place, format!("/{}", c.id))?;
+        }
+        Ok(())
+    }),
+    test("placement-default", "runc: without cgroupsPath the cgroup is named by the id", |t| {
+        let c = t.bundle()?.without("/linux/cgroupsPath").sleeps().start()?;
+        let text = c.proc("cgroup")?;
+        let line = text.lines().find(|line| line.contains(":pids:")).unwrap_or_default();
+        that(line.ends_with(&format!("/{}", c.id)), format!("{line} ends with the id"))
+    }),
     test(
         "placement-nested",
         "a cgroupsPath of several levels is made, and its leaf removed",
         |t| {
             let b = t.bundle()?.sleeps();
             let (outer, id) = (format!("{}-outer", b.id), b.id.clone());
-            let c = b
-                .set("/linux/cgroupsPath", format!("/{outer}/{id}"))
-                .start()?;
+            let c = b.set("/linux/cgroupsPath", format!("/{outer}/{id}")).start()?;
             has(c.proc("cgroup")?, &format!("/{outer}/{id}\n"))?;
             t.rt(["delete", "--force", &c.id])?.ok()?;
             that(!path("pids", &outer, &id).exists(), "the leaf is gone")?;
@@ -70,72 +45,38 @@ pub(crate) const PLACES: &[Test] = &[
             Ok(())
         },
     ),
-    test(
-        "removed",
-        "spec, delete: the cgroups are gone after delete",
-        |t| {
-            let c = t.bundle()?.start()?;
-            that(leftover::cgroups(&c.id).count() >= 7, "there are cgroups")?;
-            c.becomes("stopped")?;
-            c.delete()?;
-            is(leftover::cgroups(&c.id).count(), 0)
-        },
-    ),
-    test(
-        "removed-with-children",
-        "cgroups that the container made are removed too",
-        |t| {
-            let b = t
-                .bundle()?
-                .mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"]);
-            let c = b
-                .sh("mkdir -p /sys/fs/cgroup/pids/a/b && echo made; exec sleep 100")
-                .start()?;
-            c.shows("made")?;
-            that(path("pids", &c.id, "a/b").is_dir(), "the child is there")?;
-            t.rt(["delete", "--force", &c.id])?.ok()?;
-            is(leftover::cgroups(&c.id).count(), 0)
-        },
-    ),
-    test(
-        "exec-same-cgroup",
-        "exec's process is in the cgroups of the container",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            let init = c.proc("cgroup")?;
-            is(c.says("cat /proc/self/cgroup")?.as_str(), init.trim_end())
-        },
-    ),
-    test(
-        "exec-under-limits",
-        "exec's processes count for the container's limits",
-        |t| {
-            let c = t
-                .bundle()?
-                .set("/linux/resources/pids/limit", 3)
-                .sleeps()
-                .start()?;
-            let out = c.exec(
-                [],
-                ["/bin/sh", "-c", "sleep 1 & sleep 1 & sleep 1 & wait; true"],
-            );
-            let said = out.output()?;
-            has(said.stderr, "fork")?;
-            that(
-                read("pids", &c.id, "pids.events")? != "max 0",
-                "the limit was hit",
-            )
-        },
-    ),
-    test(
-        "namespace-root",
-        "a cgroup namespace is rooted at the container's cgroup",
-        |t| {
-            let b = t.bundle()?.unshare("cgroup");
-            let said = b.says("cut -d: -f3 /proc/self/cgroup | sort -u")?;
-            is(said.as_str(), "/")
-        },
-    ),
+    test("removed", "spec, delete: the cgroups are gone after delete", |t| {
+        let c = t.bundle()?.start()?;
+        that(leftover::cgroups(&c.id).count() >= 7, "there are cgroups")?;
+        c.becomes("stopped")?;
+        c.delete()?;
+        is(leftover::cgroups(&c.id).count(), 0)
+    }),
+    test("removed-with-children", "cgroups that the container made are removed too", |t| {
+        let b = t.bundle()?.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"]);
+        let c = b.sh("mkdir -p /sys/fs/cgroup/pids/a/b && echo made; exec sleep 100").start()?;
+        c.shows("made")?;
+        that(path("pids", &c.id, "a/b").is_dir(), "the child is there")?;
+        t.rt(["delete", "--force", &c.id])?.ok()?;
+        is(leftover::cgroups(&c.id).count(), 0)
+    }),
+    test("exec-same-cgroup", "exec's process is in the cgroups of the container", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        let init = c.proc("cgroup")?;
+        is(c.says("cat /proc/self/cgroup")?.as_str(), init.trim_end())
+    }),
+    test("exec-under-limits", "exec's processes count for the container's limits", |t| {
+        let c = t.bundle()?.set("/linux/resources/pids/limit", 3).sleeps().start()?;
+        let out = c.exec([], ["/bin/sh", "-c", "sleep 1 & sleep 1 & sleep 1 & wait; true"]);
+        let said = out.output()?;
+        has(said.stderr, "fork")?;
+        that(read("pids", &c.id, "pids.events")? != "max 0", "the limit was hit")
+    }),
+    test("namespace-root", "a cgroup namespace is rooted at the container's cgroup", |t| {
+        let b = t.bundle()?.unshare("cgroup");
+        let said = b.says("cut -d: -f3 /proc/self/cgroup | sort -u")?;
+        is(said.as_str(), "/")
+    }),
     test(
         "namespace-mount",
         "with a cgroup namespace the mount shows the container's cgroup",
@@ -146,43 +87,24 @@ pub(crate) const PLACES: &[Test] = &[
             is(b.says("cat /sys/fs/cgroup/pids/pids.max")?.as_str(), "23")
         },
     ),
-    test(
-        "pause-is-the-freezer",
-        "pause freezes the container's cgroup",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            c.rt("pause")?.ok()?;
-            is(read("freezer", &c.id, "freezer.state")?.as_str(), "FROZEN")?;
-            c.rt("resume")?.ok()?;
-            is(read("freezer", &c.id, "freezer.state")?.as_str(), "THAWED")
-        },
-    ),
-    test(
-        "update-while-running",
-        "runc: update of shares and quota",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            t.rt([
-                "update",
-                "--cpu-share",
-                "300",
-                "--cpu-quota",
-                "30000",
-                &c.id,
-            ])?
-            .ok()?;
-            is(read("cpu", &c.id, "cpu.shares")?.as_str(), "300")?;
-            is(read("cpu", &c.id, "cpu.cfs_quota_us")?.as_str(), "30000")
-        },
-    ),
+    test("pause-is-the-freezer", "pause freezes the container's cgroup", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        c.rt("pause")?.ok()?;
+        is(read("freezer", &c.id, "freezer.state")?.as_str(), "FROZEN")?;
+        c.rt("resume")?.ok()?;
+        is(read("freezer", &c.id, "freezer.state")?.as_str(), "THAWED")
+    }),
+    test("update-while-running", "runc: update of shares and quota", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        t.rt(["update", "--cpu-share", "300", "--cpu-quota", "30000", &c.id])?.ok()?;
+        is(read("cpu", &c.id, "cpu.shares")?.as_str(), "300")?;
+        is(read("cpu", &c.id, "cpu.cfs_quota_us")?.as_str(), "30000")
+    }),
 ];
 
 /// Rules that deny everything and then allow what is given.
 fn rules(b: Bundle<'_>, allowed: serde_json::Value) -> Bundle<'_> {
-    let b = b.set(
-        "/linux/resources/devices",
-        json!([{ "allow": false, "access": "rwm" }]),
-    );
+    let b = b.set("/linux/resources/devices", json!([{ "allow": false, "access": "rwm" }]));
     b.push("/linux/resources/devices", allowed)
 }
 
@@ -190,71 +112,41 @@ const OPEN: &str = "mknod /dev/x b 7 0 && dd if=/dev/x of=/dev/null bs=1 count=0
 
 /// The chapter's tests of device rules, by real opens and mknods.
 pub(crate) const DEVICES: &[Test] = &[
-    test(
-        "devices-denied",
-        "spec, Allowed devices: what is denied can't be opened",
-        |t| {
-            let said = t.bundle()?.says(OPEN)?;
-            has(&said, "Operation not permitted")?;
-            has(said, "rc 1")
-        },
-    ),
-    test(
-        "devices-allowed",
-        "spec, Allowed devices: what is allowed can be opened",
-        |t| {
-            let rule =
-                json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
-            let said = rules(t.bundle()?, rule).says(OPEN)?;
-            has(said, "rc 0")
-        },
-    ),
-    test(
-        "devices-read-only",
-        "spec, Allowed devices: access r allows no writing",
-        |t| {
-            let rule =
-                json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rm" });
-            let b = rules(t.bundle()?, rule);
-            let said = b.says(&format!(
-                "{OPEN}; dd if=/dev/null of=/dev/x count=0 2>&1; echo rc $?"
-            ))?;
-            has(&said, "rc 0")?;
-            has(&said, "Operation not permitted")?;
-            has(said, "rc 1")
-        },
-    ),
-    test(
-        "devices-wildcard-minor",
-        "spec, Allowed devices: an unset minor means all",
-        |t| {
-            let rule = json!({ "allow": true, "type": "b", "major": 7, "access": "rwm" });
-            let said = rules(t.bundle()?, rule).says(OPEN)?;
-            has(said, "rc 0")
-        },
-    ),
-    test(
-        "devices-other-minor",
-        "a rule for one minor does not open another",
-        |t| {
-            let rule =
-                json!({ "allow": true, "type": "b", "major": 7, "minor": 1, "access": "rwm" });
-            let said = rules(t.bundle()?, rule).says(OPEN)?;
-            has(said, "Operation not permitted")
-        },
-    ),
-    test(
-        "devices-later-rule-wins",
-        "spec, Allowed devices: the rules apply in order",
-        |t| {
-            let allow =
-                json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
-            let deny =
-                json!({ "allow": false, "type": "b", "major": 7, "minor": 0, "access": "rw" });
-            let b = rules(t.bundle()?, allow).push("/linux/resources/devices", deny);
-            has(b.says(OPEN)?, "Operation not permitted")
-        },
-    ),
+    test("devices-denied", "spec, Allowed devices: what is denied can't be opened", |t| {
+        let said = t.bundle()?.says(OPEN)?;
+        has(&said, "Operation not permitted")?;
+        has(said, "rc 1")
+    }),
+    test("devices-allowed", "spec, Allowed devices: what is allowed can be opened", |t| {
+        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
+        let said = rules(t.bundle()?, rule).says(OPEN)?;
+        has(said, "rc 0")
+    }),
+    test("devices-read-only", "spec, Allowed devices: access r allows no writing", |t| {
+        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rm" });
+        let b = rules(t.bundle()?, rule);
+        let said =
+            b.says(&format!("{OPEN}; dd if=/dev/null of=/dev/x count=0 2>&1; echo rc $?"))?;
+        has(&said, "rc 0")?;
+        has(&said, "Operation not permitted")?;
+        has(said, "rc 1")
+    }),
+    test("devices-wildcard-minor", "spec, Allowed devices: an unset minor means all", |t| {
+        let rule = json!({ "allow": true, "type": "b", "major": 7, "access": "rwm" });
+        let said = rules(t.bundle()?, rule).says(OPEN)?;
+        has(said, "rc 0")
+    }),
+    test("devices-other-minor", "a rule for one minor does not open another", |t| {
+        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 1, "access": "rwm" });
+        let said = rules(t.bundle()?, rule).says(OPEN)?;
+        has(said, "Operation not permitted")
+    }),
+    test("devices-later-rule-wins", "spec, Allowed devices: the rules apply in order", |t| {
+        let allow = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
+        let deny = json!({ "allow": false, "type": "b", "major": 7, "minor": 0, "access": "rw" });
+        let b = rules(t.bundle()?, allow).push("/linux/resources/devices", deny);
+        has(b.says(OPEN)?, "Operation not permitted")
+    }),
     test(
         "devices-default-usable",
         "runc: the default devices are usable whatever is denied",
@@ -265,23 +157,14 @@ pub(crate) const DEVICES: &[Test] = &[
             is(said.as_str(), "2\n2")
         },
     ),
-    test(
-        "devices-mknod-allowed",
-        "runc: any device may be made, though not opened",
-        |t| {
-            let said = t
-                .bundle()?
-                .says("mknod /dev/kmsg2 c 1 11 && echo made; cat /dev/kmsg2 2>&1; true")?;
-            has(&said, "made")?;
-            has(said, "Operation not permitted")
-        },
-    ),
-    test(
-        "devices-exec",
-        "exec's processes have the same rules",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            has(c.says(OPEN)?, "Operation not permitted")
-        },
-    ),
+    test("devices-mknod-allowed", "runc: any device may be made, though not opened", |t| {
+        let said =
+            t.bundle()?.says("mknod /dev/kmsg2 c 1 11 && echo made; cat /dev/kmsg2 2>&1; true")?;
+        has(&said, "made")?;
+        has(said, "Operation not permitted")
+    }),
+    test("devices-exec", "exec's processes have the same rules", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        has(c.says(OPEN)?, "Operation not permitted")
+    }),
 ];

@@ -3,71 +3,50 @@
 use super::hooks::{state, tell};
 use crate::bundle::Bundle;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, fail, has, is, that};
+use crate::verdict::{Verdict, has, is, that};
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// More of the chapter's tests.
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "args",
-        "spec, Hooks: args have execv semantics: the first is the name",
-        |t| {
-            let file = t.path("args");
-            let script = format!("echo $0 $1 > {}", file.display());
-            let hook =
-                json!({ "path": "/bin/busybox", "args": ["sh", "-c", script, "zero", "one"] });
-            t.bundle()?
-                .push("/hooks/createRuntime", hook)
-                .says("true")?;
-            is(fs::read_to_string(file)?.as_str(), "zero one\n")
-        },
-    ),
-    test(
-        "env",
-        "spec, Hooks: env is the hook's environment, whole",
-        |t| {
-            let file = t.path("env");
-            // The shell's own start, before it adds anything.
-            let script = format!("cat /proc/$$/environ > {}; true", file.display());
-            let hook = json!({
-                "path": "/bin/busybox", "args": ["sh", "-c", script], "env": ["ONE=1", "TWO=2"]
-            });
-            let b = t.bundle()?.push("/hooks/createRuntime", hook);
-            b.call("run")?.env("LEAK", "yes").ok()?;
-            let env = fs::read_to_string(file)?;
-            let mut lines: Vec<&str> = env.split_terminator('\0').collect();
-            lines.sort_unstable();
-            is(lines, ["ONE=1", "TWO=2"])
-        },
-    ),
-    test(
-        "env-of-create-container",
-        "runc: env is set for createContainer too",
-        |t| {
-            let file = t.path("env");
-            let script = format!("echo $ONE > {}", file.display());
-            let hook =
-                json!({ "path": "/bin/busybox", "args": ["sh", "-c", script], "env": ["ONE=1"] });
-            t.bundle()?
-                .push("/hooks/createContainer", hook)
-                .says("true")?;
-            is(fs::read_to_string(file)?.as_str(), "1\n")
-        },
-    ),
-    test(
-        "runtime-cwd",
-        "runc: hooks in the runtime's namespaces start in the bundle",
-        |t| {
-            let file = t.path("cwd");
-            let b = t
-                .bundle()?
-                .hook("createRuntime", &format!("pwd > {}", file.display()));
-            b.says("true")?;
-            is(fs::read_to_string(file)?.trim(), b_dir(t)?)
-        },
-    ),
+    test("args", "spec, Hooks: args have execv semantics: the first is the name", |t| {
+        let file = t.path("args");
+        let script = format!("echo $0 $1 > {}", file.display());
+        let hook = json!({ "path": "/bin/busybox", "args": ["sh", "-c", script, "zero", "one"] });
+        t.bundle()?.push("/hooks/createRuntime", hook).says("true")?;
+        is(fs::read_to_string(file)?.as_str(), "zero one\n")
+    }),
+    test("env", "spec, Hooks: env is the hook's environment, whole", |t| {
+        let file = t.path("env");
+        // The shell's own start, before it adds anything.
+        let script = format!("cat /proc/$$/environ > {}; true", file.display());
+        let hook = json!({
+            "path": "/bin/busybox", "args": ["sh", "-c", script], "env": ["ONE=1", "TWO=2"]
+        });
+        let b = t.bundle()?.push("/hooks/createRuntime", hook);
+        b.call("run")?.env("LEAK", "yes").ok()?;
+        let env = fs::read_to_string(file)?;
+        let mut lines: Vec<&str> = env.split_terminator('\0').collect();
+        lines.sort_unstable();
+        is(lines, ["ONE=1", "TWO=2"])
+    }),
+    test("env-of-create-container", "runc: env is set for createContainer too", |t| {
+        let file = t.path("env");
+        let script = format!("echo $ONE > {}", file.display());
+        let hook =
+            json!({ "path": "/bin/busybox", "args": ["sh", "-c", script], "env": ["ONE=1"] });
+        t.bundle()?.push("/hooks/createContainer", hook).says("true")?;
+        is(fs::read_to_string(file)?.as_str(), "1\n")
+    }),
+    test("runtime-cwd", "runc: hooks in the runtime's namespaces start in the bundle", |t| {
+        let file = t.path("cwd");
+        let b = t.bundle()?;
+        let dir = b.dir.to_string_lossy().into_owned();
+        let b = b.hook("createRuntime", &format!("pwd > {}", file.display()));
+        b.says("true")?;
+        is(fs::read_to_string(file)?.trim(), dir)
+    }),
     test(
         "timeout",
         "spec, Hooks: timeout: a hook that outstays it is ended, and create fails",
@@ -76,61 +55,35 @@ pub(crate) const TESTS: &[Test] = &[
             let b = t.bundle()?.push("/hooks/createRuntime", hook).sleeps();
             let begun = Instant::now();
             b.refused(&["hook"])?;
-            that(
-                begun.elapsed() < Duration::from_secs(5),
-                "it takes less than 5 s",
-            )
+            that(begun.elapsed() < Duration::from_secs(5), "it takes less than 5 s")
         },
     ),
-    test(
-        "timeout-kept",
-        "a hook that ends in time is not disturbed",
-        |t| {
-            let file = t.path("done");
-            let script = format!("sleep 0.2; echo done > {}", file.display());
-            let hook =
-                json!({ "path": "/bin/busybox", "args": ["sh", "-c", script], "timeout": 5 });
-            t.bundle()?
-                .push("/hooks/createRuntime", hook)
-                .says("true")?;
-            is(fs::read_to_string(file)?.as_str(), "done\n")
-        },
-    ),
+    test("timeout-kept", "a hook that ends in time is not disturbed", |t| {
+        let file = t.path("done");
+        let script = format!("sleep 0.2; echo done > {}", file.display());
+        let hook = json!({ "path": "/bin/busybox", "args": ["sh", "-c", script], "timeout": 5 });
+        t.bundle()?.push("/hooks/createRuntime", hook).says("true")?;
+        is(fs::read_to_string(file)?.as_str(), "done\n")
+    }),
     test(
         "prestart-failure",
         "spec, Lifecycle: if prestart fails, create fails, all is undone",
         |t| failing(t.bundle()?.hook("prestart", "echo the reason >&2; exit 3")),
     ),
-    test(
-        "create-runtime-failure",
-        "spec, Lifecycle: if createRuntime fails, create fails",
-        |t| {
-            failing(
-                t.bundle()?
-                    .hook("createRuntime", "echo the reason >&2; exit 3"),
-            )
-        },
-    ),
+    test("create-runtime-failure", "spec, Lifecycle: if createRuntime fails, create fails", |t| {
+        failing(t.bundle()?.hook("createRuntime", "echo the reason >&2; exit 3"))
+    }),
     test(
         "create-container-failure",
         "spec, Lifecycle: if createContainer fails, create fails",
-        |t| {
-            failing(
-                t.bundle()?
-                    .hook("createContainer", "echo the reason >&2; exit 3"),
-            )
-        },
+        |t| failing(t.bundle()?.hook("createContainer", "echo the reason >&2; exit 3")),
     ),
-    test(
-        "later-hooks-after-failure",
-        "after a failed hook the next ones do not run",
-        |t| {
-            let file = t.path("ran");
-            let b = t.bundle()?.hook("createRuntime", "exit 1");
-            tell(b, "createRuntime", &file).refused(&["hook"])?;
-            that(!file.exists(), "the second hook has not run")
-        },
-    ),
+    test("later-hooks-after-failure", "after a failed hook the next ones do not run", |t| {
+        let file = t.path("ran");
+        let b = t.bundle()?.hook("createRuntime", "exit 1");
+        tell(b, "createRuntime", &file).refused(&["hook"])?;
+        that(!file.exists(), "the second hook has not run")
+    }),
     test(
         "create-failure-poststop",
         "spec, Lifecycle: after a failed create the poststop hooks run",
@@ -146,10 +99,7 @@ pub(crate) const TESTS: &[Test] = &[
         "spec, Lifecycle: if startContainer fails, the program is not run",
         |t| {
             let hook = json!({ "path": "/bin/false", "args": ["false"] });
-            let b = t
-                .bundle()?
-                .push("/hooks/startContainer", hook)
-                .sh("echo ran");
+            let b = t.bundle()?.push("/hooks/startContainer", hook).sh("echo ran");
             let c = b.create()?;
             c.rt("start")?;
             c.becomes("stopped")?;
@@ -161,31 +111,21 @@ pub(crate) const TESTS: &[Test] = &[
         "spec, Lifecycle: if startContainer fails, start MUST generate an error",
         |t| {
             let hook = json!({ "path": "/bin/false", "args": ["false"] });
-            let c = t
-                .bundle()?
-                .push("/hooks/startContainer", hook)
-                .sleeps()
-                .create()?;
+            let c = t.bundle()?.push("/hooks/startContainer", hook).sleeps().create()?;
             c.rt("start")?.refused(&["hook"])
         },
     ),
-    test(
-        "poststart-failure",
-        "runc: a failing poststart hook is an error",
-        |t| {
-            let b = t.bundle()?.hook("poststart", "exit 1").sleeps();
-            let out = b.call("run")?.output()?;
-            out.refused(&["hook"])
-        },
-    ),
+    test("poststart-failure", "runc: a failing poststart hook is an error", |t| {
+        let b = t.bundle()?.hook("poststart", "exit 1").sleeps();
+        let out = b.call("run")?.output()?;
+        out.refused(&["hook"])
+    }),
     test(
         "poststop-failure",
         "spec, Lifecycle: a failing poststop hook is logged, delete succeeds",
         |t| {
             let file = t.path("ran");
-            let b = t
-                .bundle()?
-                .hook("poststop", &format!("touch {}; exit 1", file.display()));
+            let b = t.bundle()?.hook("poststop", &format!("touch {}; exit 1", file.display()));
             let c = b.start()?;
             c.becomes("stopped")?;
             let out = c.rt("delete")?;
@@ -207,40 +147,23 @@ pub(crate) const TESTS: &[Test] = &[
             is(&state(&file)?["id"], &json!(c.id))
         },
     ),
-    test(
-        "missing",
-        "a hook that does not exist fails create, by its path",
-        |t| {
-            let hook = json!({ "path": "/no/such/hook" });
-            t.bundle()?
-                .push("/hooks/createRuntime", hook)
-                .refused(&["/no/such/hook"])
-        },
-    ),
+    test("missing", "a hook that does not exist fails create, by its path", |t| {
+        let hook = json!({ "path": "/no/such/hook" });
+        t.bundle()?.push("/hooks/createRuntime", hook).refused(&["/no/such/hook"])
+    }),
     test("not-absolute", "spec, Hooks: path MUST be absolute", |t| {
         let hook = json!({ "path": "busybox", "args": ["true"] });
-        let out = t
-            .bundle()?
-            .push("/hooks/createRuntime", hook)
-            .try_create()?;
+        let out = t.bundle()?.push("/hooks/createRuntime", hook).try_create()?;
         out.refused(&["busybox"])?;
         t.nothing_left()
     }),
-    test(
-        "sees-the-cgroup",
-        "at createRuntime the process is in its cgroup",
-        |t| {
-            let file = t.path("procs");
-            let b = t.bundle()?;
-            let script = format!(
-                "cat /sys/fs/cgroup/pids/{}/cgroup.procs > {}",
-                b.id,
-                file.display()
-            );
-            let c = b.hook("createRuntime", &script).sleeps().create()?;
-            is(fs::read_to_string(file)?.trim(), c.pid()?.to_string())
-        },
-    ),
+    test("sees-the-cgroup", "at createRuntime the process is in its cgroup", |t| {
+        let file = t.path("procs");
+        let b = t.bundle()?;
+        let script = format!("cat /sys/fs/cgroup/pids/{}/cgroup.procs > {}", b.id, file.display());
+        let c = b.hook("createRuntime", &script).sleeps().create()?;
+        is(fs::read_to_string(file)?.trim(), c.pid()?.to_string())
+    }),
     test(
         "network-is-set-up",
         "a hook may set up the network namespace by the pid it is given",
@@ -257,14 +180,4 @@ pub(crate) const TESTS: &[Test] = &[
 fn failing(b: Bundle<'_>) -> Verdict {
     b.refused(&["hook", "exit status 3"])?;
     b.case.rt(["state", &b.id])?.refused(&["does not exist"])
-}
-
-/// The directory of the case's only bundle.
-fn b_dir(t: &crate::case::Case) -> Verdict<String> {
-    for entry in fs::read_dir(&t.scratch)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with("bundle-") {
-            return Ok(entry.path().to_string_lossy().into_owned());
-        }
-    }
-    fail("no bundle")
 }

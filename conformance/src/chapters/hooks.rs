@@ -35,9 +35,7 @@ pub(crate) const TESTS: &[Test] = &[
         |t| {
             let file = t.path("state");
             let b = tell(t.bundle()?, "createRuntime", &file);
-            let b = b
-                .set("/annotations", json!({ "org.example": "yes" }))
-                .sleeps();
+            let b = b.set("/annotations", json!({ "org.example": "yes" })).sleeps();
             let c = b.create()?;
             let state = state(&file)?;
             complete(&state, &b)?;
@@ -45,45 +43,31 @@ pub(crate) const TESTS: &[Test] = &[
             is(state["pid"].as_i64(), Some(c.pid()?.into()))
         },
     ),
-    test(
-        "prestart-state",
-        "spec, Hooks: prestart, as createRuntime",
-        |t| {
-            let file = t.path("state");
-            let b = tell(t.bundle()?, "prestart", &file);
-            let b = b
-                .set("/annotations", json!({ "org.example": "yes" }))
-                .sleeps();
-            let c = b.create()?;
-            let state = state(&file)?;
-            complete(&state, &b)?;
-            is(state["pid"].as_i64(), Some(c.pid()?.into()))
-        },
-    ),
-    test(
-        "create-container-state",
-        "spec, Hooks: createContainer gets the state too",
-        |t| {
-            let file = t.path("state");
-            let b = tell(t.bundle()?, "createContainer", &file);
-            let b = b
-                .set("/annotations", json!({ "org.example": "yes" }))
-                .sleeps();
-            b.create()?;
-            let state = state(&file)?;
-            complete(&state, &b)?;
-            is(&state["status"], &json!("creating"))
-        },
-    ),
+    test("prestart-state", "spec, Hooks: prestart, as createRuntime", |t| {
+        let file = t.path("state");
+        let b = tell(t.bundle()?, "prestart", &file);
+        let b = b.set("/annotations", json!({ "org.example": "yes" })).sleeps();
+        let c = b.create()?;
+        let state = state(&file)?;
+        complete(&state, &b)?;
+        is(state["pid"].as_i64(), Some(c.pid()?.into()))
+    }),
+    test("create-container-state", "spec, Hooks: createContainer gets the state too", |t| {
+        let file = t.path("state");
+        let b = tell(t.bundle()?, "createContainer", &file);
+        let b = b.set("/annotations", json!({ "org.example": "yes" })).sleeps();
+        b.create()?;
+        let state = state(&file)?;
+        complete(&state, &b)?;
+        is(&state["status"], &json!("creating"))
+    }),
     test(
         "start-container-state",
         "spec, Hooks: startContainer gets the state, status created",
         |t| {
             let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", "cat > /state"] });
             let b = t.bundle()?.push("/hooks/startContainer", hook);
-            let b = b
-                .set("/annotations", json!({ "org.example": "yes" }))
-                .sleeps();
+            let b = b.set("/annotations", json!({ "org.example": "yes" })).sleeps();
             let c = b.start()?;
             c.is("running")?;
             t.until("the state", || Ok(b.rootfs("state").exists()))?;
@@ -92,22 +76,16 @@ pub(crate) const TESTS: &[Test] = &[
             is(&state["status"], &json!("created"))
         },
     ),
-    test(
-        "poststart-state",
-        "spec, Hooks: poststart gets the state, status running",
-        |t| {
-            let file = t.path("state");
-            let b = tell(t.bundle()?, "poststart", &file);
-            let b = b
-                .set("/annotations", json!({ "org.example": "yes" }))
-                .sleeps();
-            let c = b.start()?;
-            let state = state(&file)?;
-            complete(&state, &b)?;
-            is(&state["status"], &json!("running"))?;
-            is(state["pid"].as_i64(), Some(c.pid()?.into()))
-        },
-    ),
+    test("poststart-state", "spec, Hooks: poststart gets the state, status running", |t| {
+        let file = t.path("state");
+        let b = tell(t.bundle()?, "poststart", &file);
+        let b = b.set("/annotations", json!({ "org.example": "yes" })).sleeps();
+        let c = b.start()?;
+        let state = state(&file)?;
+        complete(&state, &b)?;
+        is(&state["status"], &json!("running"))?;
+        is(state["pid"].as_i64(), Some(c.pid()?.into()))
+    }),
     test(
         "poststart-after-start",
         "spec, Hooks: poststart MUST be called after start, not before",
@@ -120,54 +98,36 @@ pub(crate) const TESTS: &[Test] = &[
             that(file.exists(), "the hook has run when start returns")
         },
     ),
-    test(
-        "poststop-state",
-        "spec, Hooks: poststop runs at delete, status stopped",
-        |t| {
-            let file = t.path("state");
-            let b = tell(t.bundle()?, "poststop", &file);
-            let b = b.set("/annotations", json!({ "org.example": "yes" }));
-            let c = b.start()?;
-            c.becomes("stopped")?;
-            that(!file.exists(), "the hook has not run before delete")?;
-            c.delete()?;
-            let state = state(&file)?;
-            complete(&state, &b)?;
-            is(&state["status"], &json!("stopped"))
-        },
-    ),
-    test(
-        "poststop-of-run",
-        "poststop runs also when run deletes the container",
-        |t| {
-            let file = t.path("state");
-            tell(t.bundle()?, "poststop", &file).says("true")?;
-            is(&state(&file)?["status"], &json!("stopped"))
-        },
-    ),
-    test(
-        "poststop-of-delete-force",
-        "poststop runs also at delete --force",
-        |t| {
-            let file = t.path("state");
-            let c = tell(t.bundle()?, "poststop", &file).sleeps().start()?;
-            t.rt(["delete", "--force", &c.id])?.ok()?;
-            is(&state(&file)?["id"], &json!(c.id))
-        },
-    ),
+    test("poststop-state", "spec, Hooks: poststop runs at delete, status stopped", |t| {
+        let file = t.path("state");
+        let b = tell(t.bundle()?, "poststop", &file);
+        let b = b.set("/annotations", json!({ "org.example": "yes" }));
+        let c = b.start()?;
+        c.becomes("stopped")?;
+        that(!file.exists(), "the hook has not run before delete")?;
+        c.delete()?;
+        let state = state(&file)?;
+        complete(&state, &b)?;
+        is(&state["status"], &json!("stopped"))
+    }),
+    test("poststop-of-run", "poststop runs also when run deletes the container", |t| {
+        let file = t.path("state");
+        tell(t.bundle()?, "poststop", &file).says("true")?;
+        is(&state(&file)?["status"], &json!("stopped"))
+    }),
+    test("poststop-of-delete-force", "poststop runs also at delete --force", |t| {
+        let file = t.path("state");
+        let c = tell(t.bundle()?, "poststop", &file).sleeps().start()?;
+        t.rt(["delete", "--force", &c.id])?.ok()?;
+        is(&state(&file)?["id"], &json!(c.id))
+    }),
     test(
         "order",
         "spec, Hooks: kinds in the order of the life cycle, entries in the listed one",
         |t| {
             let log = t.path("log");
             let mut b = t.bundle()?.bind(&t.scratch, "/host", &["bind"]);
-            for kind in [
-                "poststop",
-                "poststart",
-                "createContainer",
-                "createRuntime",
-                "prestart",
-            ] {
+            for kind in ["poststop", "poststart", "createContainer", "createRuntime", "prestart"] {
                 for n in [1, 2] {
                     b = b.hook(kind, &format!("echo {kind}{n} >> {}", log.display()));
                 }
@@ -215,11 +175,7 @@ pub(crate) const TESTS: &[Test] = &[
                 "for n in mnt net uts; do readlink /proc/self/ns/$n; done > {}",
                 log.display()
             );
-            let c = t
-                .bundle()?
-                .hook("createContainer", &script)
-                .sleeps()
-                .start()?;
+            let c = t.bundle()?.hook("createContainer", &script).sleeps().start()?;
             let own = [c.link("ns/mnt")?, c.link("ns/net")?, c.link("ns/uts")?];
             is(fs::read_to_string(log)?.trim(), own.join("\n"))
         },
@@ -229,15 +185,10 @@ pub(crate) const TESTS: &[Test] = &[
         "spec, Hooks: createContainer runs before pivot_root: the path is the host's",
         |t| {
             let file = t.path("here");
-            let b = t
-                .bundle()?
-                .hook("createContainer", &format!("pwd > {}", file.display()));
+            let b = t.bundle()?.hook("createContainer", &format!("pwd > {}", file.display()));
             let root = b.rootfs("");
             b.says("true")?;
-            is(
-                fs::read_to_string(file)?.trim(),
-                root.to_string_lossy().trim_end_matches('/'),
-            )
+            is(fs::read_to_string(file)?.trim(), root.to_string_lossy().trim_end_matches('/'))
         },
     ),
     test(
@@ -262,10 +213,7 @@ pub(crate) const TESTS: &[Test] = &[
             t.until("the file", || {
                 Ok(fs::read_to_string(b.rootfs("ns")).is_ok_and(|s| s.lines().count() == 2))
             })?;
-            is(
-                fs::read_to_string(b.rootfs("ns"))?,
-                format!("{}\n/\n", c.link("ns/mnt")?),
-            )
+            is(fs::read_to_string(b.rootfs("ns"))?, format!("{}\n/\n", c.link("ns/mnt")?))
         },
     ),
 ];

@@ -9,185 +9,106 @@ use crate::verdict::{Verdict, has, is, that};
 
 /// The chapter's tests of states and operations.
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "created",
-        "spec, Runtime and Lifecycle: after create the status is created",
-        |t| {
-            let c = t.bundle()?.sleeps().create()?;
-            c.is("created")
-        },
-    ),
-    test(
-        "created-runs-nothing",
-        "spec, create: the program MUST NOT be run at this time",
-        |t| {
-            let b = t.bundle()?.sh("echo ran > /ran; sleep 100");
-            let c = b.create()?;
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            that(!b.rootfs("ran").exists(), "the program has not run")?;
-            c.start()?;
-            t.until("the program runs", || Ok(b.rootfs("ran").exists()))
-        },
-    ),
-    test(
-        "running",
-        "spec, start: the runtime MUST run the user-specified program",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            c.is("running")?;
-            c.pid()?;
-            has(c.proc("cmdline")?, "/bin/sleep")
-        },
-    ),
-    test(
-        "stopped",
-        "spec, State: the status is stopped once the process has exited",
-        |t| {
-            let c = t.bundle()?.start()?;
-            c.becomes("stopped")
-        },
-    ),
-    test(
-        "stopped-has-pid-0",
-        "runc: state of a stopped container has pid 0",
-        |t| {
-            let c = t.bundle()?.start()?;
-            c.becomes("stopped")?;
-            is(&c.state()?["pid"], &json!(0))
-        },
-    ),
-    test(
-        "paused",
-        "runc: pause freezes, state says paused; resume goes back to running",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            c.rt("pause")?.ok()?;
-            c.is("paused")?;
-            c.rt("resume")?.ok()?;
-            c.is("running")
-        },
-    ),
-    test(
-        "paused-does-not-run",
-        "runc: no process of a paused container makes progress",
-        |t| {
-            let b = t
-                .bundle()?
-                .sh("while :; do echo x >> /log; sleep 0.01; done");
-            let c = b.start()?;
-            t.until("a line", || Ok(b.rootfs("log").exists()))?;
-            c.rt("pause")?.ok()?;
-            let size = || fs::metadata(b.rootfs("log")).map(|m| m.len());
-            let before = size()?;
-            std::thread::sleep(std::time::Duration::from_millis(100));
-            is(size()?, before)?;
-            c.rt("resume")?.ok()?;
-            t.until("more lines", || Ok(size()? > before))
-        },
-    ),
-    test(
-        "create-id-twice",
-        "spec, create: the id MUST be unique; runc's sentence",
-        |t| {
-            let b = t.bundle()?.sleeps();
-            let c = b.create()?;
-            b.try_create()?
-                .refused(&["container with given ID already exists"])?;
-            c.is("created")
-        },
-    ),
-    test(
-        "create-id-in-use-other-bundle",
-        "a refused create leaves the first one alone",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            let other = t.bundle()?.id(&c.id).sh("true");
-            other
-                .try_create()?
-                .refused(&["container with given ID already exists"])?;
-            c.is("running")?;
-            has(c.proc("cmdline")?, "sleep")
-        },
-    ),
-    test(
-        "create-concurrently",
-        "of two creates with one id exactly one succeeds",
-        |t| {
-            let b = t.bundle()?.sleeps();
-            let (one, two) = (b.call("create")?.spawn()?, b.call("create")?.spawn()?);
-            let mut codes = [one.wait()?, two.wait()?];
-            codes.sort_by_key(|out| out.code);
-            is(codes[0].code, 0)?;
-            codes[1].refused(&["already exists"])?;
-            is(
-                t.rt(["state", &b.id])?.json()?["status"].as_str(),
-                Some("created"),
-            )
-        },
-    ),
-    test(
-        "create-many-concurrently",
-        "containers are created independently of each other",
-        |t| {
-            let bundles = (0..4)
-                .map(|_| Ok(t.bundle()?.sleeps()))
-                .collect::<Verdict<Vec<_>>>()?;
-            let calls = bundles.iter().map(|b| b.call("create")?.spawn());
-            for call in calls.collect::<Verdict<Vec<_>>>()? {
-                call.wait()?.ok()?;
-            }
-            let ids = t.rt(["list", "-q"])?.ok()?;
-            bundles.iter().try_for_each(|b| has(&ids, &b.id))
-        },
-    ),
-    test(
-        "start-missing",
-        "spec, start: MUST generate an error if no id; runc's sentence",
-        |t| {
-            t.rt(["start", "nothing"])?
-                .refused(&["container does not exist"])
-        },
-    ),
-    test(
-        "start-running",
-        "runc: cannot start an already running container",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            c.rt("start")?
-                .refused(&["cannot start an already running container"])?;
-            c.is("running")
-        },
-    ),
-    test(
-        "start-stopped",
-        "runc: cannot start a container that has stopped",
-        |t| {
-            let c = t.bundle()?.start()?;
-            c.becomes("stopped")?;
-            c.rt("start")?
-                .refused(&["cannot start a container that has stopped"])
-        },
-    ),
-    test(
-        "start-paused",
-        "start of a paused container is refused",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            c.rt("pause")?.ok()?;
-            c.rt("start")?.refused(&["cannot start", "paused"])
-        },
-    ),
-    test(
-        "state-missing",
-        "spec, state: an unknown id is an error; runc's sentence",
-        |t| {
-            t.rt(["state", "nothing"])?
-                .refused(&["container does not exist"])
-        },
-    ),
+    test("created", "spec, Runtime and Lifecycle: after create the status is created", |t| {
+        let c = t.bundle()?.sleeps().create()?;
+        c.is("created")
+    }),
+    test("created-runs-nothing", "spec, create: the program MUST NOT be run at this time", |t| {
+        let b = t.bundle()?.sh("echo ran > /ran; sleep 100");
+        let c = b.create()?;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        that(!b.rootfs("ran").exists(), "the program has not run")?;
+        c.start()?;
+        t.until("the program runs", || Ok(b.rootfs("ran").exists()))
+    }),
+    test("running", "spec, start: the runtime MUST run the user-specified program", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        c.is("running")?;
+        c.pid()?;
+        has(c.proc("cmdline")?, "/bin/sleep")
+    }),
+    test("stopped", "spec, State: the status is stopped once the process has exited", |t| {
+        let c = t.bundle()?.start()?;
+        c.becomes("stopped")
+    }),
+    test("stopped-has-pid-0", "runc: state of a stopped container has pid 0", |t| {
+        let c = t.bundle()?.start()?;
+        c.becomes("stopped")?;
+        is(&c.state()?["pid"], &json!(0))
+    }),
+    test("paused", "runc: pause freezes, state says paused; resume goes back to running", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        c.rt("pause")?.ok()?;
+        c.is("paused")?;
+        c.rt("resume")?.ok()?;
+        c.is("running")
+    }),
+    test("paused-does-not-run", "runc: no process of a paused container makes progress", |t| {
+        let b = t.bundle()?.sh("while :; do echo x >> /log; sleep 0.01; done");
+        let c = b.start()?;
+        t.until("a line", || Ok(b.rootfs("log").exists()))?;
+        c.rt("pause")?.ok()?;
+        let size = || fs::metadata(b.rootfs("log")).map(|m| m.len());
+        let before = size()?;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        is(size()?, before)?;
+        c.rt("resume")?.ok()?;
+        t.until("more lines", || Ok(size()? > before))
+    }),
+    test("create-id-twice", "spec, create: the id MUST be unique; runc's sentence", |t| {
+        let b = t.bundle()?.sleeps();
+        let c = b.create()?;
+        b.try_create()?.refused(&["container with given ID already exists"])?;
+        c.is("created")
+    }),
+    test("create-id-in-use-other-bundle", "a refused create leaves the first one alone", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        let other = t.bundle()?.id(&c.id).sh("true");
+        other.try_create()?.refused(&["container with given ID already exists"])?;
+        c.is("running")?;
+        has(c.proc("cmdline")?, "sleep")
+    }),
+    test("create-concurrently", "of two creates with one id exactly one succeeds", |t| {
+        let b = t.bundle()?.sleeps();
+        let (one, two) = (b.call("create")?.spawn()?, b.call("create")?.spawn()?);
+        let mut codes = [one.wait()?, two.wait()?];
+        codes.sort_by_key(|out| out.code);
+        is(codes[0].code, 0)?;
+        codes[1].refused(&["already exists"])?;
+        is(t.rt(["state", &b.id])?.json()?["status"].as_str(), Some("created"))
+    }),
+    test("create-many-concurrently", "containers are created independently of each other", |t| {
+        let bundles = (0..4).map(|_| Ok(t.bundle()?.sleeps())).collect::<Verdict<Vec<_>>>()?;
+        let calls = bundles.iter().map(|b| b.call("create")?.spawn());
+        for call in calls.collect::<Verdict<Vec<_>>>()? {
+            call.wait()?.ok()?;
+        }
+        let ids = t.rt(["list", "-q"])?.ok()?;
+        bundles.iter().try_for_each(|b| has(&ids, &b.id))
+    }),
+    test("start-missing", "spec, start: MUST generate an error if no id; runc's sentence", |t| {
+        t.rt(["start", "nothing"])?.refused(&["container does not exist"])
+    }),
+    test("start-running", "runc: cannot start an already running container", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        c.rt("start")?.refused(&["cannot start an already running container"])?;
+        c.is("running")
+    }),
+    test("start-stopped", "runc: cannot start a container that has stopped", |t| {
+        let c = t.bundle()?.start()?;
+        c.becomes("stopped")?;
+        c.rt("start")?.refused(&["cannot start a container that has stopped"])
+    }),
+    test("start-paused", "start of a paused container is refused", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        c.rt("pause")?.ok()?;
+        c.rt("start")?.refused(&["cannot start", "paused"])
+    }),
+    test("state-missing", "spec, state: an unknown id is an error; runc's sentence", |t| {
+        t.rt(["state", "nothing"])?.refused(&["container does not exist"])
+    }),
     test("kill-missing", "runc: container does not exist", |t| {
-        t.rt(["kill", "nothing", "TERM"])?
-            .refused(&["container does not exist"])
+        t.rt(["kill", "nothing", "TERM"])?.refused(&["container does not exist"])
     }),
     test(
         "kill-stopped",
@@ -195,104 +116,63 @@ pub(crate) const TESTS: &[Test] = &[
         |t| {
             let c = t.bundle()?.start()?;
             c.becomes("stopped")?;
-            c.call("kill")
-                .arg("KILL")
-                .output()?
-                .refused(&["container not running"])
+            c.call("kill").arg("KILL").output()?.refused(&["container not running"])
         },
     ),
-    test(
-        "kill-all-stopped",
-        "containerd: kill --all on a stopped container exits 0",
-        |t| {
-            let c = t.bundle()?.start()?;
-            c.becomes("stopped")?;
-            t.rt(["kill", "--all", &c.id, "9"])?.ok()?;
-            t.rt(["kill", &c.id, "9"])?.refused(&["not running"])
-        },
-    ),
-    test(
-        "kill-all",
-        "runc: kill --all signals every process of the container",
-        |t| {
-            let b = t
-                .bundle()?
-                .share("pid")
-                .sh("sleep 77 & sleep 77 & echo up; wait");
-            let c = b.start()?;
-            c.shows("up")?;
-            t.rt(["kill", "--all", &c.id, "KILL"])?.ok()?;
-            c.becomes("stopped")?;
-            t.until("no process is left", || {
-                Ok(!t.left().iter().any(|thing| thing.starts_with("process")))
-            })
-        },
-    ),
-    test(
-        "kill-created",
-        "spec, kill: signals the process of a created container",
-        |t| {
-            let c = t.bundle()?.sleeps().create()?;
-            c.kill("KILL")?;
-            c.becomes("stopped")?;
-            c.rt("start")?
-                .refused(&["cannot start a container that has stopped"])?;
-            c.delete()?;
-            t.nothing_left()
-        },
-    ),
-    test(
-        "kill-paused",
-        "runc: SIGKILL ends a paused container",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            c.rt("pause")?.ok()?;
-            c.kill("KILL")?;
-            c.becomes("stopped")
-        },
-    ),
-    test(
-        "kill-default-is-term",
-        "runc: the default signal is SIGTERM",
-        |t| {
-            let c = t
-                .bundle()?
-                .sh("trap 'echo term; exit' TERM; echo up; while :; do sleep 0.02; done");
-            let c = c.start()?;
-            c.shows("up")?;
-            c.rt("kill")?.ok()?;
-            c.shows("term")?;
-            c.becomes("stopped")
-        },
-    ),
-    test(
-        "kill-signal-names",
-        "runc: signals by name, with SIG or without, and by number",
-        |t| {
-            let script = "trap 'echo got-usr1' USR1; echo up; while :; do sleep 0.02; done";
-            let c = t.bundle()?.sh(script).start()?;
-            c.shows("up")?;
-            for (count, name) in (1..).zip(["USR1", "SIGUSR1", "usr1", "sigusr1", "10"]) {
-                c.kill(name)?;
-                t.until(name, || {
-                    Ok(c.printed()?.matches("got-usr1").count() == count)
-                })?;
-            }
-            Ok(())
-        },
-    ),
-    test(
-        "kill-unknown-signal",
-        "an unknown signal is refused by its name, and not sent",
-        |t| {
-            let c = t.bundle()?.sleeps().start()?;
-            c.call("kill")
-                .arg("NOSUCH")
-                .output()?
-                .refused(&["signal", "NOSUCH"])?;
-            c.is("running")
-        },
-    ),
+    test("kill-all-stopped", "containerd: kill --all on a stopped container exits 0", |t| {
+        let c = t.bundle()?.start()?;
+        c.becomes("stopped")?;
+        t.rt(["kill", "--all", &c.id, "9"])?.ok()?;
+        t.rt(["kill", &c.id, "9"])?.refused(&["not running"])
+    }),
+    test("kill-all", "runc: kill --all signals every process of the container", |t| {
+        let b = t.bundle()?.share("pid").sh("sleep 77 & sleep 77 & echo up; wait");
+        let c = b.start()?;
+        c.shows("up")?;
+        t.rt(["kill", "--all", &c.id, "KILL"])?.ok()?;
+        c.becomes("stopped")?;
+        t.until("no process is left", || {
+            Ok(!t.left().iter().any(|thing| thing.starts_with("process")))
+        })
+    }),
+    test("kill-created", "spec, kill: signals the process of a created container", |t| {
+        let c = t.bundle()?.sleeps().create()?;
+        c.kill("KILL")?;
+        c.becomes("stopped")?;
+        c.rt("start")?.refused(&["cannot start a container that has stopped"])?;
+        c.delete()?;
+        t.nothing_left()
+    }),
+    test("kill-paused", "runc: SIGKILL ends a paused container", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        c.rt("pause")?.ok()?;
+        c.kill("KILL")?;
+        c.becomes("stopped")
+    }),
+    test("kill-default-is-term", "runc: the default signal is SIGTERM", |t| {
+        let c =
+            t.bundle()?.sh("trap 'echo term; exit' TERM; echo up; while :; do sleep 0.02; done");
+        let c = c.start()?;
+        c.shows("up")?;
+        c.rt("kill")?.ok()?;
+        c.shows("term")?;
+        c.becomes("stopped")
+    }),
+    test("kill-signal-names", "runc: signals by name, with SIG or without, and by number", |t| {
+        let script = "trap 'echo got-usr1' USR1; echo up; while :; do sleep 0.02; done";
+        let c = t.bundle()?.sh(script).start()?;
+        c.shows("up")?;
+        for (count, name) in (1..).zip(["USR1", "SIGUSR1", "usr1", "sigusr1", "10"]) {
+            c.kill(name)?;
+            t.until(name, || Ok(c.printed()?.matches("got-usr1").count() == count))?;
+        }
+        Ok(())
+    }),
+    test("kill-unknown-signal", "an unknown signal is refused by its name, and not sent", |t| {
+        let c = t.bundle()?.sleeps().start()?;
+        c.call("kill").arg("NOSUCH").output()?.refused(&["signal", "NOSUCH"])?;
+        c.is("running")
+    }),
     test(
         "killed-before-start",
         "an init killed from outside is stopped, and can be deleted",

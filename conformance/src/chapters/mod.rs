@@ -28,39 +28,15 @@ use crate::table::Chapter;
 
 /// Every chapter.
 pub(crate) const ALL: &[Chapter] = &[
-    (
-        "lifecycle",
-        &[
-            lifecycle::TESTS,
-            deletion::TESTS,
-            operations::TESTS,
-            options::TESTS,
-        ],
-    ),
-    (
-        "process",
-        &[process::TESTS, privileges::TESTS, seccomp::TESTS],
-    ),
+    ("lifecycle", &[lifecycle::TESTS, deletion::TESTS, operations::TESTS, options::TESTS]),
+    ("process", &[process::TESTS, privileges::TESTS, seccomp::TESTS]),
     ("mounts", &[mounts::OPTIONS, mount_places::PLACES]),
     ("namespaces", &[namespaces::TESTS, rootless::ROOTLESS]),
-    (
-        "cgroups",
-        &[
-            cgroups::LIMITS,
-            cgroup_places::PLACES,
-            cgroup_places::DEVICES,
-        ],
-    ),
+    ("cgroups", &[cgroups::LIMITS, cgroup_places::PLACES, cgroup_places::DEVICES]),
     ("devices", &[devices::TESTS]),
     ("hooks", &[hooks::TESTS, hook_runs::TESTS]),
     ("terminal", &[terminal::TESTS]),
-    (
-        "exec",
-        &[exec::TESTS, exec_process::TESTS, exec::PRIVILEGES],
-    ),
-    (
-        "bad-input",
-        &[bad_input::FILES, bad_input::IDS, bad_properties::PROPERTIES],
-    ),
+    ("exec", &[exec::TESTS, exec_process::TESTS, exec::PRIVILEGES]),
+    ("bad-input", &[bad_input::FILES, bad_input::IDS, bad_properties::PROPERTIES]),
     ("security", &[security::TESTS, security_binary::TESTS]),
 ];

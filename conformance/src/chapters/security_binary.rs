@@ -9,17 +9,13 @@ use std::os::unix::fs::MetadataExt;
 
 /// More of the chapter's tests.
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "binary-as-entrypoint",
-        "CVE-2019-5736: /proc/self/exe as the entrypoint",
-        |t| {
-            // What runs then is the runtime, in the container: its usage text is harmless.
-            let b = t.bundle()?.args(["/proc/self/exe", "--version"]);
-            let said = binary_unchanged(t, &b)?;
-            that(!said.is_empty(), "it says something")?;
-            is(t.bundle()?.says("echo good")?.as_str(), "good")
-        },
-    ),
+    test("binary-as-entrypoint", "CVE-2019-5736: /proc/self/exe as the entrypoint", |t| {
+        // What runs then is the runtime, in the container: its usage text is harmless.
+        let b = t.bundle()?.args(["/proc/self/exe", "--version"]);
+        let said = binary_unchanged(t, &b)?;
+        that(!said.is_empty(), "it says something")?;
+        is(t.bundle()?.says("echo good")?.as_str(), "good")
+    }),
     test(
         "binary-by-interpreter",
         "CVE-2019-5736: an entrypoint whose interpreter is /proc/self/exe",
@@ -37,9 +33,7 @@ pub(crate) const TESTS: &[Test] = &[
         "CVE-2019-5736: writing to every /proc/PID/exe while execs come",
         |t| {
             let before = digest(t, &t.runtime)?;
-            let b = t
-                .bundle()?
-                .caps(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_KILL"]);
+            let b = t.bundle()?.caps(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_KILL"]);
             let script = "echo up; while :; do for e in /proc/[0-9]*/exe; do \
                       (exec 4<$e && echo bad >/proc/self/fd/4) 2>/dev/null; done; done";
             let c = b.sh(script).start()?;
@@ -69,22 +63,11 @@ pub(crate) const TESTS: &[Test] = &[
             let b = b.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
             let b = b.set("/linux/maskedPaths", json!(["/proc/kcore", "/proc/acpi"]));
             let info = b.says("cut -d' ' -f5 /proc/self/mountinfo")?;
-            let known = [
-                "/",
-                "/data",
-                "/dev",
-                "/dev/pts",
-                "/proc",
-                "/sys",
-                "/proc/kcore",
-                "/proc/acpi",
-            ];
+            let known =
+                ["/", "/data", "/dev", "/dev/pts", "/proc", "/sys", "/proc/kcore", "/proc/acpi"];
             for point in info.lines() {
                 let cgroup = point.starts_with("/sys/fs/cgroup");
-                that(
-                    cgroup || known.contains(&point),
-                    format!("{point} is in the configuration"),
-                )?;
+                that(cgroup || known.contains(&point), format!("{point} is in the configuration"))?;
             }
             has(info, "/data")
         },
@@ -106,10 +89,9 @@ pub(crate) const TESTS: &[Test] = &[
         "with read-only paths the host's kernel settings can't be written",
         |t| {
             let before = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
-            let b = t.bundle()?.set(
-                "/linux/readonlyPaths",
-                json!(["/proc/sys", "/proc/sysrq-trigger"]),
-            );
+            let b = t
+                .bundle()?
+                .set("/linux/readonlyPaths", json!(["/proc/sys", "/proc/sysrq-trigger"]));
             let said = b.says(
                 "for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do \
              echo x 2>/dev/null > $f || echo refused; done",
@@ -118,35 +100,22 @@ pub(crate) const TESTS: &[Test] = &[
             is(fs::read_to_string("/proc/sys/kernel/core_pattern")?, before)
         },
     ),
-    test(
-        "state-directory-mode",
-        "others can't look into the state directory",
-        |t| {
-            let c = t.bundle()?.sleeps().create()?;
-            let mode = fs::metadata(t.root.join(&c.id))?.mode() & 0o7777;
-            is(mode & 0o066, 0)
-        },
-    ),
-    test(
-        "large-maps",
-        "CVE-2021-43784: very long id mappings give a clean error",
-        |t| {
-            let map: Vec<_> = (0..6_000_u32)
-                .map(|n| json!({ "containerID": n * 2, "hostID": 100_000 + n * 2, "size": 1 }))
-                .collect();
-            let b = t.bundle()?.unshare("user");
-            let b = b
-                .set("/linux/uidMappings", json!(map))
-                .set("/linux/gidMappings", json!(map));
-            let out = b.try_create()?;
-            that(
-                out.code > 0 && !out.stderr.is_empty(),
-                format!("refused: {out:?}"),
-            )?;
-            t.nothing_left()?;
-            is(t.bundle()?.says("echo good")?.as_str(), "good")
-        },
-    ),
+    test("state-directory-mode", "others can't look into the state directory", |t| {
+        let c = t.bundle()?.sleeps().create()?;
+        let mode = fs::metadata(t.root.join(&c.id))?.mode() & 0o7777;
+        is(mode & 0o066, 0)
+    }),
+    test("large-maps", "CVE-2021-43784: very long id mappings give a clean error", |t| {
+        let map: Vec<_> = (0..6_000_u32)
+            .map(|n| json!({ "containerID": n * 2, "hostID": 100_000 + n * 2, "size": 1 }))
+            .collect();
+        let b = t.bundle()?.unshare("user");
+        let b = b.set("/linux/uidMappings", json!(map)).set("/linux/gidMappings", json!(map));
+        let out = b.try_create()?;
+        that(out.code > 0 && !out.stderr.is_empty(), format!("refused: {out:?}"))?;
+        t.nothing_left()?;
+        is(t.bundle()?.says("echo good")?.as_str(), "good")
+    }),
     test(
         "exec-in-changed-root",
         "exec after the container has replaced its /dev/null and /proc/self",
@@ -158,16 +127,10 @@ pub(crate) const TESTS: &[Test] = &[
                 .sleeps()
                 .start()?;
             let target = sentinel.0.join("file");
-            c.says(&format!(
-                "rm /dev/null; ln -s {} /dev/null; echo swapped",
-                target.display()
-            ))?;
+            c.says(&format!("rm /dev/null; ln -s {} /dev/null; echo swapped", target.display()))?;
             let out = c.exec([], ["/bin/echo", "ran"]).output()?;
             sentinel.unchanged()?;
-            that(
-                out.text() == "ran" || !out.stderr.is_empty(),
-                "it runs or says why not",
-            )?;
+            that(out.text() == "ran" || !out.stderr.is_empty(), "it runs or says why not")?;
             c.is("running")
         },
     ),
@@ -177,9 +140,8 @@ pub(crate) const TESTS: &[Test] = &[
         |t| {
             let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
             let b = b.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
-            let out = b
-                .sh("mkdir /sys/fs/cgroup/pids/x 2>/dev/null && echo made; echo end")
-                .run()?;
+            let out =
+                b.sh("mkdir /sys/fs/cgroup/pids/x 2>/dev/null && echo made; echo end").run()?;
             lacks(&out.stdout, "made")?;
             if out.code != 0 && out.stderr.is_empty() {
                 return fail("neither ran nor said why");
