@@ -224,4 +224,13 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[BUNDLE, switch("rootless", None, "for a user without root's powers"), HELP],
         example: "tare spec --bundle /containers/web",
     },
+    Command {
+        name: "features",
+        about: "print what this program supports, as JSON",
+        positionals: "",
+        count: (0, 0),
+        rest_is_positional: false,
+        flags: &[HELP],
+        example: "tare features",
+    },
 ];

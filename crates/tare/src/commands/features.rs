@@ -45,7 +45,8 @@ fn document() -> Value {
 fn linux() -> Value {
     let mut namespaces = NamespaceKind::ALL.map(NamespaceKind::name);
     namespaces.sort_unstable();
-    let capabilities = plan::names::CAPABILITIES.map(|name| format!("CAP_{name}"));
+    let capabilities: Vec<String> =
+        plan::names::CAPABILITIES.iter().map(|name| format!("CAP_{name}")).collect();
     let mut arches: Vec<&str> = Arch::all().map(Arch::name).collect();
     arches.sort_unstable();
     let id_mapped = plan::option_names().any(|name| name == "idmap");
@@ -86,7 +87,7 @@ mod tests {
         assert_eq!(features.hooks().as_ref().map(Vec::len), Some(6));
         let linux = features.linux().as_ref().unwrap();
         assert_eq!(linux.namespaces().as_ref().map(Vec::len), Some(8));
-        assert_eq!(linux.capabilities().as_ref().map(std::collections::HashSet::len), Some(41));
+        assert_eq!(linux.capabilities().as_ref().map(Vec::len), Some(41));
         let seccomp = linux.seccomp().as_ref().unwrap();
         assert_eq!(seccomp.actions().as_ref().map(Vec::len), Some(9));
         assert_eq!(seccomp.operators().as_ref().map(Vec::len), Some(7));

@@ -2,10 +2,12 @@
 //! for the engine, and its answer into what is printed.
 
 mod exec;
+mod features;
 mod inspect;
 mod lifecycle;
 mod spec;
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use engine::Store;
@@ -60,6 +62,7 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "list" => inspect::list(parsed),
         "ps" => inspect::ps(parsed),
         "spec" => spec::spec(parsed),
+        "features" => features::features(),
         other => Err(format!("command {other:?} has no code").into()),
     };
     outcome.map_err(|failure| match name {
@@ -88,6 +91,14 @@ fn store(parsed: &Parsed) -> Result<Store, Failure> {
 
 fn id(parsed: &Parsed) -> &str {
     parsed.positionals.first().map(String::as_str).unwrap_or_default()
+}
+
+/// Prints what a command answers.
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("standard output: {error}").into())
 }
 
 /// A flag's value as a number.
