@@ -34,6 +34,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) filter: Option<Filter>,
     /// The label file of this process, opened while procfs was still the host's.
     pub(crate) label: Option<OwnedFd>,
+    /// Whether it sets its resource limits itself; else they are set from outside.
+    pub(crate) own_rlimits: bool,
     /// Whether it may be unable to set its groups: a user namespace that a user made.
     pub(crate) may_lack_groups: bool,
     /// Execution domain, if it changes.
@@ -58,6 +60,9 @@ pub(crate) struct Confined {
 /// Steps 1 to 3.
 pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result<Confined> {
     own_stdio(process.uid)?;
+    if around.own_rlimits {
+        crate::limits::set_rlimits(nix::unistd::Pid::from_raw(0), process)?;
+    }
     umask(Mode::from_bits_truncate(process.umask));
     set_policies(process, around.personality)?;
     if process.no_new_privileges {

@@ -191,7 +191,7 @@ fn make<'p>(
     making.map_ids_of_child(plan, &channel)?;
     place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
     making.attend(plan, &channel)?;
-    limits::set_on_process(making.child()?.0, &plan.process)?;
+    limits::set_on_process(making.child()?.0, &plan.process, limits_from_outside(plan))?;
     Ok((making, channel))
 }
 
@@ -251,7 +251,7 @@ impl<'p> Making<'p> {
     fn map_ids_of_child(&self, plan: &plan::Create<'_>, channel: &Channel) -> Result<()> {
         let namespaces = &plan.namespaces;
         if namespaces.creates(plan::NamespaceKind::User) && !init::needs_stage(namespaces) {
-            idmap::write(self.child()?.0, namespaces, plan.rootless)?;
+            idmap::write(self.child()?.0, namespaces)?;
             channel.go()?;
         }
         Ok(())
@@ -262,7 +262,7 @@ impl<'p> Making<'p> {
         loop {
             match channel.receive()? {
                 Message::NeedsMaps => {
-                    idmap::write(self.child()?.0, &plan.namespaces, plan.rootless)?;
+                    idmap::write(self.child()?.0, &plan.namespaces)?;
                     channel.go()?;
                 }
                 Message::Init(pid) => self.adopt(pid)?,
@@ -350,6 +350,12 @@ impl Drop for Making<'_> {
             let _ = crate::delete::run_poststop(&self.record);
         }
     }
+}
+
+/// Inside a user namespace a limit can't be raised: there the runtime does it, in whose power the
+/// namespace is. Elsewhere the process does it itself, before it becomes somebody else.
+fn limits_from_outside(plan: &plan::Create<'_>) -> bool {
+    plan.namespaces.has(plan::NamespaceKind::User)
 }
 
 /// Waits until the init has become the user's program.

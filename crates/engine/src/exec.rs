@@ -190,6 +190,7 @@ fn start(
                 around: Surroundings {
                     filter,
                     label,
+                    own_rlimits: !record.has_namespace("user"),
                     may_lack_groups: record.rootless,
                     personality: None,
                     preserved: request.passed.descriptors,
@@ -201,7 +202,7 @@ fn start(
     };
     drop(child_channel);
     let terminal = attend(&channel)?;
-    limits::set_on_process(child.pid, process)?;
+    limits::set_on_process(child.pid, process, record.has_namespace("user"))?;
     channel.go()?;
     if let Message::Failed(failure) = channel.receive()? {
         return Err(Error::Init(failure));
@@ -246,7 +247,7 @@ fn saved_filter(dir: &ContainerDir) -> Result<Option<Filter>> {
 /// namespace before it may.
 fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<()> {
     let mut kinds = CloneFlags::empty();
-    if record.rootless && record.has_namespace("user") {
+    if must_join_user_first() && record.has_namespace("user") {
         kinds |= CloneFlags::CLONE_NEWUSER;
     }
     if record.has_namespace("pid") {
@@ -256,6 +257,11 @@ fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<()> {
         return Ok(());
     }
     setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())
+}
+
+/// Another user than root has power over the container's namespaces only inside its user namespace.
+fn must_join_user_first() -> bool {
+    !nix::unistd::geteuid().is_root()
 }
 
 /// Listens to the child until it is ready; returns the terminal if it sent one.
@@ -313,7 +319,7 @@ fn enter(record: &Record<'_>, init: &OwnedFd, join: &cgroup::Join) -> Result<()>
     let mut kinds = CloneFlags::empty();
     for kind in NamespaceKind::ALL {
         let joined_before =
-            kind == NamespaceKind::Pid || kind == NamespaceKind::User && record.rootless;
+            kind == NamespaceKind::Pid || kind == NamespaceKind::User && must_join_user_first();
         if record.has_namespace(kind.file()) && !joined_before {
             kinds |= CloneFlags::from_bits_retain(kind.clone_flag() as i32);
         }

@@ -12,8 +12,8 @@ use crate::error::{Error, Result, Step};
 ///
 /// Root writes them itself; a user may only map its own id, and for more asks newuidmap(1) and
 /// newgidmap(1).
-pub(crate) fn write(pid: Pid, plan: &plan::Namespaces<'_>, rootless: bool) -> Result<()> {
-    if !rootless {
+pub(crate) fn write(pid: Pid, plan: &plan::Namespaces<'_>) -> Result<()> {
+    if geteuid().is_root() {
         write_map(pid, "uid_map", plan.uid_map)?;
         return write_map(pid, "gid_map", plan.gid_map);
     }

@@ -225,6 +225,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
         Surroundings {
             filter: plan.seccomp.clone(),
             label,
+            own_rlimits: !user_namespace,
             may_lack_groups: plan.rootless,
             personality: plan.personality,
             preserved: init.passed.descriptors,

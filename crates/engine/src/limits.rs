@@ -60,17 +60,25 @@ fn attach_program(join: &Join, plan: &plan::Create<'_>) -> Result<()> {
         .step(|| "linux.resources.devices".to_owned())
 }
 
-/// Resource limits and the OOM score of the container's process, set from outside: inside a user
-/// namespace raising them is not allowed any more.
-pub(crate) fn set_on_process(pid: Pid, process: &plan::Process<'_>) -> Result<()> {
-    for plan::Rlimit { resource, soft, hard } in &process.rlimits {
-        sys::set_rlimit(pid, *resource, *soft, *hard).step(|| "process.rlimits".to_owned())?;
+/// What is set on the container's process from outside: its OOM score, and with `rlimits` its
+/// resource limits.
+pub(crate) fn set_on_process(pid: Pid, process: &plan::Process<'_>, rlimits: bool) -> Result<()> {
+    if rlimits {
+        set_rlimits(pid, process)?;
     }
     if let Some(score) = process.oom_score_adj {
         let path = format!("/proc/{pid}/oom_score_adj");
         std::fs::write(&path, score.to_string())
             .at("write", format!("{path}: {score}"))
             .step(|| "process.oomScoreAdj".to_owned())?;
+    }
+    Ok(())
+}
+
+/// Sets the resource limits of a process; pid 0 is the calling one.
+pub(crate) fn set_rlimits(pid: Pid, process: &plan::Process<'_>) -> Result<()> {
+    for plan::Rlimit { resource, soft, hard } in &process.rlimits {
+        sys::set_rlimit(pid, *resource, *soft, *hard).step(|| "process.rlimits".to_owned())?;
     }
     Ok(())
 }

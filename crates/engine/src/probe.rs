@@ -14,6 +14,7 @@ pub(crate) fn host<'a>(config: &spec::Spec<'_>, bundle: &'a str) -> Result<Host<
     Ok(Host {
         bundle,
         rootless: is_rootless(),
+        unprivileged: !nix::unistd::geteuid().is_root(),
         root: root(config, bundle),
         unreachable: unreachable_sources(config, bundle),
         joined: joined_namespaces(config),

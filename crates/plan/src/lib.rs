@@ -36,6 +36,9 @@ pub struct Host<'a> {
     pub bundle: &'a str,
     /// Whether the runtime lacks root's powers: another user, or root of a user namespace.
     pub rootless: bool,
+    /// Whether the runtime is another user than root, and so must have a user namespace made for
+    /// whatever it does. (Root of a user namespace, as under rootless podman, has one.)
+    pub unprivileged: bool,
     /// What is at `root.path`.
     pub root: RootKind,
     /// Bind sources that can't be reached: place in `mounts`, and why.

@@ -206,7 +206,7 @@ fn user_maps<'a>(
         }
         check_map(at, map, findings);
     }
-    if host.rootless && !plan.has(NamespaceKind::User) {
+    if host.unprivileged && !plan.has(NamespaceKind::User) {
         findings.refuse("/linux/namespaces", "rootless container requires user namespaces");
     }
     plan.uid_map = &linux.uid_mappings;
