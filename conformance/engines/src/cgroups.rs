@@ -45,16 +45,8 @@ fn hierarchies() -> Result<Vec<Hierarchy>> {
             let ours = |option: &&str| {
                 !matches!(*option, "rw" | "ro") && !option.starts_with("release_agent=")
             };
-            let options = options
-                .split(',')
-                .filter(ours)
-                .collect::<Vec<_>>()
-                .join(",");
-            found.push(Hierarchy {
-                place: place.into(),
-                kind: kind.to_owned(),
-                options,
-            });
+            let options = options.split(',').filter(ours).collect::<Vec<_>>().join(",");
+            found.push(Hierarchy { place: place.into(), kind: kind.to_owned(), options });
         }
     }
     Ok(found)
@@ -90,11 +82,7 @@ impl Groups {
 
 impl fmt::Display for Groups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<String> = self
-            .0
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+        let paths: Vec<String> = self.0.iter().map(|path| path.display().to_string()).collect();
         f.write_str(&paths.join(" "))
     }
 }
@@ -122,9 +110,7 @@ fn remove(group: &Path) {
 fn sweep(hierarchy: &Path) {
     for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             remove(&entry.path());
         }
@@ -157,11 +143,7 @@ pub(crate) fn all() -> Vec<String> {
 
 /// Moves this process into the directories that [`VARIABLE`] lists.
 pub(crate) fn join() -> Result<()> {
-    for group in std::env::var(VARIABLE)
-        .unwrap_or_default()
-        .split(' ')
-        .filter(|p| !p.is_empty())
-    {
+    for group in std::env::var(VARIABLE).unwrap_or_default().split(' ').filter(|p| !p.is_empty()) {
         let file = Path::new(group).join("cgroup.procs");
         fs::write(&file, "0").doing(format!("write {}", file.display()))?;
     }
@@ -174,35 +156,15 @@ pub(crate) fn mount_again() -> Result<()> {
     let hierarchies = hierarchies()?;
     let none = None::<&str>;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none).doing("mount /sys")?;
-    if hierarchies
-        .iter()
-        .all(|hierarchy| hierarchy.place != Path::new(ROOT))
-    {
-        mount(
-            Some("cgroup"),
-            ROOT,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some("mode=755"),
-        )
-        .doing(format!("mount {ROOT}"))?;
+    if hierarchies.iter().all(|hierarchy| hierarchy.place != Path::new(ROOT)) {
+        mount(Some("cgroup"), ROOT, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+            .doing(format!("mount {ROOT}"))?;
     }
-    for Hierarchy {
-        place,
-        kind,
-        options,
-    } in hierarchies
-    {
+    for Hierarchy { place, kind, options } in hierarchies {
         fs::create_dir_all(&place).doing(format!("make {}", place.display()))?;
         let options = (kind == "cgroup").then_some(options.as_str());
-        mount(
-            Some("cgroup"),
-            &place,
-            Some(kind.as_str()),
-            MsFlags::empty(),
-            options,
-        )
-        .doing(format!("mount {}", place.display()))?;
+        mount(Some("cgroup"), &place, Some(kind.as_str()), MsFlags::empty(), options)
+            .doing(format!("mount {}", place.display()))?;
         if kind == "cgroup2" && place == Path::new(ROOT) {
             leave_the_root(&place)?;
         }
@@ -228,9 +190,6 @@ fn leave_the_root(root: &Path) -> Result<()> {
 fn delegate(group: &Path) {
     let listed = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
     for controller in listed.split_whitespace() {
-        let _ = fs::write(
-            group.join("cgroup.subtree_control"),
-            format!("+{controller}"),
-        );
+        let _ = fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"));
     }
 }

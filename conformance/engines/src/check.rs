@@ -118,10 +118,7 @@ impl Check {
         if let Some(Range { start, end }) = self.seconds.clone().filter(|s| !s.contains(&took)) {
             faults.push(format!("took {took:.1} s, wanted {start} to {end}"));
         }
-        (!faults.is_empty()).then(|| Fault {
-            faults,
-            said: said.clone(),
-        })
+        (!faults.is_empty()).then(|| Fault { faults, said: said.clone() })
     }
 }
 
@@ -134,17 +131,9 @@ pub(crate) struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.faults.join("; "))?;
-        let lines: Vec<&str> = self
-            .said
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .collect();
+        let lines: Vec<&str> = self.said.lines().filter(|line| !line.trim().is_empty()).collect();
         for line in lines.iter().skip(lines.len().saturating_sub(8)) {
-            write!(
-                f,
-                "\n         | {}",
-                line.chars().take(300).collect::<String>()
-            )?;
+            write!(f, "\n         | {}", line.chars().take(300).collect::<String>())?;
         }
         Ok(())
     }
@@ -162,31 +151,18 @@ mod tests {
     use super::*;
 
     fn outcome(code: i32, said: &str) -> Outcome {
-        Outcome {
-            code,
-            said: said.to_owned(),
-            took: Duration::from_secs(1),
-        }
+        Outcome { code, said: said.to_owned(), took: Duration::from_secs(1) }
     }
 
     #[test]
     fn an_outcome_as_wanted_has_no_fault() {
-        let check = check("", "")
-            .exits(3)
-            .prints("a b")
-            .has("a")
-            .has_not("c")
-            .takes(0.0..2.0);
+        let check = check("", "").exits(3).prints("a b").has("a").has_not("c").takes(0.0..2.0);
         assert!(check.fault(&outcome(3, " a\n b\n")).is_none());
     }
 
     #[test]
     fn each_difference_is_named() {
-        let check = check("", "")
-            .prints("a")
-            .has("b")
-            .has_not("c")
-            .takes(2.0..3.0);
+        let check = check("", "").prints("a").has("b").has_not("c").takes(2.0..3.0);
         let fault = check.fault(&outcome(1, "c")).expect("a fault").to_string();
         let wanted = "exit code 1, wanted 0; wanted \"a\"; no \"b\"; there is \"c\"; took 1.0 s, wanted 2 to 3";
         assert_eq!(fault.lines().next(), Some(wanted));

@@ -34,27 +34,14 @@ impl Engine {
     pub(crate) fn checks(self) -> Vec<Check> {
         let own = match self {
             Self::Containerd => {
-                return [containerd::run(), containerd::tasks()]
-                    .into_iter()
-                    .flatten()
-                    .collect();
+                return [containerd::run(), containerd::tasks()].into_iter().flatten().collect();
             }
             Self::Podman => podman::own(),
             Self::Docker => docker::own(may_raise_limits()),
         };
-        let shared = [
-            run::basics(),
-            run::process(),
-            run::surroundings(),
-            limits::limits(),
-        ];
+        let shared = [run::basics(), run::process(), run::surroundings(), limits::limits()];
         let life = [life::exec(), life::control(), life::reports()];
-        shared
-            .into_iter()
-            .chain(life)
-            .flatten()
-            .chain(own)
-            .collect()
+        shared.into_iter().chain(life).flatten().chain(own).collect()
     }
 
     /// The daemons, in the order in which they stop.
@@ -83,10 +70,7 @@ impl Engine {
             // podman passes no `--root`: the runtime's own place, whatever it calls itself.
             Self::Podman => &["/run/tare", "/run/runc", "/run/crun"],
             Self::Containerd => &["/run/containerd/runc/default"],
-            Self::Docker => &[
-                "/run/docker/runtime-runc/moby",
-                "/run/docker/runtime-tare/moby",
-            ],
+            Self::Docker => &["/run/docker/runtime-runc/moby", "/run/docker/runtime-tare/moby"],
         }
     }
 
@@ -122,9 +106,7 @@ impl Engine {
 fn may_raise_limits() -> bool {
     const SYS_RESOURCE: u32 = 24;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let bounding = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapBnd:\t"));
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t"));
     let bounding = bounding.and_then(|hex| u64::from_str_radix(hex, 16).ok());
     bounding.is_some_and(|bounding| bounding & (1 << SYS_RESOURCE) != 0)
 }

@@ -8,10 +8,7 @@ pub(crate) enum Error {
     /// The command line cannot be followed.
     Usage(String),
     /// A call to the kernel or the standard library failed.
-    Io {
-        doing: String,
-        cause: std::io::Error,
-    },
+    Io { doing: String, cause: std::io::Error },
     /// A command that the driver needs (not a check) failed.
     Command { script: String, said: String },
 }
@@ -37,9 +34,6 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<std::io::Error>> Doing<T> for std::result::Result<T, E> {
     fn doing(self, what: impl fmt::Display) -> Result<T> {
-        self.map_err(|cause| Error::Io {
-            doing: what.to_string(),
-            cause: cause.into(),
-        })
+        self.map_err(|cause| Error::Io { doing: what.to_string(), cause: cause.into() })
     }
 }

@@ -18,32 +18,20 @@ pub(crate) struct Before {
 impl Before {
     /// Looks at the cage.
     pub(crate) fn look() -> Result<Self> {
-        Ok(Self {
-            mounts: mounts()?,
-            cgroups: cgroups::all().into_iter().collect(),
-        })
+        Ok(Self { mounts: mounts()?, cgroups: cgroups::all().into_iter().collect() })
     }
 
     /// Mounts that are new, and not one of the engine's own: below one of `own`.
     pub(crate) fn mounts(&self, own: &[&str]) -> Result<Vec<String>> {
-        let new = mounts()?
-            .into_iter()
-            .filter(|place| !self.mounts.contains(place));
-        Ok(new
-            .filter(|place| !own.iter().any(|own| place.starts_with(own)))
-            .collect())
+        let new = mounts()?.into_iter().filter(|place| !self.mounts.contains(place));
+        Ok(new.filter(|place| !own.iter().any(|own| place.starts_with(own))).collect())
     }
 
     /// Cgroups that are new. `own` are the directories that the engine keeps for its containers'.
     pub(crate) fn cgroups(&self, own: &[&str]) -> Vec<String> {
-        let new = cgroups::all()
-            .into_iter()
-            .filter(|group| !self.cgroups.contains(group));
-        new.filter(|group| {
-            !own.iter()
-                .any(|own| group == own || is_in_a_hierarchy(group, own))
-        })
-        .collect()
+        let new = cgroups::all().into_iter().filter(|group| !self.cgroups.contains(group));
+        new.filter(|group| !own.iter().any(|own| group == own || is_in_a_hierarchy(group, own)))
+            .collect()
     }
 }
 
@@ -65,23 +53,15 @@ fn is_in_a_hierarchy(path: &str, own: &str) -> bool {
 /// The mount points of the cage.
 fn mounts() -> Result<BTreeSet<String>> {
     let text = fs::read_to_string("/proc/self/mountinfo").doing("read /proc/self/mountinfo")?;
-    Ok(text
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(str::to_owned)
-        .collect())
+    Ok(text.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect())
 }
 
 /// What is in the directories where the runtime keeps a directory for each container. Names that
 /// begin with a dot are not containers.
 pub(crate) fn states(roots: &[&str]) -> Vec<String> {
-    let entries = roots
-        .iter()
-        .flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
+    let entries = roots.iter().flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
     let containers = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-    containers
-        .map(|entry| entry.path().display().to_string())
-        .collect()
+    containers.map(|entry| entry.path().display().to_string()).collect()
 }
 
 /// The processes of the cage, `pid name`, without its init and this one.

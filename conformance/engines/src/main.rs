@@ -72,15 +72,7 @@ impl Options {
         }
         let [runtime, busybox, debian] =
             <[PathBuf; 3]>::try_from(roots).map_err(|_| Error::Usage(USAGE.to_owned()))?;
-        Ok(Self {
-            stage,
-            only,
-            matching,
-            script,
-            runtime,
-            busybox,
-            debian,
-        })
+        Ok(Self { stage, only, matching, script, runtime, busybox, debian })
     }
 }
 
@@ -104,10 +96,7 @@ fn main() -> ExitCode {
 fn outside(options: &Options) -> Result<bool> {
     let engines = options.only.map_or(Engine::ALL.to_vec(), |only| vec![only]);
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    let cages: Vec<_> = engines
-        .into_iter()
-        .map(|engine| (engine, in_cage(engine)))
-        .collect();
+    let cages: Vec<_> = engines.into_iter().map(|engine| (engine, in_cage(engine))).collect();
     for (engine, cage) in cages {
         let mut finished = false;
         for line in cage {
@@ -125,10 +114,7 @@ fn outside(options: &Options) -> Result<bool> {
         }
         if !finished {
             failed += 1;
-            println!(
-                "FAIL   {}: its checks did not come to their end",
-                engine.name()
-            );
+            println!("FAIL   {}: its checks did not come to their end", engine.name());
         }
     }
     if options.script.is_none() {
@@ -159,12 +145,7 @@ fn cage_lines(engine: Engine, lines: &Sender<String>) -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()
         .doing("start a cage")?;
-    for line in cage
-        .stdout
-        .take()
-        .into_iter()
-        .flat_map(|out| BufReader::new(out).lines())
-    {
+    for line in cage.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
         let _ = lines.send(line.doing("read from the cage")?);
     }
     cage.wait().doing("wait for the cage").map(|_| ())

@@ -24,12 +24,7 @@ pub(crate) struct Pty {
 impl Pty {
     /// Opens a pty; the second value is the end that the command gets.
     pub(crate) fn open() -> Result<(Self, OwnedFd)> {
-        let size = Winsize {
-            ws_row: SIZE.0,
-            ws_col: SIZE.1,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
+        let size = Winsize { ws_row: SIZE.0, ws_col: SIZE.1, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).doing("open a pty")?;
         let master = File::from(pair.master);
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -43,23 +38,12 @@ impl Pty {
                 }
             }
         });
-        Ok((
-            Self {
-                master,
-                seen,
-                reader,
-            },
-            pair.slave,
-        ))
+        Ok((Self { master, seen, reader }, pair.slave))
     }
 
     /// What the terminal shows, without carriage returns.
     pub(crate) fn seen(&self) -> String {
-        let seen = self
-            .seen
-            .lock()
-            .map(|seen| seen.clone())
-            .unwrap_or_default();
+        let seen = self.seen.lock().map(|seen| seen.clone()).unwrap_or_default();
         String::from_utf8_lossy(&seen).replace('\r', "")
     }
 

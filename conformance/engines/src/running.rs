@@ -33,12 +33,7 @@ impl Running {
     pub(crate) fn start(engine: Engine, options: &Options) -> Result<Self> {
         let before = Before::look()?;
         let shell = set_up(engine, options)?;
-        let mut running = Self {
-            engine,
-            before,
-            shell,
-            lacks: Vec::new(),
-        };
+        let mut running = Self { engine, before, shell, lacks: Vec::new() };
         running.lacks = running.lacking(&["update"])?;
         Ok(running)
     }
@@ -47,12 +42,7 @@ impl Running {
     fn lacking(&self, commands: &[&'static str]) -> Result<Vec<&'static str>> {
         let mut lacks = Vec::new();
         for command in commands {
-            if self
-                .shell
-                .run(&format!("{HOME}/bin/tare {command} --help"), LIMIT)?
-                .code
-                != 0
-            {
+            if self.shell.run(&format!("{HOME}/bin/tare {command} --help"), LIMIT)?.code != 0 {
                 lacks.push(*command);
             }
         }
@@ -81,10 +71,7 @@ impl Running {
             return print("skip", &format!("{}: {why}", check.name));
         }
         if let Some(command) = check.needs.filter(|needs| self.lacks.contains(needs)) {
-            return print(
-                "later",
-                &format!("{}: the runtime has no `{command}` yet", check.name),
-            );
+            return print("later", &format!("{}: the runtime has no `{command}` yet", check.name));
         }
         let (name, work) = (format!("c{number}"), format!("{HOME}/work/{number}"));
         fs::create_dir_all(&work).doing(format!("make {work}"))?;
@@ -96,10 +83,7 @@ impl Running {
             None => shell.run(&check.script, LIMIT)?,
         };
         match check.fault(&outcome) {
-            None => print(
-                "ok",
-                &format!("{} ({:.1} s)", check.name, outcome.took.as_secs_f64()),
-            ),
+            None => print("ok", &format!("{} ({:.1} s)", check.name, outcome.took.as_secs_f64())),
             Some(fault) => print("FAIL", &format!("{}: {fault}", check.name)),
         }?;
         if check.script.contains("$N") || check.script.contains("${N}") {
@@ -112,24 +96,17 @@ impl Running {
     pub(crate) fn finish(self) -> Result<()> {
         if self.engine == Engine::Podman {
             // A user's podman keeps a process that holds his namespaces, until this.
-            self.shell
-                .run("cd $HOME/rootless; rootless system migrate", LIMIT)?;
+            self.shell.run("cd $HOME/rootless; rootless system migrate", LIMIT)?;
         }
         let engine = self.engine;
         let states = leaks::settle(|| Ok(leaks::states(engine.states())))?;
         left("state of the runtime", &states)?;
-        left(
-            "cgroup",
-            &leaks::settle(|| Ok(self.before.cgroups(engine.cgroups())))?,
-        )?;
+        left("cgroup", &leaks::settle(|| Ok(self.before.cgroups(engine.cgroups())))?)?;
         for daemon in engine.daemons() {
             stop(daemon)?;
         }
         left("process", &leaks::settle(leaks::processes)?)?;
-        left(
-            "mount",
-            &leaks::settle(|| self.before.mounts(engine.mounts()))?,
-        )
+        left("mount", &leaks::settle(|| self.before.mounts(engine.mounts()))?)
     }
 }
 
@@ -139,9 +116,8 @@ fn stop(daemon: &str) -> Result<()> {
     let mut signal = Some(Signal::SIGTERM);
     loop {
         let all = leaks::processes()?;
-        let found = all
-            .iter()
-            .find_map(|process| process.split_once(' ').filter(|p| p.1 == daemon));
+        let found =
+            all.iter().find_map(|process| process.split_once(' ').filter(|p| p.1 == daemon));
         let Some(pid) = found.and_then(|(pid, _)| pid.parse().ok()) else {
             return Ok(());
         };
@@ -159,10 +135,7 @@ fn stop(daemon: &str) -> Result<()> {
 fn left(what: &str, found: &[String]) -> Result<()> {
     match found {
         [] => print("ok", &format!("no {what} is left")),
-        found => print(
-            "FAIL",
-            &format!("no {what} is left: there is {}", found.join(", ")),
-        ),
+        found => print("FAIL", &format!("no {what} is left: there is {}", found.join(", "))),
     }
 }
 

@@ -47,10 +47,7 @@ pub(crate) fn set_up(engine: Engine, options: &Options) -> Result<Shell> {
 
 fn podman(shell: &mut Shell) -> Result<()> {
     configure("/etc/containers/containers.conf.d/tare.conf", "")?;
-    shell.set(
-        "E",
-        "podman --cgroup-manager cgroupfs --events-backend file",
-    );
+    shell.set("E", "podman --cgroup-manager cgroupfs --events-backend file");
     shell.set("RM", "-t 0");
     shell.set("NOT_FOUND", "127");
     shell.must(
@@ -121,12 +118,10 @@ const ARCHIVE: &str = include_str!("archive.sh");
 fn configure(place: &str, more: &str) -> Result<()> {
     let place = Path::new(place);
     let (dir, name) = (place.parent().unwrap_or(place), place.display().to_string());
-    let (start, fence) = (format!(" {name}\n"), "\n```");
+    let start = format!(" {name}\n");
     let snippet = GUIDE.split("```").find_map(|part| part.split_once(&start));
     let Some((_, snippet)) = snippet else {
-        return Err(Error::Usage(format!(
-            "docs/engines.md has no snippet for {name}{fence}"
-        )));
+        return Err(Error::Usage(format!("docs/engines.md has no snippet for {name}")));
     };
     let text = snippet.replace(INSTALLED, &format!("{HOME}/bin/tare")) + more;
     fs::create_dir_all(dir).doing(format!("make {}", dir.display()))?;
@@ -163,10 +158,7 @@ fn ready(shell: &Shell, script: &str) -> Result<()> {
         }
         if start.elapsed() > Duration::from_secs(30) {
             let logs = shell.run("tail -n 5 $HOME/*d.log", LIMIT)?.said;
-            return Err(Error::Command {
-                script: script.to_owned(),
-                said: outcome.said + &logs,
-            });
+            return Err(Error::Command { script: script.to_owned(), said: outcome.said + &logs });
         }
         std::thread::sleep(Duration::from_millis(100));
     }

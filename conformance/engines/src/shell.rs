@@ -28,9 +28,7 @@ pub(crate) struct Outcome {
 impl Shell {
     /// A shell with the cage's programs in front of the distribution's, and no others.
     pub(crate) fn new() -> Self {
-        let mut shell = Self {
-            variables: Vec::new(),
-        };
+        let mut shell = Self { variables: Vec::new() };
         shell.set("PATH", &format!("{HOME}/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
         shell.set("HOME", HOME);
         shell.set("TMPDIR", HOME);
@@ -50,21 +48,13 @@ impl Shell {
         let errors = output.try_clone().doing("share the output")?;
         let mut command = Command::new("sh");
         command.args(["-euc", script]).envs(self.variables.clone());
-        command
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .process_group(0);
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
         let start = Instant::now();
         let mut child = command.spawn().doing("start a shell")?;
         let code = wait(&mut child, start + limit)?;
         let took = start.elapsed();
         let said = fs::read(&place).doing("read the output")?;
-        Ok(Outcome {
-            code,
-            said: String::from_utf8_lossy(&said).into_owned(),
-            took,
-        })
+        Ok(Outcome { code, said: String::from_utf8_lossy(&said).into_owned(), took })
     }
 
     /// Runs a script on a terminal of its own, and types `keys` when there is a prompt.
@@ -72,9 +62,7 @@ impl Shell {
         let (mut pty, theirs) = Pty::open()?;
         let share = || theirs.try_clone().map(Stdio::from).doing("share a pty");
         let mut command = Command::new("setsid");
-        command
-            .args(["--ctty", "sh", "-euc", script])
-            .envs(self.variables.clone());
+        command.args(["--ctty", "sh", "-euc", script]).envs(self.variables.clone());
         command.stdin(share()?).stdout(share()?).stderr(share()?);
         let start = Instant::now();
         let mut child = command.spawn().doing("start a shell on a pty")?;
@@ -84,11 +72,7 @@ impl Shell {
         let code = wait(&mut child, start + limit)?;
         let took = start.elapsed();
         pty.drain();
-        Ok(Outcome {
-            code,
-            said: pty.seen(),
-            took,
-        })
+        Ok(Outcome { code, said: pty.seen(), took })
     }
 
     /// Runs a script that has to work for there to be any checks.
@@ -96,10 +80,7 @@ impl Shell {
         let outcome = self.run(script, limit)?;
         match outcome.code {
             0 => Ok(outcome.said),
-            _ => Err(Error::Command {
-                script: script.to_owned(),
-                said: outcome.said,
-            }),
+            _ => Err(Error::Command { script: script.to_owned(), said: outcome.said }),
         }
     }
 }
@@ -109,9 +90,7 @@ fn wait(child: &mut Child, end: Instant) -> Result<i32> {
     let group = Pid::from_raw(child.id() as i32);
     loop {
         if let Some(status) = child.try_wait().doing("wait for a script")? {
-            return Ok(status
-                .code()
-                .unwrap_or(128 + status.signal().unwrap_or_default()));
+            return Ok(status.code().unwrap_or(128 + status.signal().unwrap_or_default()));
         }
         if Instant::now() > end {
             killpg(group, Signal::SIGKILL).doing("kill a script")?;

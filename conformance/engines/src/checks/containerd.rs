@@ -40,19 +40,13 @@ pub(crate) fn run() -> Vec<Check> {
         .exits(1)
         .has("executable file not found")
         .has("0\n"),
-        check(
-            "run: 2 MB of output",
-            "$RUN --rm $I $N sh -c 'yes | head -c 2000000' | wc -c",
-        )
-        .prints("2000000"),
-        check(
-            "run -t: a terminal of the right size",
-            "$RUN --rm -t $I $N sh",
-        )
-        .types("sleep 0.5; tty; stty size; exit 4\n")
-        .has("/dev/pts/0")
-        .has("33 101")
-        .exits(4),
+        check("run: 2 MB of output", "$RUN --rm $I $N sh -c 'yes | head -c 2000000' | wc -c")
+            .prints("2000000"),
+        check("run -t: a terminal of the right size", "$RUN --rm -t $I $N sh")
+            .types("sleep 0.5; tty; stty size; exit 4\n")
+            .has("/dev/pts/0")
+            .has("33 101")
+            .exits(4),
         check(
             "run: five at once",
             "for i in 1 2 3 4 5; do $RUN --rm $I $N$i echo $i > $W/$i & done; wait; cat $W/[1-5]",
@@ -63,11 +57,7 @@ pub(crate) fn run() -> Vec<Check> {
             "$RUN --rm --env COLOR=blue --cwd /tmp $I $N sh -c 'echo $COLOR; pwd'",
         )
         .prints("blue /tmp"),
-        check(
-            "run --user: none but root's by default",
-            "$RUN --rm $I $N id -u",
-        )
-        .prints("0"),
+        check("run --user: none but root's by default", "$RUN --rm $I $N id -u").prints("0"),
         check("run --read-only", "$RUN --rm --read-only $I $N touch /f")
             .exits(1)
             .has("Read-only file system"),
@@ -93,31 +83,16 @@ pub(crate) fn run() -> Vec<Check> {
             test $($RUN --rm --with-ns network:/proc/$p/ns/net $I ${N}b readlink \
             /proc/self/ns/net) = $(readlink /proc/$p/ns/net)",
         ),
-        check(
-            "run --seccomp",
-            "$RUN --rm --seccomp $I $N grep Seccomp: /proc/self/status",
-        )
-        .prints("Seccomp: 2"),
-        check(
-            "run: no new privileges",
-            "$RUN --rm $I $N grep NoNewPrivs /proc/self/status",
-        )
-        .prints("NoNewPrivs: 1"),
-        check(
-            "run --cap-drop",
-            "$RUN --rm --cap-drop CAP_CHOWN $I $N chown 5 /tmp",
-        )
-        .exits(1)
-        .has("Operation not permitted"),
-        check(
-            "run --cap-add",
-            "$RUN --rm --cap-add CAP_NET_ADMIN $I $N ip link set lo up",
-        ),
-        check(
-            "run --device",
-            "$RUN --rm --device /dev/fuse $I $N ls /dev/fuse",
-        )
-        .prints("/dev/fuse"),
+        check("run --seccomp", "$RUN --rm --seccomp $I $N grep Seccomp: /proc/self/status")
+            .prints("Seccomp: 2"),
+        check("run: no new privileges", "$RUN --rm $I $N grep NoNewPrivs /proc/self/status")
+            .prints("NoNewPrivs: 1"),
+        check("run --cap-drop", "$RUN --rm --cap-drop CAP_CHOWN $I $N chown 5 /tmp")
+            .exits(1)
+            .has("Operation not permitted"),
+        check("run --cap-add", "$RUN --rm --cap-add CAP_NET_ADMIN $I $N ip link set lo up"),
+        check("run --device", "$RUN --rm --device /dev/fuse $I $N ls /dev/fuse")
+            .prints("/dev/fuse"),
         check(
             "run --uidmap",
             "$RUN --rm --uidmap 0:100000:1000 --gidmap 0:100000:1000 $I $N sh \
@@ -129,18 +104,11 @@ pub(crate) fn run() -> Vec<Check> {
             "cp -a $ROOTFS $W/root; $RUN --rm --rootfs $W/root $N /bin/echo hello",
         )
         .prints("hello"),
-        check(
-            "run: hello from Debian",
-            "$RUN --rm $D $N sh -c '. /etc/os-release; echo $ID'",
-        )
-        .prints("debian"),
+        check("run: hello from Debian", "$RUN --rm $D $N sh -c '. /etc/os-release; echo $ID'")
+            .prints("debian"),
         check(
             "run --memory-limit: the value",
-            value(
-                "--memory-limit 67108864",
-                "memory/own/$N/memory.limit_in_bytes",
-                "memory.max",
-            ),
+            value("--memory-limit 67108864", "memory/own/$N/memory.limit_in_bytes", "memory.max"),
         )
         .prints("67108864"),
         check(
@@ -148,11 +116,8 @@ pub(crate) fn run() -> Vec<Check> {
             "$RUN --rm --memory-limit 33554432 $I $N dd if=/dev/zero of=/dev/null bs=200M count=1",
         )
         .exits(137),
-        check(
-            "run --cpus",
-            value("--cpus 0.5", "cpu/own/$N/cpu.cfs_quota_us", "cpu.max"),
-        )
-        .has("50000"),
+        check("run --cpus", value("--cpus 0.5", "cpu/own/$N/cpu.cfs_quota_us", "cpu.max"))
+            .has("50000"),
     ]
 }
 
@@ -162,17 +127,10 @@ pub(crate) fn tasks() -> Vec<Check> {
         check("task ls: running", sleeper!("", "$E task ls | grep $N")).has("RUNNING"),
         check(
             "task ps",
-            sleeper!(
-                "",
-                "$E task exec -d --exec-id x $N sleep 301; $E task ps $N | wc -l"
-            ),
+            sleeper!("", "$E task exec -d --exec-id x $N sleep 301; $E task ps $N | wc -l"),
         )
         .prints("3"),
-        check(
-            "task metrics",
-            sleeper!("", "$E task metrics --format json $N"),
-        )
-        .has("pids"),
+        check("task metrics", sleeper!("", "$E task metrics --format json $N")).has("pids"),
         check(
             "exec: output and exit code",
             sleeper!("", "$E task exec --exec-id x $N sh -c 'echo hello; exit 7'"),
@@ -193,20 +151,14 @@ pub(crate) fn tasks() -> Vec<Check> {
         )
         .exits(1)
         .has("executable file not found"),
-        check(
-            "exec -t: a terminal",
-            sleeper!("", "$E task exec -t --exec-id x $N sh"),
-        )
-        .types("sleep 0.5; tty; stty size; exit 4\n")
-        .has("/dev/pts/0")
-        .has("33 101")
-        .exits(4),
+        check("exec -t: a terminal", sleeper!("", "$E task exec -t --exec-id x $N sh"))
+            .types("sleep 0.5; tty; stty size; exit 4\n")
+            .has("/dev/pts/0")
+            .has("33 101")
+            .exits(4),
         check(
             "exec: 20 probes",
-            sleeper!(
-                "",
-                "for i in $(seq 20); do $E task exec --exec-id x$i $N true; done"
-            ),
+            sleeper!("", "for i in $(seq 20); do $E task exec --exec-id x$i $N true; done"),
         ),
         check(
             "kill: a signal that the task takes",
@@ -215,11 +167,8 @@ pub(crate) fn tasks() -> Vec<Check> {
             $E task kill -s USR1 $N; $STOPPED; $E task delete $N",
         )
         .has("exit code 5"),
-        check(
-            "kill -9, then delete",
-            sleeper!("", "$E task kill -s 9 $N; $E task delete $N"),
-        )
-        .has("exit code 137"),
+        check("kill -9, then delete", sleeper!("", "$E task kill -s 9 $N; $E task delete $N"))
+            .has("exit code 137"),
         check(
             "kill --all: what shares the host's pids as well",
             sleeper!(
@@ -253,17 +202,11 @@ pub(crate) fn tasks() -> Vec<Check> {
         )
         .exits(3)
         .has("paused"),
-        check(
-            "delete: not what runs",
-            sleeper!("", "$E task delete $N && exit 9; exit 3"),
-        )
-        .exits(3),
+        check("delete: not what runs", sleeper!("", "$E task delete $N && exit 9; exit 3"))
+            .exits(3),
         check(
             "delete -f: what runs",
-            sleeper!(
-                "",
-                "$E task delete -f $N || test $? = 137; $E task ls -q | grep -c $N"
-            ),
+            sleeper!("", "$E task delete -f $N || test $? = 137; $E task ls -q | grep -c $N"),
         )
         .exits(1)
         .has("0\n"),
@@ -289,10 +232,7 @@ pub(crate) fn tasks() -> Vec<Check> {
             while $E task ls -q | grep -x $N; do sleep 0.1; done"
             ),
         ),
-        check(
-            "create, then start",
-            "$E container create $I $N echo late; $E task start $N",
-        )
-        .prints("late"),
+        check("create, then start", "$E container create $I $N echo late; $E task start $N")
+            .prints("late"),
     ]
 }

@@ -93,11 +93,8 @@ pub(crate) fn own(privileged: bool) -> Vec<Check> {
             test $($E run --rm --network container:$N $I readlink /proc/self/ns/net) = $($E exec \
             $N readlink /proc/self/ns/net)",
         ),
-        check(
-            "--workdir: made if missing",
-            "$E run --rm --workdir /a/new/place $I pwd",
-        )
-        .prints("/a/new/place"),
+        check("--workdir: made if missing", "$E run --rm --workdir /a/new/place $I pwd")
+            .prints("/a/new/place"),
         check(
             "run -v: a nested read-only mount",
             "mkdir $W/in; \

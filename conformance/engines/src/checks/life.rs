@@ -25,12 +25,9 @@ macro_rules! counter {
 /// `exec`.
 pub(crate) fn exec() -> Vec<Check> {
     vec![
-        check(
-            "exec: output and exit code",
-            sleeper!("$E exec $N sh -c 'echo hello; exit 7'"),
-        )
-        .prints("hello")
-        .exits(7),
+        check("exec: output and exit code", sleeper!("$E exec $N sh -c 'echo hello; exit 7'"))
+            .prints("hello")
+            .exits(7),
         check("exec -i: input", sleeper!("echo typed | $E exec -i $N cat")).prints("typed"),
         check(
             "exec: user, environment, directory",
@@ -39,11 +36,8 @@ pub(crate) fn exec() -> Vec<Check> {
             ),
         )
         .prints("1234 56 blue /tmp"),
-        check(
-            "exec: 126",
-            sleeper!("$E exec $N /etc/passwd || test $? = 126"),
-        )
-        .has("ermission denied"),
+        check("exec: 126", sleeper!("$E exec $N /etc/passwd || test $? = 126"))
+            .has("ermission denied"),
         check(
             "exec: an unknown program",
             sleeper!("$E exec $N no-such-program || test $? = $NOT_FOUND"),
@@ -76,10 +70,7 @@ pub(crate) fn exec() -> Vec<Check> {
                 cmp $W/a $W/b"
             ),
         ),
-        check(
-            "exec: 20 probes",
-            sleeper!("for i in $(seq 20); do $E exec $N true; done"),
-        ),
+        check("exec: 20 probes", sleeper!("for i in $(seq 20); do $E exec $N true; done")),
         check(
             "exec: eight at once",
             sleeper!("for i in $(seq 8); do $E exec $N echo $i > $W/$i & done; wait; cat $W/[1-8]"),
@@ -177,11 +168,8 @@ pub(crate) fn control() -> Vec<Check> {
             "$E run -d --restart on-failure:2 --name $N $I sh -c 'echo again; exit 1' > $W/id
             until $E logs $N | grep -c again | grep 3; do sleep 0.2; done",
         ),
-        check(
-            "start again what has stopped",
-            "$E run --name $N $I echo once; $E start -a $N",
-        )
-        .prints("once once"),
+        check("start again what has stopped", "$E run --name $N $I echo once; $E start -a $N")
+            .prints("once once"),
         check(
             "create, then start",
             "$E create --name $N $I sh -c 'echo late; exit 2' > $W/id
@@ -218,11 +206,8 @@ pub(crate) fn reports() -> Vec<Check> {
                 $E logs -f $N",
         )
         .prints("1 2 3"),
-        check(
-            "wait",
-            "$E run -d --name $N $I sh -c 'sleep 0.3; exit 42' > $W/id; $E wait $N",
-        )
-        .prints("42"),
+        check("wait", "$E run -d --name $N $I sh -c 'sleep 0.3; exit 42' > $W/id; $E wait $N")
+            .prints("42"),
         check(
             "inspect: running, then exited",
             sleeper!(
@@ -233,19 +218,11 @@ pub(crate) fn reports() -> Vec<Check> {
             ),
         )
         .prints("running true 0 exited false 137"),
-        check(
-            "ps",
-            sleeper!("$E ps --format '{{.Names}} {{.Status}}' | grep $N"),
-        )
-        .has(" Up "),
+        check("ps", sleeper!("$E ps --format '{{.Names}} {{.Status}}' | grep $N")).has(" Up "),
         check("top", sleeper!("$E exec -d $N sleep 301; $E top $N"))
             .has("sleep 300")
             .has("sleep 301"),
-        check(
-            "stats",
-            sleeper!("$E stats --no-stream --format '{{.PIDs}}' $N"),
-        )
-        .prints("1"),
+        check("stats", sleeper!("$E stats --no-stream --format '{{.PIDs}}' $N")).prints("1"),
         check(
             "cp: both ways",
             sleeper!(

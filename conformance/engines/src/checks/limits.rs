@@ -11,16 +11,10 @@ pub(crate) fn limits() -> Vec<Check> {
         )
     };
     vec![
-        check(
-            "-m: the value",
-            value("-m 64m", "memory/memory.limit_in_bytes", "memory.max"),
-        )
-        .prints("67108864"),
-        check(
-            "-m: it holds",
-            "$E run --rm -m 32m $I dd if=/dev/zero of=/dev/null bs=200M count=1",
-        )
-        .exits(137),
+        check("-m: the value", value("-m 64m", "memory/memory.limit_in_bytes", "memory.max"))
+            .prints("67108864"),
+        check("-m: it holds", "$E run --rm -m 32m $I dd if=/dev/zero of=/dev/null bs=200M count=1")
+            .exits(137),
         check(
             "--memory-reservation",
             value(
@@ -43,26 +37,16 @@ pub(crate) fn limits() -> Vec<Check> {
             grep nr_throttled /sys/fs/cgroup/$f\" > $W/o
             read name times < $W/o; test $times -gt 4",
         ),
-        check(
-            "--cpu-shares",
-            value("--cpu-shares 512", "cpu/cpu.shares", "cpu.weight"),
-        )
-        .exits(0),
-        check(
-            "--cpuset-cpus",
-            value("--cpuset-cpus 0", "cpuset/cpuset.cpus", "cpuset.cpus"),
-        )
-        .prints("0"),
+        check("--cpu-shares", value("--cpu-shares 512", "cpu/cpu.shares", "cpu.weight")).exits(0),
+        check("--cpuset-cpus", value("--cpuset-cpus 0", "cpuset/cpuset.cpus", "cpuset.cpus"))
+            .prints("0"),
         check(
             "--cpuset-cpus: it holds",
             "$E run --rm --cpuset-cpus 1 $I grep Cpus_allowed_list /proc/self/status",
         )
         .prints("Cpus_allowed_list: 1"),
-        check(
-            "--pids-limit: the value",
-            value("--pids-limit 50", "pids/pids.max", "pids.max"),
-        )
-        .prints("50"),
+        check("--pids-limit: the value", value("--pids-limit 50", "pids/pids.max", "pids.max"))
+            .prints("50"),
         check(
             "--pids-limit: it holds",
             "$E run --rm --pids-limit 10 $I sh -c 'for i in $(seq 20); do sleep 1 & done; wait'",

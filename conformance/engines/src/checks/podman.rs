@@ -29,9 +29,7 @@ pub(crate) fn own() -> Vec<Check> {
         .prints("kept"),
         check("--rootfs", "$E run --rm --rootfs $ROOTFS:O echo hello").prints("hello"),
         // 255 is how conmon tells podman that the time was up.
-        check("--timeout", "$E run --rm --timeout 1 $I sleep 300")
-            .exits(255)
-            .takes(1.0..8.0),
+        check("--timeout", "$E run --rm --timeout 1 $I sleep 300").exits(255).takes(1.0..8.0),
         check(
             "--uidmap",
             "$E run --rm --uidmap 0:100000:1000 --gidmap 0:200000:1000 $I sh -c 'id -u; \
@@ -51,11 +49,8 @@ pub(crate) fn own() -> Vec<Check> {
             if=/dev/zero of=/dev/null bs=200M count=1",
         )
         .exits(137),
-        check(
-            "--cgroups no-conmon",
-            "$E run --rm --cgroups no-conmon $I echo hello",
-        )
-        .prints("hello"),
+        check("--cgroups no-conmon", "$E run --rm --cgroups no-conmon $I echo hello")
+            .prints("hello"),
         check(
             "hooks: prestart and poststop",
             r#"cat > $W/hook.json << END

@@ -6,54 +6,30 @@ use crate::check::{Check, check};
 pub(crate) fn basics() -> Vec<Check> {
     vec![
         check("run: output", "$E run --rm $I echo hello").prints("hello"),
-        check(
-            "run: stderr apart",
-            "$E run --rm $I sh -c 'echo out; echo err >&2' 2> $W/err",
-        )
-        .prints("out"),
+        check("run: stderr apart", "$E run --rm $I sh -c 'echo out; echo err >&2' 2> $W/err")
+            .prints("out"),
         check("run -i: input", "echo typed | $E run --rm -i $I cat").prints("typed"),
-        check(
-            "run: 2 MB of output",
-            "$E run --rm $I sh -c 'yes | head -c 2000000' | wc -c",
-        )
-        .prints("2000000"),
+        check("run: 2 MB of output", "$E run --rm $I sh -c 'yes | head -c 2000000' | wc -c")
+            .prints("2000000"),
         check("run: exit code", "$E run --rm $I sh -c 'exit 7'").exits(7),
-        check(
-            "run: 126 for what can't be executed",
-            "$E run --rm $I /etc/passwd",
-        )
-        .exits(126)
-        .has("permission denied"),
-        check(
-            "run: 127 for an unknown program",
-            "$E run --rm $I no-such-program",
-        )
-        .exits(127)
-        .has("executable file not found"),
-        check(
-            "run: 127 for a missing path",
-            "$E run --rm $I /no/such/path",
-        )
-        .exits(127)
-        .has("no such file or directory"),
-        check(
-            "run: a signal's exit code",
-            "$E run --rm --init $I sh -c 'kill -TERM $$'",
-        )
-        .exits(143),
-        check(
-            "run -t: a terminal without input",
-            "$E run --rm -t $I sh -c 'test -t 1 && tty'",
-        )
-        .has("/dev/pts/0"),
-        check(
-            "run -it: a terminal of the right size",
-            "$E run --rm -it $I sh",
-        )
-        .types("sleep 0.5; tty; stty size; exit 4\n")
-        .has("/dev/pts/0")
-        .has("33 101")
-        .exits(4),
+        check("run: 126 for what can't be executed", "$E run --rm $I /etc/passwd")
+            .exits(126)
+            .has("permission denied"),
+        check("run: 127 for an unknown program", "$E run --rm $I no-such-program")
+            .exits(127)
+            .has("executable file not found"),
+        check("run: 127 for a missing path", "$E run --rm $I /no/such/path")
+            .exits(127)
+            .has("no such file or directory"),
+        check("run: a signal's exit code", "$E run --rm --init $I sh -c 'kill -TERM $$'")
+            .exits(143),
+        check("run -t: a terminal without input", "$E run --rm -t $I sh -c 'test -t 1 && tty'")
+            .has("/dev/pts/0"),
+        check("run -it: a terminal of the right size", "$E run --rm -it $I sh")
+            .types("sleep 0.5; tty; stty size; exit 4\n")
+            .has("/dev/pts/0")
+            .has("33 101")
+            .exits(4),
         check(
             "run -it: detach by keys",
             "$E run -it --name $N $I sh; $E inspect -f 'it is {{.State.Status}}' $N",
@@ -140,11 +116,8 @@ pub(crate) fn surroundings() -> Vec<Check> {
         check("-v: read-only", "$E run --rm -v $W:/v:ro $I touch /v/f")
             .exits(1)
             .has("Read-only file system"),
-        check(
-            "-v: a file",
-            "echo one > $W/f; $E run --rm -v $W/f:/etc/one $I cat /etc/one",
-        )
-        .prints("one"),
+        check("-v: a file", "echo one > $W/f; $E run --rm -v $W/f:/etc/one $I cat /etc/one")
+            .prints("one"),
         check(
             "-v: a named volume outlives its container",
             "$E run --rm -v $N:/v $I touch /v/f; $E run --rm -v $N:/v $I ls /v; $E volume rm $N",
@@ -191,14 +164,8 @@ pub(crate) fn surroundings() -> Vec<Check> {
         .exits(1)
         .has("0\n")
         .has("Read-only file system"),
-        check("--init", "$E run --rm --init $I cat /proc/1/comm")
-            .exits(0)
-            .has("it"),
-        check(
-            "--network none",
-            "$E run --rm --network none $I ls /sys/class/net",
-        )
-        .prints("lo"),
+        check("--init", "$E run --rm --init $I cat /proc/1/comm").exits(0).has("it"),
+        check("--network none", "$E run --rm --network none $I ls /sys/class/net").prints("lo"),
         check(
             "--network host",
             "test $($E run --rm --network host $I readlink /proc/self/ns/net) = $(readlink \
