@@ -46,6 +46,7 @@ pub(crate) const PLACES: &[Test] = &[
         },
     ),
     test("removed", "spec, delete: the cgroups are gone after delete", |t| {
+        needs(fs::exists("/sys/fs/cgroup/pids")?, "the cgroup v1 hierarchy pids")?;
         let c = t.bundle()?.start()?;
         that(leftover::cgroups(&c.id).count() >= 7, "there are cgroups")?;
         c.becomes("stopped")?;
@@ -53,6 +54,7 @@ pub(crate) const PLACES: &[Test] = &[
         is(leftover::cgroups(&c.id).count(), 0)
     }),
     test("removed-with-children", "cgroups that the container made are removed too", |t| {
+        needs(fs::exists("/sys/fs/cgroup/pids")?, "the cgroup v1 hierarchy pids")?;
         let b = t.bundle()?.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["rw"]);
         let c = b.sh("mkdir -p /sys/fs/cgroup/pids/a/b && echo made; exec sleep 100").start()?;
         c.shows("made")?;
@@ -81,6 +83,7 @@ pub(crate) const PLACES: &[Test] = &[
         "namespace-mount",
         "with a cgroup namespace the mount shows the container's cgroup",
         |t| {
+            needs(fs::exists("/sys/fs/cgroup/pids")?, "the cgroup v1 hierarchy pids")?;
             let b = t.bundle()?.unshare("cgroup");
             let b = b.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
             let b = b.set("/linux/resources/pids/limit", 23);

@@ -16,6 +16,7 @@ pub(super) fn path(hierarchy: &str, id: &str, file: &str) -> PathBuf {
 }
 
 pub(super) fn read(hierarchy: &str, id: &str, file: &str) -> Verdict<String> {
+    needs(fs::exists(path(hierarchy, "", ""))?, &format!("the cgroup v1 hierarchy {hierarchy}"))?;
     Ok(fs::read_to_string(path(hierarchy, id, file))?.trim().to_owned())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::console::receive;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, fail, has, is, lacks, that};
+use crate::verdict::{Verdict, fail, has, is, lacks, needs, that};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -180,12 +180,14 @@ pub(crate) const TESTS: &[Test] = &[
         t.rt(["spec", "--bundle", &dir])?.refused(&["config.json exists"])
     }),
     test("update-memory", "runc: update changes a running container's limits", |t| {
+        needs(fs::exists("/sys/fs/cgroup/memory")?, "the cgroup v1 hierarchy memory")?;
         let c = t.bundle()?.sleeps().start()?;
         t.rt(["update", "--memory", "64M", &c.id])?.ok()?;
         let file = format!("/sys/fs/cgroup/memory/{}/memory.limit_in_bytes", c.id);
         is(fs::read_to_string(file)?.trim(), "67108864")
     }),
     test("update-resources-stdin", "containerd: update --resources - reads JSON", |t| {
+        needs(fs::exists("/sys/fs/cgroup/pids")?, "the cgroup v1 hierarchy pids")?;
         let c = t.bundle()?.sleeps().start()?;
         let resources = json!({ "pids": { "limit": 33 } }).to_string();
         t.call(["update", "--resources", "-", &c.id]).stdin(resources)?.ok()?;
