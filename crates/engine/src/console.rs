@@ -1,18 +1,15 @@
 //! The container's terminal: allocated in its own devpts, handed to whoever holds it.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg, socket,
-};
 use nix::sys::stat::{fstat, major, minor};
 use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown};
 use plan::Terminal;
 use sys::{Context, OpenTree, WindowSize};
 
 use crate::error::{Error, Result, Step};
+use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
 
 /// A pseudo-terminal of the container.
@@ -23,26 +20,6 @@ pub(crate) struct Pty {
     slave: OwnedFd,
     /// The slave's path inside.
     pub(crate) name: String,
-}
-
-/// Connects to the console socket (`--console-socket`) before anything is done.
-pub(crate) fn connect_socket(path: &Path) -> Result<OwnedFd> {
-    let connected = || {
-        let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
-        Ok::<_, nix::Error>(socket)
-    };
-    connected().at("connect", path.to_string_lossy()).step(|| "console socket".to_owned())
-}
-
-/// Sends the master: one descriptor, with the terminal's name as data, as runc does.
-pub(crate) fn send(socket: BorrowedFd<'_>, pty: &Pty) -> Result<()> {
-    let fds = [pty.master.as_raw_fd()];
-    let control = [ControlMessage::ScmRights(&fds)];
-    let data = [std::io::IoSlice::new(pty.name.as_bytes())];
-    sendmsg::<()>(socket.as_raw_fd(), &data, &control, MsgFlags::MSG_NOSIGNAL, None)
-        .at("sendmsg", "console socket")?;
-    Ok(())
 }
 
 /// Allocates a terminal from the container's devpts, below `root`.
@@ -78,6 +55,11 @@ fn is_multiplexer(file: &OwnedFd) -> bool {
 }
 
 impl Pty {
+    /// Hands the master over, with the terminal's name as text.
+    pub(crate) fn send(&self, receiver: &Receiver) -> Result<()> {
+        receiver.send(self.name.as_bytes(), self.master.as_fd())
+    }
+
     /// Shows the terminal as `/dev/console`, below `root`.
     pub(crate) fn mount_console(&self, root: BorrowedFd<'_>) -> Result<()> {
         let clone = OpenTree { clone: true, recursive: false, no_follow: false };

@@ -20,8 +20,9 @@ use crate::channel::{Channel, Message};
 use crate::error::{Error, Result, Step};
 use crate::init::{self, Init, Start};
 use crate::listen::Passed;
+use crate::receiver::Receiver;
 use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, START_SOCKET, Store};
-use crate::{console, hooks, idmap, limits, messages, notify, pid_file, probe, process};
+use crate::{hooks, idmap, limits, messages, notify, pid_file, probe, process};
 
 /// What `create` and `run` are asked for.
 pub struct Request<'a> {
@@ -33,6 +34,8 @@ pub struct Request<'a> {
     pub bundle: &'a Bundle,
     /// Who gets the terminal (`--console-socket`).
     pub console_socket: Option<&'a Path>,
+    /// Who gets the init's descriptor (`--pidfd-socket`).
+    pub pidfd_socket: Option<&'a Path>,
     /// Where the pid is written (`--pid-file`).
     pub pid_file: Option<&'a Path>,
     /// `--no-pivot`.
@@ -146,7 +149,8 @@ fn make<'p>(
     plan: &'p plan::Create<'p>,
     for_start: bool,
 ) -> Result<(Making<'p>, Channel)> {
-    let console = request.console_socket.map(console::connect_socket).transpose()?;
+    let console = Receiver::connect_if(request.console_socket, "console socket")?;
+    let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
     let mut place = limits::place(plan)?;
     let dir = request.store.reserve(request.id)?;
     let lock = dir.lock()?;
@@ -171,7 +175,7 @@ fn make<'p>(
         Forked::Child => {
             // Of the parent's things nothing may live on in the container.
             making.forget_as_child();
-            drop(channel);
+            drop((channel, holder));
             init::run(Init {
                 plan,
                 channel: child_channel,
@@ -192,6 +196,9 @@ fn make<'p>(
     place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
     making.attend(plan, &channel)?;
     limits::set_on_process(making.child()?.0, &plan.process, limits_from_outside(plan))?;
+    if let Some(holder) = holder {
+        holder.send(b"standard", making.child()?.1.as_fd())?;
+    }
     Ok((making, channel))
 }
 

@@ -18,6 +18,7 @@ use crate::channel::{Channel, Failure, Message};
 use crate::confine::{self, Surroundings};
 use crate::error::{Error, Result, Step};
 use crate::listen::Passed;
+use crate::receiver::Receiver;
 use crate::rootfs::c_string;
 use crate::store::{ContainerDir, Record, SECCOMP_FILE, Store};
 use crate::{
@@ -34,6 +35,8 @@ pub struct Request<'a> {
     pub process: Program<'a>,
     /// Who gets the terminal.
     pub console_socket: Option<&'a Path>,
+    /// Who gets the process's descriptor (`--pidfd-socket`).
+    pub pidfd_socket: Option<&'a Path>,
     /// Where the pid is written.
     pub pid_file: Option<&'a Path>,
     /// Return while the process lives.
@@ -169,7 +172,8 @@ fn start(
     record: &Record<'_>,
     process: &Process<'_>,
 ) -> Result<Started> {
-    let console = request.console_socket.map(console::connect_socket).transpose()?;
+    let console = Receiver::connect_if(request.console_socket, "console socket")?;
+    let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
     let filter = saved_filter(dir)?;
     let init = process::open(record.pid, record.start_time)?
         .ok_or(Error::State(messages::EXEC_STOPPED))?;
@@ -203,6 +207,9 @@ fn start(
     drop(child_channel);
     let terminal = attend(&channel)?;
     limits::set_on_process(child.pid, process, record.has_namespace("user"))?;
+    if let Some((holder, pidfd)) = holder.zip(child.pidfd.as_ref()) {
+        holder.send(b"setns", pidfd.as_fd())?;
+    }
     channel.go()?;
     if let Message::Failed(failure) = channel.receive()? {
         return Err(Error::Init(failure));
@@ -287,7 +294,7 @@ struct Child<'a> {
     init: OwnedFd,
     join: &'a cgroup::Join,
     channel: Channel,
-    console: Option<OwnedFd>,
+    console: Option<Receiver>,
     around: Surroundings<'a>,
 }
 
@@ -341,7 +348,7 @@ fn enter(record: &Record<'_>, init: &OwnedFd, join: &cgroup::Join) -> Result<()>
 
 fn set_up_terminal(
     channel: &Channel,
-    console: Option<&OwnedFd>,
+    console: Option<&Receiver>,
     process: &Process<'_>,
 ) -> Result<()> {
     if process.terminal == Terminal::None {
@@ -351,7 +358,7 @@ fn set_up_terminal(
     let root = openat(AT_FDCWD, "/", flags, Mode::empty()).at("open", "/")?;
     let pty = console::allocate(root.as_fd(), process.terminal)?;
     match console {
-        Some(socket) => console::send(socket.as_fd(), &pty)?,
+        Some(receiver) => pty.send(receiver)?,
         None => {
             let master = pty.master.try_clone().at("dup", &pty.name)?;
             channel.send(&Message::Terminal(master))?;

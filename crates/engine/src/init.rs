@@ -21,6 +21,7 @@ use crate::console;
 use crate::error::{Error, Result, Step};
 use crate::hooks;
 use crate::listen::Passed;
+use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
 use crate::rootfs::{Rootfs, c_string};
 use crate::{devices, store};
@@ -41,7 +42,7 @@ pub(crate) struct Init<'p> {
     /// What the word to start comes through.
     pub(crate) start: Start,
     /// Who gets the terminal: a console socket, or the runtime itself.
-    pub(crate) console: Option<OwnedFd>,
+    pub(crate) console: Option<Receiver>,
     /// The place of the socket on which the container says that it is ready.
     pub(crate) notify: Option<Mount<'static>>,
     /// Descriptors to pass on.
@@ -302,7 +303,7 @@ fn set_up_terminal(init: &Init<'_>, rootfs: &Rootfs) -> Result<Option<console::P
     let pty = console::allocate(rootfs.fd(), terminal)?;
     pty.mount_console(rootfs.fd())?;
     match &init.console {
-        Some(socket) => console::send(socket.as_fd(), &pty)?,
+        Some(receiver) => pty.send(receiver)?,
         None => {
             let master = pty.master.try_clone().at("dup", &pty.name)?;
             init.channel.send(&Message::Terminal(master))?;

@@ -33,6 +33,7 @@ mod pause;
 mod pid_file;
 mod probe;
 mod process;
+mod receiver;
 mod resolve;
 mod rootfs;
 mod start;

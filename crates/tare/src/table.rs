@@ -63,6 +63,8 @@ const HELP: Flag = switch("help", Some('h'), "show help");
 const BUNDLE: Flag = value("bundle", Some('b'), "DIR", "the bundle (default: working directory)");
 const CONSOLE_SOCKET: Flag =
     value("console-socket", None, "PATH", "AF_UNIX socket that gets the terminal's master");
+const PIDFD_SOCKET: Flag =
+    value("pidfd-socket", None, "PATH", "AF_UNIX socket that gets the process's pidfd");
 const PID_FILE: Flag = value("pid-file", None, "FILE", "where the process id is written");
 const NO_PIVOT: Flag = switch("no-pivot", None, "don't use pivot_root (for a root on a ramdisk)");
 const NO_KEYRING: Flag = switch("no-new-keyring", None, "keep the caller's session keyring");
@@ -81,6 +83,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[
             BUNDLE,
             CONSOLE_SOCKET,
+            PIDFD_SOCKET,
             PID_FILE,
             NO_PIVOT,
             NO_KEYRING,
@@ -136,6 +139,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             BUNDLE,
             value("rootfs", None, "DIR", "needs no bundle: run the default configuration in DIR"),
             CONSOLE_SOCKET,
+            PIDFD_SOCKET,
             switch("detach", Some('d'), "return once it runs"),
             switch("keep", None, "don't delete it when it has ended"),
             PID_FILE,
@@ -155,6 +159,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         rest_is_positional: true,
         flags: &[
             CONSOLE_SOCKET,
+            PIDFD_SOCKET,
             value("cwd", None, "DIR", "working directory in the container"),
             value("env", Some('e'), "NAME=VALUE", "set a variable (repeatable)"),
             switch("tty", Some('t'), "allocate a terminal"),

@@ -37,6 +37,7 @@ fn run(parsed: &Parsed, log: &Log) -> Outcome {
             None => Program::Changed(&changes),
         },
         console_socket: parsed.flags.get("console-socket").map(Path::new),
+        pidfd_socket: parsed.flags.get("pidfd-socket").map(Path::new),
         pid_file: parsed.flags.get("pid-file").map(Path::new),
         detach: parsed.flags.on("detach"),
         ignore_paused: parsed.flags.on("ignore-paused"),

@@ -70,6 +70,7 @@ fn with_request(
         id: id(parsed),
         bundle,
         console_socket: parsed.flags.get("console-socket").map(Path::new),
+        pidfd_socket: parsed.flags.get("pidfd-socket").map(Path::new),
         pid_file: parsed.flags.get("pid-file").map(Path::new),
         no_pivot: parsed.flags.on("no-pivot"),
         keep_keyring: parsed.flags.on("no-new-keyring"),
