@@ -56,6 +56,7 @@ mod path;
 mod processes;
 mod remove;
 mod resources;
+mod snapshot;
 mod v1;
 mod v2;
 mod wait;
@@ -67,3 +68,4 @@ pub use resources::{
     BlockIo, Cpu, DeviceRule, Hugepage, Memory, Network, Rdma, Resources, Throttle, WeightDevice,
     io_weight_of_blkio, swap_max, weight_of_shares,
 };
+pub use snapshot::Snapshot;

@@ -1,8 +1,8 @@
 //! The doing: from plans to containers.
 //!
 //! Each command is a story in a module of its own: [`create`] and [`run`], [`start`], [`exec`],
-//! [`kill`], [`delete`], [`pause`] and [`resume`]; what they leave behind is in the [`Store`], what
-//! they see is [`status`]. The part that runs inside the container's namespaces is `init`, and its
+//! [`kill`], [`delete`], [`pause`] and [`resume`], [`update`]; what they leave behind is in the
+//! [`Store`], what they see is [`status`]. The part that runs inside the container's namespaces is `init`, and its
 //! end, where the runtime's powers are given up, `confine`.
 //!
 //! Privilege: everything here runs with the powers of whoever called the runtime. This program has
@@ -39,6 +39,7 @@ mod rootfs;
 mod start;
 mod status;
 mod store;
+mod update;
 
 pub use bundle::{Bundle, parse, read};
 pub use channel::Failure as InitFailure;
@@ -54,3 +55,4 @@ pub use probe::is_rootless;
 pub use start::start;
 pub use status::status;
 pub use store::{ContainerDir, Phase, Record, Store, check_id};
+pub use update::update;

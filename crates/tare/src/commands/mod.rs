@@ -6,6 +6,7 @@ mod features;
 mod inspect;
 mod lifecycle;
 mod spec;
+mod update;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -63,6 +64,7 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "ps" => inspect::ps(parsed),
         "spec" => spec::spec(parsed),
         "features" => features::features(),
+        "update" => update::update(parsed, log),
         other => Err(format!("command {other:?} has no code").into()),
     };
     outcome.map_err(|failure| match name {
