@@ -167,14 +167,17 @@ pub(crate) fn tasks() -> Vec<Check> {
             $E task kill -s USR1 $N; $STOPPED; $E task delete $N",
         )
         .has("exit code 5"),
-        check("kill -9, then delete", sleeper!("", "$E task kill -s 9 $N; $E task delete $N"))
-            .has("exit code 137"),
+        check(
+            "kill -9, then delete",
+            sleeper!("", "$E task kill -s 9 $N; $STOPPED; $E task delete $N"),
+        )
+        .has("exit code 137"),
         check(
             "kill --all: what shares the host's pids as well",
             sleeper!(
                 "--with-ns pid:/proc/1/ns/pid",
                 "$E task exec -d --exec-id x $N sleep 302
-            $E task kill -a -s 9 $N; $E task delete $N; ! pgrep -f '^sleep 302'"
+            $E task kill -a -s 9 $N; $STOPPED; $E task delete $N; ! pgrep -f '^sleep 302'"
             ),
         ),
         check(
