@@ -86,9 +86,16 @@ fn store(parsed: &Parsed) -> Result<Store, Failure> {
     }
     let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
     Ok(Store::new(match own {
-        Some(dir) if !nix::unistd::geteuid().is_root() => PathBuf::from(dir).join("tare"),
+        Some(dir) if !is_machines_root() => PathBuf::from(dir).join("tare"),
         _ => PathBuf::from("/run/tare"),
     }))
+}
+
+/// Whether /run is this user's to use. Root of a user namespace is somebody else outside, unless it
+/// says that it is root there as well (as under Docker's userns-remap).
+fn is_machines_root() -> bool {
+    nix::unistd::geteuid().is_root()
+        && (!engine::is_rootless() || std::env::var_os("USER").is_some_and(|user| user == "root"))
 }
 
 fn id(parsed: &Parsed) -> &str {
