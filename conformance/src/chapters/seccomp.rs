@@ -115,4 +115,36 @@ pub(crate) const TESTS: &[Test] = &[
             is(descriptors.len(), 1)
         },
     ),
+    test(
+        "seccomp-listener-start-exec",
+        "runc: a listener for the created container by the time it is started, and one for each exec",
+        |t| {
+            let path = t.path("seccomp.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&path)?;
+            listener.set_nonblocking(true)?;
+            let mut filter = but("mkdir", "SCMP_ACT_NOTIFY");
+            filter["listenerPath"] = json!(path);
+            let c = t.bundle()?.set("/linux/seccomp", filter).sleeps().start()?;
+            let (descriptors, text) = receive(t, &listener)?;
+            let init: Value = serde_json::from_str(&text)?;
+            is(&init["state"]["id"], &json!(c.id))?;
+            is(descriptors.len(), 1)?;
+            c.exec([], ["/bin/true"]).ok()?;
+            let (descriptors, text) = receive(t, &listener)?;
+            let exec: Value = serde_json::from_str(&text)?;
+            is(&exec["state"]["pid"], &init["pid"])?;
+            is(exec["pid"] == init["pid"], false)?;
+            is(descriptors.len(), 1)
+        },
+    ),
+    test(
+        "seccomp-listener-missing",
+        "a profile that notifies is refused when nobody listens at listenerPath",
+        |t| {
+            let mut filter = but("mkdir", "SCMP_ACT_NOTIFY");
+            filter["listenerPath"] = json!(t.path("seccomp.sock"));
+            let b = t.bundle()?.set("/linux/seccomp", filter);
+            b.refused(&["seccomp agent"])
+        },
+    ),
 ];

@@ -14,7 +14,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
     sendmsg, socketpair,
 };
-use nix::unistd::Pid;
+use nix::unistd::{Pid, read, write};
 use sys::Context;
 
 use crate::error::{Error, Result};
@@ -35,6 +35,9 @@ pub(crate) enum Message {
     NeedsHooks,
     /// The master of the container's terminal.
     Terminal(OwnedFd),
+    /// The number of the listener that its filter of system calls has given it: to be handed to the
+    /// agent, before whom it can't go on; answer with [`Channel::go`].
+    Listener(i32),
     /// Nothing is left to do but to execute the user's program, on [`Channel::go`].
     Ready,
     /// It failed.
@@ -99,6 +102,12 @@ impl Channel {
             Message::NeedsHooks => self.write(b"H", None),
             Message::Terminal(fd) => self.write(b"T", Some(fd.as_fd())),
             Message::Ready => self.write(b"R", None),
+            Message::Listener(number) => {
+                let [a, b, c, d] = number.to_ne_bytes();
+                // The one call that no filter notifies.
+                write(&self.0, &[b'L', a, b, c, d]).at("write", "")?;
+                Ok(())
+            }
             Message::Failed(failure) => {
                 let errno = failure.errno.map_or(0, |errno| errno as i32);
                 let mut bytes = vec![b'F'];
@@ -123,6 +132,7 @@ impl Channel {
             (b"H", _) => Message::NeedsHooks,
             (b"T", Some(fd)) => Message::Terminal(fd),
             (b"R", _) => Message::Ready,
+            ([b'L', a, b, c, d], _) => Message::Listener(i32::from_ne_bytes([*a, *b, *c, *d])),
             ([b'F', a, b, c, d, sentence @ ..], _) => {
                 let errno = i32::from_ne_bytes([*a, *b, *c, *d]);
                 Message::Failed(Failure {
@@ -146,8 +156,14 @@ impl Channel {
     /// Waits until the parent lets this process go on; `false` when the parent is gone.
     pub(crate) fn wait_for_go(&self) -> Result<bool> {
         let mut buffer = [0; 1];
-        let (length, _) = self.read(&mut buffer)?;
-        Ok(length == 1)
+        loop {
+            match read(&self.0, &mut buffer) {
+                Err(Errno::EINTR) => {}
+                // The other end was closed with our words unread: it is gone all the same.
+                Err(Errno::ECONNRESET) => return Ok(false),
+                other => return Ok(other.at("read", "")? == 1),
+            }
+        }
     }
 
     fn write(&self, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<()> {

@@ -6,12 +6,13 @@
 //! 3. what the user must be able to do itself: enter the working directory, find the program;
 //! 4. *ready*: nothing is left that may fail for a reason of the configuration;
 //! 5. the seccomp filter, the last capability, execve. After the filter only capset(2) and execve(2)
-//!    are called, so that a filter needs to allow no more.
+//!    are called, so that a filter needs to allow no more; one with an [agent](crate::agent) has to
+//!    allow write(2), and read(2) unless the agent does.
 //!
 //! A filter without no_new_privs needs `CAP_SYS_ADMIN`: it is kept over step 2 and dropped in step 5.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use bpf::seccomp::Filter;
 use nix::errno::Errno;
@@ -21,7 +22,7 @@ use nix::unistd::{AccessFlags, Gid, Uid, chdir, fchown, setgroups};
 use plan::{Capabilities, Label, Process};
 use sys::{CapabilitySets, Context};
 
-use crate::channel::Failure;
+use crate::channel::{Channel, Failure, Message};
 use crate::error::{Error, Result, Step};
 
 /// `CAP_SYS_ADMIN`.
@@ -111,8 +112,8 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
 
 impl Confined {
     /// Step 5; returns only when it failed.
-    pub(crate) fn start(self) -> Error {
-        let failure = self.become_the_program();
+    pub(crate) fn start(self, channel: &Channel) -> Error {
+        let failure = self.become_the_program(channel);
         match failure {
             Ok(never) => match never {},
             // The words of Go's os/exec, which engines look for.
@@ -124,15 +125,24 @@ impl Confined {
         }
     }
 
-    fn become_the_program(&self) -> Result<std::convert::Infallible> {
+    fn become_the_program(&self, channel: &Channel) -> Result<std::convert::Infallible> {
         if let Some((file, label)) = &self.label {
             crate::store::write_all(file.as_fd(), label.as_bytes())
                 .at("write", label)
                 .step(|| "security label".to_owned())?;
         }
         sys::reset_signals()?;
+        // Closed by execve, and not before: close(2) may be notified.
+        let mut listener = None;
         if let Some((program, flags)) = &self.filter {
-            sys::seccomp_set_filter(program, *flags)?;
+            listener = sys::seccomp_set_filter(program, *flags)?;
+        }
+        // From here on nothing may allocate: the filter may notify brk(2) and mmap(2).
+        if let Some(listener) = &listener {
+            channel.send(&Message::Listener(listener.as_raw_fd()))?;
+            if !channel.wait_for_go()? {
+                return Err(Error::State("seccomp agent: the runtime is gone"));
+            }
         }
         if self.admin_kept {
             sys::set_capabilities(self.capabilities)?;

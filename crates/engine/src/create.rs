@@ -15,6 +15,7 @@ use plan::HookKind;
 use spec::ContainerStatus;
 use sys::{Context, Forked};
 
+use crate::agent::{self, Agent};
 use crate::bundle::{self, Bundle};
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Result, Step};
@@ -76,8 +77,7 @@ pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
     let started = with_plan(request, |plan| {
         let (made, channel) = make(request, plan, false)?;
         let listener = notify::listen(&made.dir)?;
-        channel.go()?;
-        wait_for_exec(&channel)?;
+        made.let_go(&channel)?;
         let started = made.finish(request)?;
         after_start(request, plan)?;
         if let Some(listener) = listener {
@@ -224,8 +224,8 @@ impl<'p> Making<'p> {
             let cgroup = self.record.cgroup.clone();
             self.dir.save_exec(&ExecRecord { cgroup, process })?;
         }
-        if let Some(filter) = &plan.seccomp {
-            self.dir.write(SECCOMP_FILE, &filter.to_bytes())?;
+        if let Some(seccomp) = &plan.seccomp {
+            self.dir.write(SECCOMP_FILE, &seccomp.filter.to_bytes())?;
         }
         Ok(())
     }
@@ -279,6 +279,8 @@ impl<'p> Making<'p> {
                 }
                 Message::Terminal(master) => self.terminal = Some(master),
                 Message::Ready => return Ok(()),
+                // The filter is loaded once it is ready and let go.
+                Message::Listener(_) => {}
                 Message::Failed(failure) => return Err(Error::Init(failure)),
                 Message::Closed => return Err(self.died()),
             }
@@ -302,6 +304,14 @@ impl<'p> Making<'p> {
             hooks::run(kind, plan.hooks.of(kind), &state, directory)?;
         }
         Ok(())
+    }
+
+    /// Lets the init go, and waits until it has become the user's program.
+    fn let_go(&self, channel: &Channel) -> Result<()> {
+        let (pid, pidfd) = self.child()?;
+        let state = self.record.state(ContainerStatus::Created, Some(pid.as_raw()));
+        let agent = Agent::connect(self.record.agent.as_ref(), state)?;
+        agent::let_go(channel, (*pid, pidfd), agent.as_ref())
     }
 
     /// Why a child that said nothing is gone.
@@ -363,14 +373,6 @@ impl Drop for Making<'_> {
 /// namespace is. Elsewhere the process does it itself, before it becomes somebody else.
 fn limits_from_outside(plan: &plan::Create<'_>) -> bool {
     plan.namespaces.has(plan::NamespaceKind::User)
-}
-
-/// Waits until the init has become the user's program.
-fn wait_for_exec(channel: &Channel) -> Result<()> {
-    match channel.receive()? {
-        Message::Failed(failure) => Err(Error::Init(failure)),
-        _ => Ok(()),
-    }
 }
 
 /// The socket on which `start` will knock.

@@ -14,6 +14,7 @@ use plan::{NamespaceKind, Process, Terminal};
 use spec::{ContainerStatus, Text};
 use sys::{Context, Forked};
 
+use crate::agent::{self, Agent};
 use crate::channel::{Channel, Failure, Message};
 use crate::confine::{self, Surroundings};
 use crate::error::{Error, Result, Step};
@@ -177,6 +178,8 @@ fn start(
     let filter = saved_filter(dir)?;
     let init = process::open(record.pid, record.start_time)?
         .ok_or(Error::State(messages::EXEC_STOPPED))?;
+    let state = record.state(ContainerStatus::Running, Some(record.pid));
+    let agent = Agent::connect(record.agent.as_ref(), state)?;
     let join = record.cgroup().join(request.cgroups)?;
     let (channel, child_channel) = Channel::pair()?;
     let label = confine::open_label(process.label.as_ref())?;
@@ -207,13 +210,10 @@ fn start(
     drop(child_channel);
     let terminal = attend(&channel)?;
     limits::set_on_process(child.pid, process, record.has_namespace("user"))?;
-    if let Some((holder, pidfd)) = holder.zip(child.pidfd.as_ref()) {
-        holder.send(b"setns", pidfd.as_fd())?;
+    if let Some(holder) = holder {
+        holder.send(b"setns", child.pidfd()?.as_fd())?;
     }
-    channel.go()?;
-    if let Message::Failed(failure) = channel.receive()? {
-        return Err(Error::Init(failure));
-    }
+    agent::let_go(&channel, (child.pid, child.pidfd()?), agent.as_ref())?;
     if let Some(path) = request.pid_file {
         pid_file::write(path, child.pid)?;
     }
@@ -225,6 +225,12 @@ fn start(
 struct Making {
     pid: nix::unistd::Pid,
     pidfd: Option<OwnedFd>,
+}
+
+impl Making {
+    fn pidfd(&self) -> Result<&OwnedFd> {
+        self.pidfd.as_ref().ok_or(Error::State(messages::NOT_RUNNING))
+    }
 }
 
 impl Drop for Making {
@@ -308,7 +314,7 @@ fn run(child: Child<'_>) -> ! {
     {
         Err(error) => error,
         Ok(confined) => match channel.wait_for_go() {
-            Ok(true) => confined.start(),
+            Ok(true) => confined.start(&channel),
             // Nobody is left who wants it.
             _ => std::process::exit(1),
         },

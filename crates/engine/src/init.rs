@@ -92,7 +92,7 @@ pub(crate) fn run(init: Init<'_>) -> ! {
         Ok(confined) => match wait_for_start(init.channel, init.start) {
             // Nobody is left who could start it.
             None => std::process::exit(1),
-            Some(report) => (start(init.plan, confined), report),
+            Some(report) => (start(init.plan, confined, &report), report),
         },
     };
     // If nobody listens any more, nobody can be told.
@@ -224,7 +224,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     let confined = confine::confine(
         &plan.process,
         Surroundings {
-            filter: plan.seccomp.clone(),
+            filter: plan.seccomp.as_ref().map(|seccomp| seccomp.filter.clone()),
             label,
             own_rlimits: !user_namespace,
             may_lack_groups: plan.rootless,
@@ -346,11 +346,11 @@ fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
 }
 
 /// The last steps, after the word to start; returns only when they failed.
-fn start(plan: &Create<'_>, confined: Confined) -> Error {
+fn start(plan: &Create<'_>, confined: Confined, channel: &Channel) -> Error {
     let hooks = plan.hooks.of(HookKind::StartContainer);
     let state = state(plan, spec::ContainerStatus::Created);
     match hooks::run(HookKind::StartContainer, hooks, &state, Path::new(plan.process.cwd)) {
-        Ok(()) => confined.start(),
+        Ok(()) => confined.start(channel),
         Err(error) => error,
     }
 }

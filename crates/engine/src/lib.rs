@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod bundle;
 mod channel;
 mod confine;
@@ -54,5 +55,5 @@ pub use pause::{pause, resume};
 pub use probe::is_rootless;
 pub use start::start;
 pub use status::status;
-pub use store::{ContainerDir, Phase, Record, Store, check_id};
+pub use store::{AgentRecord, ContainerDir, Phase, Record, Store, check_id};
 pub use update::update;

@@ -1,9 +1,10 @@
 //! Asking the host what the plan depends on, and only that: plain data comes out.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::stat::{Mode, SFlag, lstat, stat};
 use plan::{Host, JoinedNamespace, RootKind, Security};
 
@@ -17,6 +18,7 @@ pub(crate) fn host<'a>(config: &spec::Spec<'_>, bundle: &'a str) -> Result<Host<
         unprivileged: !nix::unistd::geteuid().is_root(),
         root: root(config, bundle),
         unreachable: unreachable_sources(config, bundle),
+        listener: no_listener(config, bundle),
         joined: joined_namespaces(config),
         security: security(config.process.as_ref())?,
     })
@@ -65,6 +67,27 @@ fn unreachable_sources(config: &spec::Spec<'_>, bundle: &str) -> Vec<(usize, Str
             Err(errno) => Some((n, sys::describe(errno))),
         })
         .collect()
+}
+
+/// Why nobody listens at `linux.seccomp.listenerPath`.
+fn no_listener(config: &spec::Spec<'_>, bundle: &str) -> String {
+    let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let Some(profile) = seccomp.filter(|profile| !profile.listener_path.is_empty()) else {
+        return String::new();
+    };
+    let connected = || {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+        let path = join(bundle, &profile.listener_path);
+        connect(socket.as_raw_fd(), &UnixAddr::new(path.as_str())?)
+    };
+    match connected() {
+        // Of all sockets only one that somebody holds has a type to be wrong. A connection of the
+        // right type would be one with nothing to say, which the agent would have to make sense of.
+        Err(Errno::EPROTOTYPE) => String::new(),
+        Ok(()) => sys::describe(Errno::EPROTOTYPE),
+        Err(errno) => sys::describe(errno),
+    }
 }
 
 fn joined_namespaces(config: &spec::Spec<'_>) -> Vec<(usize, JoinedNamespace)> {

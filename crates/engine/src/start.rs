@@ -4,11 +4,13 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::unistd::Pid;
 use plan::HookKind;
 use spec::ContainerStatus;
 use sys::Context;
 
-use crate::channel::{Channel, Message};
+use crate::agent::{self, Agent};
+use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::status::status;
 use crate::store::{ContainerDir, START_SOCKET, Store};
@@ -29,21 +31,22 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
         _ => return Err(Error::State(messages::START_RUNNING)),
     }
     let listener = notify::listen(&dir)?;
+    let init = process::open(record.pid, record.start_time)?
+        .ok_or(Error::State(messages::START_STOPPED))?;
+    let state = record.state(ContainerStatus::Created, Some(record.pid));
+    let agent = Agent::connect(record.agent.as_ref(), state)?;
     let channel = knock(&dir)?;
-    channel.go()?;
-    let answer = channel.receive()?;
+    let running = agent::let_go(&channel, (Pid::from_raw(record.pid), &init), agent.as_ref());
     dir.unlink(START_SOCKET)?;
-    if let Message::Failed(failure) = answer {
-        return Err(Error::Init(failure));
-    }
+    running?;
     let started = run_poststart(&dir, &record.poststart);
     drop(lock);
     if started.is_err() {
         // A container whose hooks failed is stopped and removed (runtime.md, "Lifecycle", 9).
         crate::delete::delete(store, id, true, warn)?;
     }
-    match (listener, process::open(record.pid, record.start_time)?) {
-        (Some(listener), Some(init)) if started.is_ok() => listener.wait(record.pid, &init),
+    match listener {
+        Some(listener) if started.is_ok() => listener.wait(record.pid, &init),
         _ => started,
     }
 }

@@ -76,6 +76,9 @@ pub struct Record<'a> {
     /// The namespaces that it has apart from the runtime's, by the names of `/proc/PID/ns`.
     #[serde(borrow)]
     pub namespaces: Vec<Text<'a>>,
+    /// Who decides about the calls that the filter notifies, for `start` and `exec`.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentRecord<'a>>,
     /// `poststart` hooks still to run, for `start`.
     #[serde(borrow)]
     pub poststart: Vec<spec::Hook<'a>>,
@@ -92,6 +95,17 @@ pub enum Phase {
     Creating,
     /// It has finished.
     Created,
+}
+
+/// Who decides about the calls that a filter notifies.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgentRecord<'a> {
+    /// Its socket.
+    #[serde(borrow)]
+    pub path: Text<'a>,
+    /// What it is told.
+    #[serde(borrow)]
+    pub metadata: Text<'a>,
 }
 
 /// What `exec` needs of a container beside its record, and what `delete` falls back on when the
@@ -133,6 +147,9 @@ impl<'a> Record<'a> {
             annotations: plan.annotations.clone(),
             cgroup: BTreeMap::new(),
             namespaces: kinds.map(|kind| Text::new(kind.file())).collect(),
+            agent: plan.seccomp.as_ref().and_then(|seccomp| seccomp.agent.as_ref()).map(|agent| {
+                AgentRecord { path: Text(agent.path.clone()), metadata: Text::new(agent.metadata) }
+            }),
             poststart: plan.hooks.of(HookKind::Poststart).to_vec(),
             poststop: plan.hooks.of(HookKind::Poststop).to_vec(),
         }

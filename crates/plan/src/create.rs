@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 
-use bpf::seccomp::{Arch, Filter};
-
 use crate::devices::{DeviceNode, DeviceSource};
 use crate::hooks::Hooks;
 use crate::mounts::{Mount, Propagation, What};
 use crate::namespaces::{NamespaceKind, Namespaces};
 use crate::process::Process;
 use crate::refusal::{Findings, Refusals};
+use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
 use crate::{Host, Options, RootKind};
-use crate::{devices, hooks, mounts, namespaces, process, resources, sysctl};
+use crate::{devices, hooks, mounts, namespaces, process, resources, seccomp, sysctl};
 
 /// What `create` will do.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ pub struct Create<'a> {
     /// The container's process.
     pub process: Process<'a>,
     /// The filter of system calls.
-    pub seccomp: Option<Filter>,
+    pub seccomp: Option<Seccomp<'a>>,
     /// Execution domain (personality(2)), if it changes.
     pub personality: Option<u64>,
     /// Whether the process gets a new session keyring.
@@ -116,7 +115,7 @@ pub fn create<'a>(
     process::check_terminal(&process, options, &mut findings);
     check_names(config, &namespaces, &mut findings);
     check_unsupported(linux, &mut findings);
-    let seccomp = seccomp(linux, &mut findings);
+    let seccomp = seccomp::seccomp(linux, host, &mut findings);
     let plan = Create {
         id: options.id,
         bundle: host.bundle,
@@ -263,24 +262,6 @@ fn personality(linux: &spec::Linux<'_>, findings: &mut Findings) -> Option<u64> 
         other => {
             let sentence = format!("invalid personality domain {other:?}");
             findings.refuse("/linux/personality/domain", sentence);
-            None
-        }
-    }
-}
-
-fn seccomp(linux: &spec::Linux<'_>, findings: &mut Findings) -> Option<Filter> {
-    match bpf::seccomp::compile(linux.seccomp.as_ref()?, Arch::native()) {
-        Ok(Some(filter)) if filter.notify => {
-            findings.refuse("/linux/seccomp", "SCMP_ACT_NOTIFY is not supported yet");
-            None
-        }
-        // `None`: a profile that asks for nothing.
-        Ok(filter) => filter,
-        Err(problems) => {
-            for problem in problems {
-                let pointer = format!("/linux/seccomp/{}", problem.pointer);
-                findings.refuse(pointer, problem.sentence);
-            }
             None
         }
     }

@@ -17,6 +17,7 @@ mod namespaces;
 mod process;
 mod refusal;
 mod resources;
+mod seccomp;
 mod sysctl;
 
 pub use create::{CgroupPlan, Create, Root, create};
@@ -27,6 +28,7 @@ pub use mounts::{Attributes, Mount, Propagation, What, option_names};
 pub use namespaces::{Join, NamespaceKind, Namespaces};
 pub use process::{Capabilities, Label, Process, Rlimit, Scheduler, Terminal};
 pub use refusal::{Refusal, Refusals};
+pub use seccomp::{Agent, Seccomp};
 pub use sysctl::Sysctl;
 
 /// What the host is, as far as this bundle depends on it.
@@ -43,6 +45,9 @@ pub struct Host<'a> {
     pub root: RootKind,
     /// Bind sources that can't be reached: place in `mounts`, and why.
     pub unreachable: Vec<(usize, String)>,
+    /// Why nobody can be reached at `linux.seccomp.listenerPath`; empty: somebody can, or there is
+    /// no such path.
+    pub listener: String,
     /// What the namespace paths are: place in `linux.namespaces`.
     pub joined: Vec<(usize, JoinedNamespace)>,
     /// The security modules, and what the runtime may grant.

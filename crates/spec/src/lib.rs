@@ -30,7 +30,7 @@ pub use resources::{
     Resources, ThrottleDevice, WeightDevice,
 };
 pub use seccomp::{Seccomp, SyscallArg, SyscallRule};
-pub use state::{ContainerStatus, State};
+pub use state::{ContainerProcessState, ContainerStatus, State};
 pub use text::Text;
 
 /// The newest version of the runtime specification that these types follow.

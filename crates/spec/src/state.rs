@@ -33,6 +33,24 @@ impl ContainerStatus {
     }
 }
 
+/// What the agent of a seccomp filter gets beside the descriptors (config-linux.md, "The Container
+/// Process State").
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerProcessState<'a> {
+    /// The version of the specification that this follows.
+    pub oci_version: &'a str,
+    /// What the descriptors are, in their order.
+    pub fds: &'a [&'a str],
+    /// The process that the filter is for, in the pid namespace of the runtime.
+    pub pid: i32,
+    /// `listenerMetadata`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub metadata: &'a str,
+    /// The container that the process is in.
+    pub state: &'a State<'a>,
+}
+
 /// The state that a hook gets.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

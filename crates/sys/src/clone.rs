@@ -77,6 +77,19 @@ pub fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// A copy of descriptor `number` of the process behind `pidfd` (pidfd_getfd(2), Linux 5.6).
+///
+/// Needs the right to trace that process.
+pub fn pidfd_getfd(pidfd: BorrowedFd<'_>, number: RawFd) -> Result<OwnedFd> {
+    // SAFETY: the call takes plain numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) };
+    if fd < 0 {
+        return Err(Error::last("pidfd_getfd", number.to_string()));
+    }
+    // SAFETY: the kernel returned a new descriptor that nobody owns yet.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
 /// Sends a signal to the process behind a descriptor (pidfd_send_signal(2), Linux 5.1).
 ///
 /// `signal` is a number, since realtime signals have no name; 0 only asks whether it is alive.

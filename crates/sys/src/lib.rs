@@ -17,7 +17,7 @@ mod process;
 mod seccomp;
 mod tty;
 
-pub use clone::{Clone3, Forked, clone3, pidfd_open, pidfd_send_signal};
+pub use clone::{Clone3, Forked, clone3, pidfd_getfd, pidfd_open, pidfd_send_signal};
 pub use error::{Context, Error, describe};
 pub use fd::{
     check_open, close_from, keep_on_exec, lock_file, namespace_kind, set_close_on_exec,
