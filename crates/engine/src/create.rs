@@ -218,7 +218,7 @@ impl<'p> Making<'p> {
         let paths = place.paths();
         self.record.cgroup =
             paths.map(|(name, path)| (name.to_owned().into(), path.to_owned().into())).collect();
-        self.dir.save(&self.record)?;
+        self.dir.announce(&self.record)?;
         let config = bundle.config()?;
         if let Some(process) = config.process {
             let cgroup = self.record.cgroup.clone();
@@ -273,6 +273,10 @@ impl<'p> Making<'p> {
                     channel.go()?;
                 }
                 Message::Init(pid) => self.adopt(pid)?,
+                Message::NeedsIdMap(index, tree) => {
+                    idmap::map_mount(plan, index, &tree)?;
+                    channel.go()?;
+                }
                 Message::NeedsHooks => {
                     self.run_runtime_hooks(plan)?;
                     channel.go()?;
@@ -336,7 +340,7 @@ impl<'p> Making<'p> {
         self.record.pid = pid.as_raw();
         self.record.start_time = process::stat(pid.as_raw())?.map_or(0, |stat| stat.start_time);
         self.record.phase = crate::store::Phase::Created;
-        self.dir.save(&self.record)?;
+        self.dir.publish(&self.record)?;
         if let Some(path) = request.pid_file {
             pid_file::write(path, pid)?;
         }

@@ -52,7 +52,8 @@ impl Rootfs {
     /// Cuts this mount namespace off the host's, and opens what becomes the root.
     ///
     /// With `sources_too` the sources of all binds are opened as well: in a user namespace that must
-    /// happen while the process still has the user id that may reach them.
+    /// happen while the process still has the user id that may reach them. Those whose ids are to be
+    /// mapped are opened in any case.
     pub(crate) fn open(
         plan: &plan::Create<'_>,
         extra: Option<&Mount<'_>>,
@@ -73,15 +74,32 @@ impl Rootfs {
         let tree = sys::open_tree(AT_FDCWD, &c_string(&plan.root.path)?, clone)
             .step(|| "root".to_owned())?;
         let mut sources = HashMap::new();
-        if sources_too {
-            for mount in plan.mounts.iter().chain(extra) {
-                if let What::Bind { source, recursive, .. } = &mount.what {
-                    let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
-                    sources.insert(mount.index, tree);
-                }
+        for mount in plan.mounts.iter().chain(extra) {
+            if let What::Bind { source, recursive, id_map, .. } = &mount.what
+                && (sources_too || id_map.is_some())
+            {
+                let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
+                sources.insert(mount.index, tree);
             }
         }
         Ok(Rootfs { tree, sources, read_only_later: Vec::new() })
+    }
+
+    /// Has `map` map the ids of the sources that need it: detached as they are, for ids can't be
+    /// mapped any more where the mount can be reached.
+    pub(crate) fn map_ids(
+        &self,
+        plan: &plan::Create<'_>,
+        map: impl Fn(usize, OwnedFd) -> Result<()>,
+    ) -> Result<()> {
+        for mount in &plan.mounts {
+            if let What::Bind { id_map: Some(_), .. } = &mount.what
+                && let Some(tree) = self.sources.get(&mount.index)
+            {
+                map(mount.index, tree.try_clone().at("dup", &mount.destination)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Attaches the root, so that what is mounted below it has a place.
@@ -106,7 +124,7 @@ impl Rootfs {
     /// Makes one mount of the plan.
     pub(crate) fn mount(&mut self, mount: &Mount<'_>, cgroup: &cgroup::Cgroup) -> Result<()> {
         match &mount.what {
-            What::Bind { source, recursive, attributes } => {
+            What::Bind { source, recursive, attributes, .. } => {
                 self.bind(mount, source, *recursive, *attributes)
             }
             What::Filesystem { .. } => self.filesystem(mount),
@@ -250,7 +268,9 @@ impl Rootfs {
                 ..
             }) => {
                 let path = cgroup.paths().next().map_or("/sys/fs/cgroup", |(_, path)| path);
-                let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, CLONE)?;
+                // Recursive: mounts that a user namespace has inherited come together or not at all.
+                let clone = OpenTree { recursive: true, ..CLONE };
+                let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, clone)?;
                 let attributes = Attributes { set: mount_attributes(flags), clear: 0 };
                 change(tree.as_fd(), attributes, true)?;
                 Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
@@ -374,7 +394,8 @@ impl Rootfs {
 const CLONE: OpenTree = OpenTree { clone: true, recursive: false, no_follow: false };
 const READ_ONLY: Attributes = Attributes { set: sys::Attributes::READ_ONLY.set, clear: 0 };
 
-fn mount_name(mount: &Mount<'_>) -> String {
+/// What a mount is called in messages.
+pub(crate) fn mount_name(mount: &Mount<'_>) -> String {
     let to = &mount.destination;
     match &mount.what {
         What::Bind { source, .. } => {

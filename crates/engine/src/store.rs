@@ -3,7 +3,8 @@
 //!
 //! | file | what | written |
 //! |---|---|---|
-//! | `state.json` | [`Record`]: what exists, and what must be cleaned up | atomically: new file, rename |
+//! | `creating.json` | [`Record`]: what will exist, and must be cleaned up if `create` is ended | once; gone when it is complete |
+//! | `state.json` | [`Record`]: what exists | once, atomically: new file, rename |
 //! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup once more | once |
 //! | `seccomp.bpf` | the filter, for `exec` | once |
 //! | `start.sock` | where the created init waits for `start` | once; gone when it was started |
@@ -32,6 +33,7 @@ use crate::messages;
 const VERSION: u32 = 1;
 
 const STATE_FILE: &str = "state.json";
+const CREATING_FILE: &str = "creating.json";
 /// The [`ExecRecord`].
 const EXEC_FILE: &str = "exec.json";
 /// The compiled filter.
@@ -233,6 +235,10 @@ impl Store {
         ContainerDir::open(self.root.join(id))
     }
 
+    fn has_record(&self, id: &str) -> bool {
+        [STATE_FILE, CREATING_FILE].iter().any(|file| self.root.join(id).join(file).exists())
+    }
+
     /// The ids of all containers, in alphabetical order.
     pub fn ids(&self) -> Result<Vec<String>> {
         let entries = match std::fs::read_dir(&self.root) {
@@ -241,7 +247,7 @@ impl Store {
         };
         let mut ids: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|id| check_id(id).is_ok() && self.root.join(id).join(STATE_FILE).exists())
+            .filter(|id| check_id(id).is_ok() && self.has_record(id))
             .collect();
         ids.sort_unstable();
         Ok(ids)
@@ -310,22 +316,32 @@ impl ContainerDir {
 
     /// Reads the record's bytes.
     pub fn read_record(&self) -> Result<RecordBytes> {
-        let file = self.path.join(STATE_FILE);
-        match self.read(STATE_FILE) {
-            Ok(bytes) => Ok(RecordBytes { file, bytes }),
-            Err(sys::Error { errno: Errno::ENOENT, .. }) => {
-                Err(Error::State(messages::DOES_NOT_EXIST))
+        for name in [STATE_FILE, CREATING_FILE, STATE_FILE] {
+            match self.read(name) {
+                Ok(bytes) => return Ok(RecordBytes { file: self.path.join(name), bytes }),
+                // The third look is for a `create` that finished between the first two.
+                Err(sys::Error { errno: Errno::ENOENT, .. }) => {}
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
         }
+        Err(Error::State(messages::DOES_NOT_EXIST))
     }
 
-    /// Saves the record: whole, or not at all.
-    pub(crate) fn save(&self, record: &Record<'_>) -> Result<()> {
+    /// Saves the record before there is anything of the container.
+    pub(crate) fn announce(&self, record: &Record<'_>) -> Result<()> {
+        self.write(CREATING_FILE, &self.to_json(record)?)
+    }
+
+    /// Saves the record of a container that is complete: whole, or not at all.
+    ///
+    /// The name is new, so that no file system takes the rename for a replacement that it must
+    /// bring to the disk first (ext4 does, and deleting then waits for it).
+    pub(crate) fn publish(&self, record: &Record<'_>) -> Result<()> {
         const NEW: &str = ".state.json.new";
         self.write(NEW, &self.to_json(record)?)?;
-        Ok(nix::fcntl::renameat(&self.fd, NEW, &self.fd, STATE_FILE)
-            .at("rename", text(&self.path.join(STATE_FILE)))?)
+        nix::fcntl::renameat(&self.fd, NEW, &self.fd, STATE_FILE)
+            .at("rename", text(&self.path.join(STATE_FILE)))?;
+        self.unlink(CREATING_FILE)
     }
 
     /// Saves what `exec` needs.
@@ -389,7 +405,7 @@ impl ContainerDir {
     /// Removes the directory with all that is in it: the record last, so that what could not be
     /// removed is found again.
     pub(crate) fn remove(&self) -> Result<()> {
-        for name in [START_SOCKET, SECCOMP_FILE, EXEC_FILE, ".state.json.new", STATE_FILE] {
+        for name in [START_SOCKET, SECCOMP_FILE, CREATING_FILE, STATE_FILE, EXEC_FILE] {
             self.unlink(name)?;
         }
         match unlinkat(nix::fcntl::AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
