@@ -30,6 +30,9 @@ pub(crate) enum Message {
     NeedsMaps,
     /// The process that will be the container's, when it isn't the one that was cloned.
     Init(Pid),
+    /// The source of mount N waits for the map of its ids, which needs power over the file system;
+    /// answer with [`Channel::go`].
+    NeedsIdMap(u32, OwnedFd),
     /// All namespaces and mounts are there, the root is not yet pivoted: the moment for the
     /// runtime's hooks; answer with [`Channel::go`].
     NeedsHooks,
@@ -99,6 +102,10 @@ impl Channel {
                 let [a, b, c, d] = pid.as_raw().to_ne_bytes();
                 self.write(&[b'P', a, b, c, d], None)
             }
+            Message::NeedsIdMap(index, tree) => {
+                let [a, b, c, d] = index.to_ne_bytes();
+                self.write(&[b'I', a, b, c, d], Some(tree.as_fd()))
+            }
             Message::NeedsHooks => self.write(b"H", None),
             Message::Terminal(fd) => self.write(b"T", Some(fd.as_fd())),
             Message::Ready => self.write(b"R", None),
@@ -128,6 +135,9 @@ impl Channel {
             (b"M", _) => Message::NeedsMaps,
             ([b'P', a, b, c, d], _) => {
                 Message::Init(Pid::from_raw(i32::from_ne_bytes([*a, *b, *c, *d])))
+            }
+            ([b'I', a, b, c, d], Some(tree)) => {
+                Message::NeedsIdMap(u32::from_ne_bytes([*a, *b, *c, *d]), tree)
             }
             (b"H", _) => Message::NeedsHooks,
             (b"T", Some(fd)) => Message::Terminal(fd),

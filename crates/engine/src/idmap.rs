@@ -1,18 +1,81 @@
-//! The id maps of a new user namespace (user_namespaces(7)). Runs in the parent.
+//! The id maps of a new user namespace (user_namespaces(7)), and of mounts. Runs in the parent.
+//!
+//! A mount is mapped by a user namespace. The child opens the mount's source in its own mount namespace (where
+//! what a user namespace must not change is locked), and the parent, which has power over
+//! the file system, maps it: one way for containers with and without a user namespace.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getegid, geteuid};
+use plan::{MappedBy, NamespaceKind, What};
 use spec::IdMapping;
-use sys::Context;
+use sys::{Clone3, Context, Forked};
 
+use crate::channel::Channel;
 use crate::error::{Error, Result, Step};
+use crate::process;
+use crate::rootfs::mount_name;
+
+/// Maps the ids of mount `index`, whose source is detached, as the plan says.
+pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> Result<()> {
+    let Some(mount) = plan.mounts.iter().find(|mount| mount.index == index as usize) else {
+        return Ok(());
+    };
+    let What::Bind { id_map: Some(map), .. } = &mount.what else {
+        return Ok(());
+    };
+    let namespace = match map.by {
+        MappedBy::Lines { uids, gids } => namespace_of(uids, gids),
+        MappedBy::Namespace(path) => open_namespace(path),
+    };
+    namespace
+        .and_then(|namespace| {
+            // EINVAL: a file system that can't.
+            Ok(sys::map_ids(tree.as_fd(), namespace.as_fd(), map.recursive)?)
+        })
+        .step(|| mount_name(mount))
+}
+
+/// A user namespace with these maps, in which nobody is any more.
+fn namespace_of(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
+    let (ours, theirs) = Channel::pair()?;
+    let flags = NamespaceKind::User.clone_flag();
+    match sys::clone3(Clone3 { flags, into_cgroup: None })? {
+        Forked::Child => {
+            drop(ours);
+            // Until the parent has what it wants, or is gone.
+            let _ = theirs.wait_for_go();
+            std::process::exit(0)
+        }
+        Forked::Parent { pid, pidfd } => {
+            drop(theirs);
+            let namespace = write_map(pid, "uid_map", uids)
+                .and_then(|()| write_map(pid, "gid_map", gids))
+                .and_then(|()| open_namespace(&format!("/proc/{pid}/ns/user")));
+            drop(ours);
+            process::reap(&pidfd)?;
+            namespace
+        }
+    }
+}
+
+fn open_namespace(path: &str) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    Ok(openat(AT_FDCWD, path, flags, Mode::empty()).at("open", path)?)
+}
 
 /// Writes the maps of the namespace that `pid` is in.
 ///
 /// Root writes them itself; a user may only map its own id, and for more asks newuidmap(1) and
 /// newgidmap(1).
 pub(crate) fn write(pid: Pid, plan: &plan::Namespaces<'_>) -> Result<()> {
+    write_as_who_we_are(pid, plan).step(|| "linux.uidMappings, linux.gidMappings".to_owned())
+}
+
+fn write_as_who_we_are(pid: Pid, plan: &plan::Namespaces<'_>) -> Result<()> {
     if geteuid().is_root() {
         write_map(pid, "uid_map", plan.uid_map)?;
         return write_map(pid, "gid_map", plan.gid_map);
@@ -46,9 +109,8 @@ fn write_map(pid: Pid, file: &str, map: &[IdMapping]) -> Result<()> {
 
 fn write_file(pid: Pid, file: &str, text: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{file}");
-    std::fs::write(&path, text)
-        .at("write", format!("{path}: {}", text.trim_end().replace('\n', ", ")))
-        .step(|| "linux.uidMappings, linux.gidMappings".to_owned())
+    Ok(std::fs::write(&path, text)
+        .at("write", format!("{path}: {}", text.trim_end().replace('\n', ", ")))?)
 }
 
 fn run_helper(program: &str, pid: Pid, map: &[IdMapping]) -> Result<()> {
@@ -59,7 +121,7 @@ fn run_helper(program: &str, pid: Pid, map: &[IdMapping]) -> Result<()> {
             command.arg(number.to_string());
         }
     }
-    let output = command.output().at("exec", program).step(|| "id maps".to_owned())?;
+    let output = command.output().at("exec", program)?;
     if output.status.success() {
         return Ok(());
     }

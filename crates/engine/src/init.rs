@@ -202,6 +202,10 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     let user_namespace = plan.namespaces.has(NamespaceKind::User);
     let label = confine::open_label(plan.process.label.as_ref())?;
     let mut rootfs = Rootfs::open(plan, init.notify.as_ref(), user_namespace)?;
+    rootfs.map_ids(plan, |index, tree| {
+        channel.send(&Message::NeedsIdMap(index as u32, tree))?;
+        wait_for_parent(channel)
+    })?;
     rootfs.attach(plan)?;
     if user_namespace {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;

@@ -52,7 +52,7 @@ pub(crate) fn mount(dir: &ContainerDir) -> Result<Option<Mount<'static>>> {
     Ok(Some(Mount {
         index: usize::MAX,
         destination: INSIDE.into(),
-        what: What::Bind { source: name.into(), recursive: false, attributes },
+        what: What::Bind { source: name.into(), recursive: false, attributes, id_map: None },
         propagation: Vec::new(),
         recursive: Attributes::default(),
     }))

@@ -105,7 +105,7 @@ pub fn create<'a>(
         return Err(Refusals(findings.refusals));
     };
     let namespaces = namespaces::namespaces(linux, host, &mut findings);
-    let mounts = mounts(config, host, &mut findings);
+    let mounts = mounts(config, host, &namespaces, &mut findings);
     let device_source = devices::source(&namespaces, &mounts, host);
     let mut security = host.security;
     if namespaces.has(NamespaceKind::User) {
@@ -200,11 +200,12 @@ fn root<'a>(
 fn mounts<'a>(
     config: &'a spec::Spec<'a>,
     host: &Host<'a>,
+    namespaces: &Namespaces<'a>,
     findings: &mut Findings,
 ) -> Vec<Mount<'a>> {
     let mut plan = Vec::with_capacity(config.mounts.len());
     for (index, mount) in config.mounts.iter().enumerate() {
-        let Some(mount) = mounts::mount(index, mount, host.bundle, findings) else {
+        let Some(mount) = mounts::mount(index, mount, host, namespaces, findings) else {
             continue;
         };
         if let What::Bind { source, .. } = &mount.what

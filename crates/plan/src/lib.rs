@@ -24,7 +24,7 @@ pub use create::{CgroupPlan, Create, Root, create};
 pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceSource, rule_line};
 pub use exec::exec;
 pub use hooks::{HookKind, Hooks};
-pub use mounts::{Attributes, Mount, Propagation, What, option_names};
+pub use mounts::{Attributes, IdMap, MappedBy, Mount, Propagation, What, option_names};
 pub use namespaces::{Join, NamespaceKind, Namespaces};
 pub use process::{Capabilities, Label, Process, Rlimit, Scheduler, Terminal};
 pub use refusal::{Refusal, Refusals};

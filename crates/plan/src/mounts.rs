@@ -11,6 +11,8 @@ use libc::{
     MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE,
 };
 
+use crate::Host;
+use crate::namespaces::{self, NamespaceKind, Namespaces};
 use crate::refusal::Findings;
 
 /// All the bits in which mount_setattr(2) keeps the kind of access times.
@@ -44,6 +46,8 @@ pub enum What<'a> {
         recursive: bool,
         /// Attributes that differ from the source's mount.
         attributes: Attributes,
+        /// How its files' owners are shown, if not as they are.
+        id_map: Option<IdMap<'a>>,
     },
     /// A file system of its own.
     Filesystem {
@@ -70,6 +74,29 @@ pub enum What<'a> {
         /// What is left for the file system.
         data: String,
     },
+}
+
+/// How the owners of a mount's files are shown (mount_setattr(2), `MOUNT_ATTR_IDMAP`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdMap<'a> {
+    /// What maps them.
+    pub by: MappedBy<'a>,
+    /// With the mounts below it.
+    pub recursive: bool,
+}
+
+/// What maps the ids of a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MappedBy<'a> {
+    /// Lines as of a user namespace's maps.
+    Lines {
+        /// Of `uid_map`.
+        uids: &'a [spec::IdMapping],
+        /// Of `gid_map`.
+        gids: &'a [spec::IdMapping],
+    },
+    /// The user namespace that the container joins: its file.
+    Namespace(&'a str),
 }
 
 /// One propagation change (mount_namespaces(7)).
@@ -128,6 +155,9 @@ enum Meaning {
     Bind {
         recursive: bool,
     },
+    IdMap {
+        recursive: bool,
+    },
     Remount,
     CopyUp,
     Nothing,
@@ -136,7 +166,7 @@ enum Meaning {
 /// The option's name, and its meaning: the specification's table, in its order.
 #[rustfmt::skip]
 const OPTIONS: &[(&str, Meaning)] = {
-    use Meaning::{Bind, CopyUp, Flag, Nothing, Recursive, Remount, Super};
+    use Meaning::{Bind, CopyUp, Flag, IdMap, Nothing, Recursive, Remount, Super};
     const fn flag(ms: u64, on: bool, attr: u64) -> Meaning {
         Flag { ms, on, attr: if on { Attr::Set(attr) } else { Attr::Clear(attr) } }
     }
@@ -154,6 +184,7 @@ const OPTIONS: &[(&str, Meaning)] = {
         ("diratime", flag(MS_NODIRATIME, false, MOUNT_ATTR_NODIRATIME)),
         ("dirsync", Super { ms: MS_DIRSYNC, on: true }),
         ("exec", flag(MS_NOEXEC, false, MOUNT_ATTR_NOEXEC)),
+        ("idmap", IdMap { recursive: false }),
         ("iversion", Super { ms: MS_I_VERSION, on: true }),
         ("lazytime", Super { ms: MS_LAZYTIME, on: true }),
         ("loud", Super { ms: MS_SILENT, on: false }),
@@ -177,6 +208,7 @@ const OPTIONS: &[(&str, Meaning)] = {
         ("relatime", Flag { ms: MS_RELATIME, on: true, attr: Attr::Atime(0) }),
         ("remount", Remount),
         ("rexec", clear(MOUNT_ATTR_NOEXEC)),
+        ("ridmap", IdMap { recursive: true }),
         ("rnoatime", Recursive(Attr::Atime(MOUNT_ATTR_NOATIME))),
         ("rnodev", set(MOUNT_ATTR_NODEV)),
         ("rnodiratime", set(MOUNT_ATTR_NODIRATIME)),
@@ -234,6 +266,7 @@ struct Options {
     recursive: Attributes,
     propagation: Vec<Propagation>,
     bind: Option<bool>,
+    id_map: Option<bool>,
     remount: bool,
     copy_up: bool,
     data: String,
@@ -253,6 +286,7 @@ fn fold(options: &[spec::Text<'_>]) -> Options {
             Some(Meaning::Recursive(attr)) => folded.recursive.apply(attr),
             Some(Meaning::Propagation(propagation)) => folded.propagation.push(propagation),
             Some(Meaning::Bind { recursive }) => folded.bind = Some(recursive),
+            Some(Meaning::IdMap { recursive }) => folded.id_map = Some(recursive),
             Some(Meaning::Remount) => folded.remount = true,
             Some(Meaning::CopyUp) => folded.copy_up = true,
             Some(Meaning::Nothing) => {}
@@ -271,16 +305,13 @@ fn fold(options: &[spec::Text<'_>]) -> Options {
 pub(crate) fn mount<'a>(
     index: usize,
     mount: &'a spec::Mount<'a>,
-    bundle: &str,
+    host: &Host<'_>,
+    namespaces: &Namespaces<'a>,
     findings: &mut Findings,
 ) -> Option<Mount<'a>> {
     let at = |field: &str| format!("/mounts/{index}{field}");
     if mount.destination.is_empty() {
         findings.refuse(at("/destination"), "must not be empty");
-        return None;
-    }
-    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-        findings.refuse(at(""), "ID-mapped mounts are not supported yet");
         return None;
     }
     let options = fold(&mount.options);
@@ -294,6 +325,7 @@ pub(crate) fn mount<'a>(
         findings.refuse(at("/destination"), format!("{destination:?} is on the top of rootfs"));
         return None;
     }
+    let id_map = id_map(index, mount, options.id_map, namespaces, findings);
     let what = if options.remount {
         let bind = if options.bind.is_some() { libc::MS_BIND } else { 0 };
         What::Remount { flags: options.flags | bind, data: options.data }
@@ -307,8 +339,8 @@ pub(crate) fn mount<'a>(
                 ),
             );
         }
-        let source = bind_source(mount, bundle, at("/source"), findings)?;
-        What::Bind { source, recursive, attributes: options.attributes }
+        let source = bind_source(mount, host.bundle, at("/source"), findings)?;
+        What::Bind { source, recursive, attributes: options.attributes, id_map }
     } else if mount.kind == "cgroup" {
         What::Cgroup { flags: options.flags }
     } else if mount.kind.is_empty() {
@@ -320,8 +352,44 @@ pub(crate) fn mount<'a>(
         let Options { flags, data, copy_up, .. } = options;
         What::Filesystem { kind, source, flags, data, copy_up }
     };
+    if id_map.is_some() && !matches!(what, What::Bind { .. }) {
+        findings.refuse(at(""), "id-mapped mounts are only supported for bind mounts");
+    }
+    if id_map.is_some() && host.unprivileged {
+        findings.refuse(at(""), "id-mapped mounts are not supported for rootless containers");
+    }
     let (propagation, recursive) = (options.propagation, options.recursive);
     Some(Mount { index, destination, what, propagation, recursive })
+}
+
+/// How the mount's ids are mapped: as it says itself, or else (`idmap`) as the container's are.
+fn id_map<'a>(
+    index: usize,
+    mount: &'a spec::Mount<'a>,
+    option: Option<bool>,
+    namespaces: &Namespaces<'a>,
+    findings: &mut Findings,
+) -> Option<IdMap<'a>> {
+    let (uids, gids) = (&*mount.uid_mappings, &*mount.gid_mappings);
+    let own = !uids.is_empty() || !gids.is_empty();
+    let recursive = option.or(own.then_some(false))?;
+    let joined = namespaces.join.iter().find(|join| join.kind == NamespaceKind::User);
+    let (uids, gids) = match (own, joined) {
+        (false, Some(join)) => {
+            return Some(IdMap { by: MappedBy::Namespace(join.path), recursive });
+        }
+        (false, None) => (namespaces.uid_map, namespaces.gid_map),
+        (true, _) => (uids, gids),
+    };
+    if uids.is_empty() || gids.is_empty() {
+        let sentence = "id-mapped mounts must have both uid and gid mappings specified";
+        findings.refuse(format!("/mounts/{index}"), sentence);
+    }
+    if own {
+        namespaces::check_map(&format!("/mounts/{index}/uidMappings"), uids, findings);
+        namespaces::check_map(&format!("/mounts/{index}/gidMappings"), gids, findings);
+    }
+    Some(IdMap { by: MappedBy::Lines { uids, gids }, recursive })
 }
 
 fn bind_source<'a>(

@@ -213,7 +213,7 @@ fn user_maps<'a>(
     plan.gid_map = &linux.gid_mappings;
 }
 
-fn check_map(at: &str, map: &[spec::IdMapping], findings: &mut Findings) {
+pub(crate) fn check_map(at: &str, map: &[spec::IdMapping], findings: &mut Findings) {
     let overlap = |a: u32, b: u32, a_size: u32, b_size: u32| {
         let (a, b) = (u64::from(a), u64::from(b));
         a < b + u64::from(b_size) && b < a + u64::from(a_size)

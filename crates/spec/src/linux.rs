@@ -77,7 +77,7 @@ pub struct Namespace<'a> {
 }
 
 /// One line of a user namespace's map (user_namespaces(7)).
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IdMapping {
     /// First id inside.
