@@ -4,8 +4,8 @@
 //! the values hold; every error names its file, its value and the kernel's reason; nothing is
 //! asked that can simply be done (a new cgroup costs one `mkdir` and one `open` per hierarchy, a
 //! limit an `open`, a `write` and a `close`, its removal one `rmdir` per hierarchy).
-//! Not here: statistics, the systemd driver, and v2's device programs, which whoever has an eBPF
-//! loader attaches to [`Join::dir`].
+//! Not here: the systemd driver, and v2's device programs, which whoever has an eBPF loader
+//! attaches to [`Join::dir`].
 //!
 //! It runs in the runtime's own process, with the privileges of whoever called it, never in the
 //! container. The paths that it gets are cleaned before use: see [`Layout::place`].
@@ -52,11 +52,13 @@ mod error;
 mod file;
 mod freeze;
 mod layout;
+mod oom;
 mod path;
 mod processes;
 mod remove;
 mod resources;
 mod snapshot;
+mod stats;
 mod v1;
 mod v2;
 mod wait;
@@ -64,8 +66,13 @@ mod wait;
 pub use cgroup::{Cgroup, Created, Join, OnDenied};
 pub use error::{Error, Result};
 pub use layout::{Hierarchy, Layout, Mode};
+pub use oom::OomWatch;
 pub use resources::{
     BlockIo, Cpu, DeviceRule, Hugepage, Memory, Network, Rdma, Resources, Throttle, WeightDevice,
     io_weight_of_blkio, swap_max, weight_of_shares,
 };
 pub use snapshot::Snapshot;
+pub use stats::{
+    BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, MemoryEntry, MemoryStats, Pressure, Stall,
+    Stats,
+};

@@ -1,9 +1,9 @@
 //! The doing: from plans to containers.
 //!
 //! Each command is a story in a module of its own: [`create`] and [`run`], [`start`], [`exec`],
-//! [`kill`], [`delete`], [`pause`] and [`resume`], [`update`]; what they leave behind is in the
-//! [`Store`], what they see is [`status`]. The part that runs inside the container's namespaces is `init`, and its
-//! end, where the runtime's powers are given up, `confine`.
+//! [`kill`], [`delete`], [`pause`] and [`resume`], [`update`], [`events`]; what they leave behind is
+//! in the [`Store`], what they see is [`status`]. The part that runs inside the container's
+//! namespaces is `init`, and its end, where the runtime's powers are given up, `confine`.
 //!
 //! Privilege: everything here runs with the powers of whoever called the runtime. This program has
 //! one thread, always: it clones itself and goes on in ordinary code.
@@ -20,6 +20,7 @@ mod create;
 mod delete;
 mod devices;
 mod error;
+mod events;
 mod exec;
 mod foreground;
 mod hooks;
@@ -47,6 +48,7 @@ pub use channel::Failure as InitFailure;
 pub use create::{Request as CreateRequest, create, run};
 pub use delete::delete;
 pub use error::{Error, Result};
+pub use events::{Event, events, stats};
 pub use exec::{Changes, Program, Request as ExecRequest, exec};
 pub use hooks::Failure as HookFailure;
 pub use kill::kill;

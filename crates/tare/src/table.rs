@@ -265,6 +265,19 @@ pub(crate) const COMMANDS: &[Command] = &[
         example: "tare update --memory 512m --pids-limit 100 web",
     },
     Command {
+        name: "events",
+        about: "print what a container uses, and when its memory runs out, as lines of JSON",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[
+            value("interval", None, "DURATION", "how often, such as 500ms or 1m (default: 5s)"),
+            switch("stats", None, "print what it uses, once"),
+            HELP,
+        ],
+        example: "tare events --stats web",
+    },
+    Command {
         name: "features",
         about: "print what this program supports, as JSON",
         positionals: "",

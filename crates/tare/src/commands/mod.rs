@@ -1,6 +1,7 @@
 //! The commands: a file for each group, a function for each. They turn what was typed into a request
 //! for the engine, and its answer into what is printed.
 
+mod events;
 mod exec;
 mod features;
 mod inspect;
@@ -65,6 +66,7 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "spec" => spec::spec(parsed),
         "features" => features::features(),
         "update" => update::update(parsed, log),
+        "events" => events::events(parsed),
         other => Err(format!("command {other:?} has no code").into()),
     };
     outcome.map_err(|failure| match name {
