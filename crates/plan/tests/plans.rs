@@ -1,0 +1,143 @@
+//! Plans of what real engines write, and refusals of what nobody should.
+
+use std::path::Path;
+
+use plan::{Host, JoinedNamespace, NamespaceKind, Options, RootKind, Security, What};
+
+fn host() -> Host<'static> {
+    Host {
+        bundle: "/bundle",
+        rootless: false,
+        unprivileged: false,
+        root: RootKind::Directory,
+        unreachable: Vec::new(),
+        joined: Vec::new(),
+        listener: String::new(),
+        security: Security { apparmor: true, selinux: false, capabilities: u64::MAX },
+    }
+}
+
+fn options() -> Options<'static> {
+    Options { id: "test", detach: true, console_socket: false, keep_keyring: false, no_pivot: false }
+}
+
+fn bundle(name: &str) -> Vec<u8> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/tests/data");
+    std::fs::read(data.join(name)).unwrap()
+}
+
+/// All that is wrong with a configuration, as sentences.
+fn refusals(text: &str, host: &Host<'_>) -> Vec<String> {
+    let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
+    match plan::create(&config, host, &options()) {
+        Ok(_) => Vec::new(),
+        Err(refusals) => refusals.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn engines_configurations_are_planned() {
+    for name in ["docker-echo", "containerd-ctr", "containerd-ctr-seccomp", "cri-sandbox"] {
+        let bytes = bundle(&format!("{name}.json"));
+        let config: spec::Spec<'_> = spec::parse(&bytes).unwrap();
+        let plan = plan::create(&config, &host(), &options());
+        let plan = plan.unwrap_or_else(|refusals| panic!("{name}: {refusals}"));
+        assert_eq!(plan.mounts.len(), config.mounts.len(), "{name}");
+        assert!(plan.namespaces.has(NamespaceKind::Mount), "{name}");
+        assert_eq!(plan.seccomp.is_some(), name.contains("docker") || name.contains("seccomp"));
+    }
+}
+
+#[test]
+fn dockers_default_is_planned_as_it_is_meant() {
+    let bytes = bundle("docker-echo.json");
+    let config: spec::Spec<'_> = spec::parse(&bytes).unwrap();
+    let plan = plan::create(&config, &host(), &options()).unwrap();
+    let proc = plan.mounts.iter().find(|mount| mount.destination == "/proc").unwrap();
+    assert!(matches!(proc.what, What::Filesystem { kind: "proc", .. }));
+    assert_eq!(plan.process.args, ["echo", "hello world"]);
+    assert!(plan.process.capabilities.bounding & 1 << 27 != 0, "CAP_MKNOD");
+    assert_eq!(plan.process.capabilities.inheritable, 0);
+    assert_eq!(plan.devices.len(), plan::DEFAULT_DEVICES.len());
+    assert_eq!(plan::rule_line(&plan.cgroup.device_rules[0]), "a");
+}
+
+#[test]
+fn all_refusals_come_at_once_each_with_its_place() {
+    let text = r#"{
+        "ociVersion": "2.0.0",
+        "process": { "cwd": "tmp", "args": [], "rlimits": [
+            { "type": "RLIMIT_NOFILE", "soft": 1, "hard": 1 },
+            { "type": "RLIMIT_NOFILE", "soft": 1, "hard": 1 } ] },
+        "root": { "path": "rootfs" },
+        "hostname": "x",
+        "mounts": [
+            { "destination": "/", "type": "tmpfs" },
+            { "destination": "/d", "type": "bind", "source": "/s", "options": ["bind", "size=1"] } ],
+        "linux": {
+            "namespaces": [{ "type": "mount" }, { "type": "mount" }, { "type": "colour" }],
+            "uidMappings": [
+                { "containerID": 0, "hostID": 0, "size": 10 },
+                { "containerID": 5, "hostID": 50, "size": 10 } ],
+            "sysctl": { "net.ipv4.ip_forward": "1", "vm.swappiness": "1" }
+        }
+    }"#;
+    let mut host = host();
+    host.unreachable = vec![(1, "no such file or directory".to_owned())];
+    let found = refusals(text, &host);
+    for place in [
+        "/ociVersion: ",
+        "/process/cwd: ",
+        "/process/args: ",
+        "/process/rlimits/1/type: ",
+        "/hostname: ",
+        "/mounts/0/destination: ",
+        "/mounts/1/options: ",
+        "/mounts/1/source: ",
+        "/linux/namespaces/1/type: ",
+        "/linux/namespaces/2/type: ",
+        "/linux/uidMappings: ",
+        "/linux/uidMappings/1/containerID: ",
+        "/linux/sysctl/net.ipv4.ip_forward: ",
+        "/linux/sysctl/vm.swappiness: ",
+    ] {
+        assert!(found.iter().any(|refusal| refusal.starts_with(place)), "{place} in {found:#?}");
+    }
+    assert_eq!(found.len(), 14, "{found:#?}");
+}
+
+#[test]
+fn a_namespace_path_must_be_of_its_type() {
+    let text = r#"{ "ociVersion": "1.0.2", "root": { "path": "r" },
+        "process": { "cwd": "/", "args": ["x"] },
+        "linux": { "namespaces": [
+            { "type": "mount" }, { "type": "network", "path": "/proc/1/ns/ipc" } ] } }"#;
+    let mut host = host();
+    assert_eq!(refusals(text, &host), Vec::<String>::new());
+    host.joined = vec![(1, JoinedNamespace::Kind(NamespaceKind::Ipc.clone_flag()))];
+    let found = refusals(text, &host);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("/linux/namespaces/1/path: "), "{found:?}");
+}
+
+#[test]
+fn an_unknown_capability_is_only_a_warning() {
+    let text = r#"{ "ociVersion": "1.0.2", "root": { "path": "r" },
+        "process": { "cwd": "/", "args": ["x"],
+            "capabilities": { "bounding": ["CAP_CHOWN", "CAP_COFFEE"] } },
+        "linux": { "namespaces": [{ "type": "mount" }] } }"#;
+    let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
+    let plan = plan::create(&config, &host(), &options()).unwrap();
+    assert_eq!(plan.process.capabilities.bounding, 1);
+    assert!(plan.warnings[0].contains("CAP_COFFEE"), "{:?}", plan.warnings);
+}
+
+#[test]
+fn a_terminal_needs_a_holder() {
+    let bytes = bundle("docker-tty.json");
+    let config: spec::Spec<'_> = spec::parse(&bytes).unwrap();
+    let refused = plan::create(&config, &host(), &options()).unwrap_err();
+    assert_eq!(refused.to_string(), plan::names::NO_CONSOLE_SOCKET);
+    let with_socket = Options { console_socket: true, ..options() };
+    assert!(plan::create(&config, &host(), &with_socket).is_ok());
+}
