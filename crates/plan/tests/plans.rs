@@ -55,7 +55,7 @@ fn dockers_default_is_planned_as_it_is_meant() {
     let plan = plan::create(&config, &host(), &options()).unwrap();
     let proc = plan.mounts.iter().find(|mount| mount.destination == "/proc").unwrap();
     assert!(matches!(proc.what, What::Filesystem { kind: "proc", .. }));
-    assert_eq!(plan.process.args, ["echo", "hello world"]);
+    assert_eq!(plan.process.args, ["echo", "hello"]);
     assert!(plan.process.capabilities.bounding & 1 << 27 != 0, "CAP_MKNOD");
     assert_eq!(plan.process.capabilities.inheritable, 0);
     assert_eq!(plan.devices.len(), plan::DEFAULT_DEVICES.len());
