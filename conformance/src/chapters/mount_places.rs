@@ -194,6 +194,39 @@ pub(crate) const PLACES: &[Test] = &[
             is(b.says("stat -c %u:%g /m")?.as_str(), "1000:1001")
         },
     ),
+    test(
+        "id-mapped-without-user-namespace",
+        "spec 1.1, Mounts: a mount's ids are mapped also where the container's are the host's",
+        |t| {
+            let source = t.dir("source")?;
+            t.host(["chown", "1000:1001", &source.to_string_lossy()])?;
+            let mount = json!({
+                "destination": "/m", "type": "bind", "source": source, "options": ["bind"],
+                "uidMappings": [{ "containerID": 1000, "hostID": 5, "size": 1 }],
+                "gidMappings": [{ "containerID": 1001, "hostID": 6, "size": 1 }]
+            });
+            let b = t.bundle()?.push("/mounts", mount);
+            is(b.says("stat -c %u:%g /m")?.as_str(), "5:6")
+        },
+    ),
+    test(
+        "id-mapped-as-container",
+        "spec 1.1, Mounts: idmap without mappings takes the container's",
+        |t| {
+            let source = t.dir("source")?;
+            t.host(["chown", "1000:1001", &source.to_string_lossy()])?;
+            let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
+            let b = b.bind(&source, "/m", &["rbind", "ridmap"]);
+            is(b.says("stat -c %u:%g /m")?.as_str(), "1000:1001")
+        },
+    ),
+    test("id-mapped-half", "runc 1.2: a mount with only one of the two maps is refused", |t| {
+        let mount = json!({
+            "destination": "/m", "type": "bind", "source": t.dir("source")?, "options": ["bind"],
+            "uidMappings": [{ "containerID": 0, "hostID": 100_000, "size": 65536 }]
+        });
+        t.bundle()?.push("/mounts", mount).refused(&["both uid and gid mappings"])
+    }),
 ];
 
 fn root_peers(t: &Case, propagation: &str, shared: bool) -> Verdict {

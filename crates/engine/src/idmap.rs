@@ -33,8 +33,8 @@ pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> 
     };
     namespace
         .and_then(|namespace| {
-            // EINVAL: a file system that can't.
-            Ok(sys::map_ids(tree.as_fd(), namespace.as_fd(), map.recursive)?)
+            sys::map_ids(tree.as_fd(), namespace.as_fd(), map.recursive)
+                .step(|| "MOUNT_ATTR_IDMAP, which not every file system has".to_owned())
         })
         .step(|| mount_name(mount))
 }
