@@ -102,10 +102,15 @@ fn chosen(name: &str, part: &str) -> bool {
 /// The column's name and the path of a runtime on the command line.
 fn named(word: &str) -> (String, PathBuf) {
     if let Some((name, path)) = word.split_once('=') {
-        return (name.to_owned(), path.into());
+        return (name.to_owned(), absolute(path.into()));
     }
     let found = std::env::split_paths(case::PATH).map(|dir| dir.join(word)).find(|p| p.is_file());
     let path = if word.contains('/') { word.into() } else { found.unwrap_or_else(|| word.into()) };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    (name, path)
+    (name, absolute(path))
+}
+
+/// The runtime is called from other directories than this one.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
