@@ -33,34 +33,134 @@ impl std::error::Error for ParseError {}
 
 /// Reads one JSON document; strings of the result borrow from `bytes`.
 ///
-/// The first pass is fast and knows no path; only after a failure a second one finds it.
+/// The typed pass is fast and knows no path; only after a failure an untyped one finds it.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ParseError> {
     let Err(error) = std::str::from_utf8(bytes).map(|_| ()) else {
-        return serde_json::from_slice(bytes).map_err(|error| locate::<T>(bytes, &error));
+        return serde_json::from_slice(bytes).map_err(|error| locate(bytes, &error));
     };
     let (line, column) = position(&bytes[..error.valid_up_to()]);
     Err(ParseError { line, column, path: String::new(), message: "not valid UTF-8".to_owned() })
 }
 
-fn locate<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -> ParseError {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(found) => found.path().to_string(),
-        // The value itself is fine: what follows it is not.
-        Ok(_) => String::new(),
-    };
+fn locate(bytes: &[u8], error: &serde_json::Error) -> ParseError {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     ParseError {
         line: error.line().max(1),
         column: error.column().max(1),
-        path: if path == "." { String::new() } else { path },
+        path: path_at(bytes, offset(bytes, error.line(), error.column())),
         message: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
     }
+}
+
+/// The number of bytes up to and including the one at `line` and `column`.
+fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
+    let lines = bytes.split(|byte| *byte == b'\n').take(line.saturating_sub(1));
+    lines.map(|line| line.len() + 1).sum::<usize>() + column
+}
+
+/// Where in a document a byte is: `process.args[1]`.
+///
+/// The document may be broken behind that byte. (A typed second pass through serde_path_to_error
+/// finds the same, and made the binary half as large again.)
+fn path_at(bytes: &[u8], end: usize) -> String {
+    let mut path: Vec<Step> = Vec::new();
+    let mut at = 0;
+    let mut is_key = false;
+    while at < end.min(bytes.len()) {
+        let start = at;
+        at += 1;
+        match bytes[start] {
+            b'{' => {
+                path.push(Step::Key(String::new()));
+                is_key = true;
+            }
+            b'[' => path.push(Step::Index(0)),
+            b'}' | b']' => {
+                path.pop();
+                is_key = false;
+            }
+            b',' => match path.last_mut() {
+                Some(Step::Index(index)) => *index += 1,
+                _ => is_key = true,
+            },
+            b'"' => {
+                at = end_of_string(bytes, at);
+                if is_key && let Some(Step::Key(key)) = path.last_mut() {
+                    let name = bytes.get(start + 1..at - 1).unwrap_or_default();
+                    *key = String::from_utf8_lossy(name).into_owned();
+                    is_key = false;
+                }
+            }
+            _ => {}
+        }
+    }
+    render(&path)
+}
+
+/// One step from a value to one inside of it.
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// The offset behind the quotation mark that ends the string whose contents begin at `at`.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn render(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            // An object of which no key was read yet.
+            Step::Key(key) if key.is_empty() => {}
+            Step::Key(key) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(key);
+            }
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
 }
 
 fn position(before: &[u8]) -> (usize, usize) {
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
     (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_is_where_it_is() {
+        let text = br#"{"a": {"b": [1, {"c": "x\"}"}], "d": 2}, "e": [[], [3]]}"#;
+        for (needle, path) in
+            [("1,", "a.b[0]"), ("x", "a.b[1].c"), ("2}", "a.d"), ("3]", "e[1][0]")]
+        {
+            let at = text.windows(needle.len()).position(|w| w == needle.as_bytes()).unwrap();
+            assert_eq!(path_at(text, at + 1), path, "{needle}");
+        }
+    }
+
+    #[test]
+    fn a_broken_document_has_a_path_too() {
+        assert_eq!(path_at(br#"{"a": {"b": "unfin"#, 18), "a.b");
+        assert_eq!(path_at(br#"{"a": [1, 2, {"#, 14), "a[2]");
+        assert_eq!(path_at(b"", 1), "");
+        assert_eq!(path_at(b"]]]}}}", 6), "");
+        assert_eq!(path_at(b"\"", 1), "");
+    }
 }
