@@ -183,7 +183,7 @@ fn start(
     let join = record.cgroup().join(request.cgroups)?;
     let (channel, child_channel) = Channel::pair()?;
     let label = confine::open_label(process.label.as_ref())?;
-    enter_before_clone(record, &init)?;
+    let joined = enter_before_clone(record, &init)?;
     let mut child = match limits::clone_into(0, &join)? {
         Forked::Child => {
             drop(channel);
@@ -191,6 +191,7 @@ fn start(
                 record,
                 process,
                 init,
+                joined,
                 join: &join,
                 channel: child_channel,
                 console,
@@ -258,7 +259,7 @@ fn saved_filter(dir: &ContainerDir) -> Result<Option<Filter>> {
 
 /// A pid namespace is joined by the children of who asks for it. A user must be in the user
 /// namespace before it may.
-fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<()> {
+fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<CloneFlags> {
     let mut kinds = CloneFlags::empty();
     if must_join_user_first() && record.has_namespace("user") {
         kinds |= CloneFlags::CLONE_NEWUSER;
@@ -266,10 +267,10 @@ fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<()> {
     if record.has_namespace("pid") {
         kinds |= CloneFlags::CLONE_NEWPID;
     }
-    if kinds.is_empty() {
-        return Ok(());
+    if !kinds.is_empty() {
+        setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
     }
-    setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())
+    Ok(kinds)
 }
 
 /// Another user than root has power over the container's namespaces only inside its user namespace.
@@ -298,6 +299,8 @@ struct Child<'a> {
     record: &'a Record<'a>,
     process: &'a Process<'a>,
     init: OwnedFd,
+    /// The namespaces that it is in already.
+    joined: CloneFlags,
     join: &'a cgroup::Join,
     channel: Channel,
     console: Option<Receiver>,
@@ -307,7 +310,7 @@ struct Child<'a> {
 /// The cloned process's whole life.
 fn run(child: Child<'_>) -> ! {
     let channel = child.channel;
-    let error = match enter(child.record, &child.init, child.join)
+    let error = match enter(child.record, &child.init, child.joined, child.join)
         .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
         .and_then(|()| confine::confine(child.process, child.around))
         .and_then(|confined| channel.send(&Message::Ready).map(|()| confined))
@@ -325,18 +328,22 @@ fn run(child: Child<'_>) -> ! {
 }
 
 /// Enters the container: cgroup, namespaces, a session of its own.
-fn enter(record: &Record<'_>, init: &OwnedFd, join: &cgroup::Join) -> Result<()> {
+fn enter(
+    record: &Record<'_>,
+    init: &OwnedFd,
+    joined: CloneFlags,
+    join: &cgroup::Join,
+) -> Result<()> {
     init::join_cgroup(join)?;
     // Until execve nobody in the container may look into this process (CVE-2016-9962).
     sys::set_dumpable(false)?;
     let mut kinds = CloneFlags::empty();
     for kind in NamespaceKind::ALL {
-        let joined_before =
-            kind == NamespaceKind::Pid || kind == NamespaceKind::User && must_join_user_first();
-        if record.has_namespace(kind.file()) && !joined_before {
+        if record.has_namespace(kind.file()) {
             kinds |= CloneFlags::from_bits_retain(kind.clone_flag() as i32);
         }
     }
+    let kinds = kinds.difference(joined);
     if !kinds.is_empty() {
         setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
     }
