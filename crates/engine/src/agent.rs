@@ -6,8 +6,8 @@
 //! writes the listener's number into its channel and reads until it is let go, with write(2) and
 //! read(2). The runtime at the other end (`run`, `exec`, or the `start` that knocked) takes a copy
 //! of the listener out of the process (pidfd_getfd(2)), sends it to the agent, and lets the process
-//! go; from then on the agent answers, also about that very read. A profile can't notify write(2): `plan`
-//! refuses it, as runc does.
+//! go; from then on the agent answers, also about that very read. A profile can't notify write(2):
+//! `plan` refuses it, as runc does.
 //!
 //! The connection is made before the process is let go, so that an agent that isn't there
 //! hinders the start, and harms no process that has begun.

@@ -1,8 +1,8 @@
 //! The id maps of a new user namespace (user_namespaces(7)), and of mounts. Runs in the parent.
 //!
-//! A mount is mapped by a user namespace. The child opens the mount's source in its own mount namespace (where
-//! what a user namespace must not change is locked), and the parent, which has power over
-//! the file system, maps it: one way for containers with and without a user namespace.
+//! A mount is mapped by a user namespace. The child opens the mount's source in its own mount
+//! namespace (where what a user namespace must not change is locked), and the parent, which has power
+//! over the file system, maps it: one way for containers with and without a user namespace.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
