@@ -55,32 +55,16 @@ impl Run {
             .find(|known| *suite == *known.name())
             .ok_or_else(usage)?;
         let checkout = Path::new(checkout);
-        let checkout = checkout
-            .canonicalize()
-            .doing(format!("find {}", checkout.display()))?;
+        let checkout = checkout.canonicalize().doing(format!("find {}", checkout.display()))?;
         let runtime = std::path::absolute(runtime).doing("make the runtime's path absolute")?;
-        runtime
-            .metadata()
-            .doing(format!("find {}", runtime.display()))?;
-        let only = only
-            .iter()
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect();
-        Ok(Self {
-            suite,
-            checkout,
-            runtime,
-            only,
-        })
+        runtime.metadata().doing(format!("find {}", runtime.display()))?;
+        let only = only.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        Ok(Self { suite, checkout, runtime, only })
     }
 
     /// The runtime's name: what the lists go by.
     pub(crate) fn runtime_name(&self) -> String {
-        self.runtime
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        self.runtime.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// Whether `file` is among those to run.

@@ -25,11 +25,7 @@ pub(crate) fn files(run: &Run) -> Result<Vec<String>> {
     let tests = run.checkout.join("tests/integration");
     let mut files = Vec::new();
     for entry in fs::read_dir(&tests).doing(format!("list {}", tests.display()))? {
-        let name = entry
-            .doing("list the tests")?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
+        let name = entry.doing("list the tests")?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".bats") && run.wants(&name) {
             files.push(name);
         }
@@ -39,6 +35,8 @@ pub(crate) fn files(run: &Run) -> Result<Vec<String>> {
     Ok(files)
 }
 
+/// And how long bats may take to end after the last test: it waits for what a failed test has left.
+const AFTERWARDS: Duration = Duration::from_secs(5);
 /// How often a test runs that loses a race of the suite's own.
 const TRIES: usize = 4;
 
@@ -52,11 +50,8 @@ pub(crate) fn run(
     let names = names(&run.checkout.join("tests/integration").join(file))?;
     let mut tests = through(run, file, &names, log)?;
     for _ in 1..TRIES {
-        let lost: Vec<String> = tests
-            .iter()
-            .filter(|test| lost_a_race(test))
-            .map(|test| test.name.clone())
-            .collect();
+        let lost: Vec<String> =
+            tests.iter().filter(|test| lost_a_race(test)).map(|test| test.name.clone()).collect();
         if lost.is_empty() {
             break;
         }
@@ -83,10 +78,7 @@ fn through(run: &Run, file: &str, names: &[String], log: &mut File) -> Result<Ve
         };
         match end {
             End::Silent => {
-                done.push(Test::failed(
-                    next,
-                    format!("silent for {} s: killed", LIMIT.as_secs()),
-                ));
+                done.push(Test::failed(next, format!("silent for {} s: killed", LIMIT.as_secs())));
             }
             End::Exit(code) => {
                 let why = format!("bats exited with {code}: {}", stream.before.join(" / "));
@@ -112,7 +104,10 @@ fn visit(run: &Run, file: &str, names: &[String], log: &mut File) -> Result<(Str
         environment: vec![("RUNC", run.runtime.clone().into_os_string())],
     };
     let mut stream = Stream::default();
-    let end = watch(visit, LIMIT, log, |line| stream.line(line))?;
+    let end = watch(visit, LIMIT, log, |line| {
+        stream.line(line);
+        if stream.tests.len() < names.len() { LIMIT } else { AFTERWARDS }
+    })?;
     log.flush().doing("write a log")?;
     Ok((stream, end))
 }
@@ -125,11 +120,7 @@ fn names(file: &Path) -> Result<Vec<String>> {
 
 /// The name in a line that begins a test.
 fn name(line: &str) -> Option<&str> {
-    let (name, _) = line
-        .strip_prefix("@test")?
-        .trim_start()
-        .strip_prefix('"')?
-        .rsplit_once('"')?;
+    let (name, _) = line.strip_prefix("@test")?.trim_start().strip_prefix('"')?.rsplit_once('"')?;
     Some(name)
 }
 

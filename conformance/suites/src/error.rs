@@ -9,19 +9,13 @@ pub(crate) enum Error {
     /// The command line can't be followed.
     Usage(String),
     /// The checkout lacks something that has to be built or unpacked first.
-    Unprepared {
-        missing: PathBuf,
-        advice: &'static str,
-    },
+    Unprepared { missing: PathBuf, advice: &'static str },
     /// A list of expected outcomes is wrong.
     List { file: PathBuf, why: String },
     /// A command that the driver needs (not a test) failed.
     Command { name: String, said: String },
     /// A call to the kernel or the standard library failed.
-    Io {
-        doing: String,
-        cause: std::io::Error,
-    },
+    Io { doing: String, cause: std::io::Error },
 }
 
 /// The driver's results.
@@ -49,9 +43,6 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<std::io::Error>> Doing<T> for std::result::Result<T, E> {
     fn doing(self, what: impl fmt::Display) -> Result<T> {
-        self.map_err(|cause| Error::Io {
-            doing: what.to_string(),
-            cause: cause.into(),
-        })
+        self.map_err(|cause| Error::Io { doing: what.to_string(), cause: cause.into() })
     }
 }

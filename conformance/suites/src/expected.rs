@@ -68,10 +68,7 @@ impl Entry {
     /// Whether this entry is about `test`, whatever came of it.
     fn is_about(&self, place: &Place<'_>, test: &Test) -> bool {
         self.suite == place.suite.name()
-            && self
-                .runtime
-                .as_ref()
-                .is_none_or(|runtime| runtime == place.runtime)
+            && self.runtime.as_ref().is_none_or(|runtime| runtime == place.runtime)
             && self.file.as_ref().is_none_or(|file| file == place.file)
             && self.test.as_ref().is_none_or(|name| *name == test.name)
     }
@@ -126,10 +123,7 @@ impl Expected {
         let mut all = Self::default();
         for entry in fs::read_dir(directory).doing(format!("list {}", directory.display()))? {
             let file = entry.doing("list the expected outcomes")?.path();
-            if file
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
+            if file.extension().is_some_and(|extension| extension == "toml") {
                 let text = fs::read_to_string(&file).doing(format!("read {}", file.display()))?;
                 all.add(&text).map_err(|why| Error::List { file, why })?;
             }
@@ -168,19 +162,13 @@ impl Expected {
 
     /// What the lists say to how `test` went.
     pub(crate) fn judge(&self, place: &Place<'_>, test: &Test) -> Verdict<'_> {
-        let mut about = self
-            .expect
-            .iter()
-            .filter(|entry| entry.is_about(place, test))
-            .peekable();
+        let mut about = self.expect.iter().filter(|entry| entry.is_about(place, test)).peekable();
         let contradicted = about.peek().map(|entry| entry.reason.as_str());
         if let Some(entry) = about.find(|entry| entry.foresaw(test)) {
             return Verdict::Expected(&entry.reason);
         }
-        let allowed = self
-            .allow
-            .iter()
-            .find(|entry| entry.is_about(place, test) && entry.foresaw(test));
+        let allowed =
+            self.allow.iter().find(|entry| entry.is_about(place, test) && entry.foresaw(test));
         match (allowed, test.outcome, contradicted) {
             (Some(entry), ..) => Verdict::Expected(&entry.reason),
             (None, Outcome::Pass, None) => Verdict::Fine,
@@ -218,43 +206,17 @@ mod tests {
     fn judge(runtime: &str, name: &str, outcome: Outcome, said: &str) -> String {
         let mut lists = Expected::default();
         lists.add(LIST).unwrap();
-        let place = Place {
-            suite: Suite::RuncBats,
-            runtime,
-            file: "a.bats",
-        };
-        let test = Test {
-            name: name.into(),
-            outcome,
-            said: vec![said.into()],
-        };
+        let place = Place { suite: Suite::RuncBats, runtime, file: "a.bats" };
+        let test = Test { name: name.into(), outcome, said: vec![said.into()] };
         format!("{:?}", lists.judge(&place, &test))
     }
 
     #[test]
     fn verdicts() {
         for (runtime, name, outcome, said, verdict) in [
-            (
-                "tare",
-                "one",
-                Outcome::Fail,
-                "it is not yet there",
-                r#"Expected("later")"#,
-            ),
-            (
-                "tare",
-                "one",
-                Outcome::Fail,
-                "killed",
-                r#"Unexpected(Some("later"))"#,
-            ),
-            (
-                "tare",
-                "one",
-                Outcome::Pass,
-                "",
-                r#"Unexpected(Some("later"))"#,
-            ),
+            ("tare", "one", Outcome::Fail, "it is not yet there", r#"Expected("later")"#),
+            ("tare", "one", Outcome::Fail, "killed", r#"Unexpected(Some("later"))"#),
+            ("tare", "one", Outcome::Pass, "", r#"Unexpected(Some("later"))"#),
             ("runc", "one", Outcome::Pass, "", "Fine"),
             ("runc", "one", Outcome::Fail, "not yet", "Unexpected(None)"),
             ("tare", "two", Outcome::Pass, "", "Fine"),
@@ -265,19 +227,9 @@ mod tests {
                 "requires root",
                 r#"Expected("depends on the machine")"#,
             ),
-            (
-                "tare",
-                "two",
-                Outcome::Skip,
-                "requires criu",
-                "Unexpected(None)",
-            ),
+            ("tare", "two", Outcome::Skip, "requires criu", "Unexpected(None)"),
         ] {
-            assert_eq!(
-                judge(runtime, name, outcome, said),
-                verdict,
-                "{runtime} {name} {said}"
-            );
+            assert_eq!(judge(runtime, name, outcome, said), verdict, "{runtime} {name} {said}");
         }
     }
 
@@ -287,18 +239,10 @@ mod tests {
         lists.add(LIST).unwrap();
         for (outcome, said, lost) in [
             (Outcome::Fail, "msg=\"connect /x/tty/sock\"", true),
-            (
-                Outcome::Fail,
-                "runc run --console-socket /x/tty/sock",
-                false,
-            ),
+            (Outcome::Fail, "runc run --console-socket /x/tty/sock", false),
             (Outcome::Pass, "msg=\"connect /x/tty/sock\"", false),
         ] {
-            let test = Test {
-                name: "t".into(),
-                outcome,
-                said: vec![said.into()],
-            };
+            let test = Test { name: "t".into(), outcome, said: vec![said.into()] };
             assert_eq!(lists.lost_a_race(Suite::RuncBats, &test), lost, "{said}");
             assert!(!lists.lost_a_race(Suite::RuntimeTools, &test), "{said}");
         }
@@ -307,19 +251,14 @@ mod tests {
     #[test]
     fn checked_in_lists_are_sound() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("expected");
-        assert!(
-            Expected::load(&directory).is_ok(),
-            "{:?}",
-            Expected::load(&directory)
-        );
+        assert!(Expected::load(&directory).is_ok(), "{:?}", Expected::load(&directory));
     }
 
     #[test]
     fn entries_need_reasons_and_names() {
         let entry = |kind: &str, more: &str| {
-            Expected::default().add(&format!(
-                "[[{kind}]]\nsuite = \"runc-bats\"\noutcome = \"fail\"\n{more}"
-            ))
+            Expected::default()
+                .add(&format!("[[{kind}]]\nsuite = \"runc-bats\"\noutcome = \"fail\"\n{more}"))
         };
         assert!(entry("allow", "reason = \"x\"").is_ok());
         assert!(entry("allow", "reason = \" \"").is_err());

@@ -27,11 +27,7 @@ pub(crate) fn provide(testdata: &Path) -> Result<()> {
 fn make(kind: &str, archive: &Path) -> Result<()> {
     eprintln!("suites: making {}", archive.display());
     let root = PathBuf::from(format!("{}.root", archive.display()));
-    command(
-        Command::new(repository().join("hack/rootfs"))
-            .arg(kind)
-            .arg(&root),
-    )?;
+    command(Command::new(repository().join("hack/rootfs")).arg(kind).arg(&root))?;
     if kind == "busybox" {
         like_the_original(&root)?;
     }
@@ -57,14 +53,7 @@ fn like_the_original(root: &Path) -> Result<()> {
     for directory in ["proc", "sys"] {
         fs::remove_dir(root.join(directory)).doing(format!("remove {directory}"))?;
     }
-    for directory in [
-        "home",
-        "lib",
-        "usr/bin",
-        "usr/sbin",
-        "var/spool/mail",
-        "var/www",
-    ] {
+    for directory in ["home", "lib", "usr/bin", "usr/sbin", "var/spool/mail", "var/www"] {
         fs::create_dir_all(root.join(directory)).doing(format!("make {directory}"))?;
     }
     symlink("../../bin/env", root.join("usr/bin/env")).doing("link usr/bin/env")?;
@@ -86,10 +75,7 @@ fn command(command: &mut Command) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Command {
-        name,
-        said: format!("{}: {}", output.status, said.trim()),
-    })
+    Err(Error::Command { name, said: format!("{}: {}", output.status, said.trim()) })
 }
 
 /// The top of this repository.

@@ -63,16 +63,12 @@ fn drive(arguments: &[OsString]) -> Result<bool> {
         let mut log = File::create(&path).doing(format!("create {}", path.display()))?;
         let tests = match run.suite {
             Suite::RuntimeTools => programs::run(&run, file, &mut log)?,
-            Suite::RuncBats => bats::run(&run, file, &mut log, |test| {
-                expected.lost_a_race(run.suite, test)
-            })?,
+            Suite::RuncBats => {
+                bats::run(&run, file, &mut log, |test| expected.lost_a_race(run.suite, test))?
+            }
         };
         let runtime = run.runtime_name();
-        let place = Place {
-            suite: run.suite,
-            runtime: &runtime,
-            file,
-        };
+        let place = Place { suite: run.suite, runtime: &runtime, file };
         let judge = |test| {
             let verdict = expected.judge(&place, &test);
             (test, verdict)

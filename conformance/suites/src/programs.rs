@@ -27,11 +27,7 @@ pub(crate) fn files(run: &Run) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(&directory).doing(format!("list {}", directory.display()))? {
         let path = entry.doing("list the validation programs")?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.join(format!("{name}.t")).exists() && run.wants(&name) {
             files.push(name);
         }
@@ -52,29 +48,24 @@ pub(crate) fn run(run: &Run, file: &str, log: &mut File) -> Result<Vec<Test>> {
         environment: vec![("RUNTIME", run.runtime.clone().into_os_string())],
     };
     let mut stream = Stream::default();
-    let end = watch(visit, LIMIT, log, |line| stream.line(line))?;
+    let end = watch(visit, LIMIT, log, |line| {
+        stream.line(line);
+        LIMIT
+    })?;
     Ok(tests(stream, end))
 }
 
 /// The tests of a program, and one for the program where its tests don't say it all.
 fn tests(stream: Stream, end: End) -> Vec<Test> {
-    let Stream {
-        mut tests,
-        plan,
-        before,
-    } = stream;
+    let Stream { mut tests, plan, before } = stream;
     // Several programs report a failure only so: a diagnostic that belongs to no test.
-    let complaint = before
-        .iter()
-        .any(|line| line.trim_start().starts_with("\"error\":"));
+    let complaint = before.iter().any(|line| line.trim_start().starts_with("\"error\":"));
     let why = match end {
         End::Silent => Some(format!("silent for {} s: killed", LIMIT.as_secs())),
         // One that is planned for no tests may still have some.
-        End::Exit(0) if plan.is_some_and(|plan| plan > tests.len()) => Some(format!(
-            "{} of {} tests",
-            tests.len(),
-            plan.unwrap_or_default()
-        )),
+        End::Exit(0) if plan.is_some_and(|plan| plan > tests.len()) => {
+            Some(format!("{} of {} tests", tests.len(), plan.unwrap_or_default()))
+        }
         End::Exit(0) if complaint => Some("an error that belongs to no test".to_owned()),
         End::Exit(0) => None,
         End::Exit(code) => Some(format!("exit status {code}")),
@@ -90,11 +81,7 @@ fn tests(stream: Stream, end: End) -> Vec<Test> {
             tests.push(failed);
         }
         None if tests.is_empty() => {
-            tests.push(Test {
-                name: PROGRAM.into(),
-                outcome: Outcome::Pass,
-                said: before,
-            });
+            tests.push(Test { name: PROGRAM.into(), outcome: Outcome::Pass, said: before });
         }
         None => {}
     }
@@ -108,29 +95,17 @@ mod test {
     fn ends(text: &str, end: End) -> Vec<(String, Outcome)> {
         let mut stream = Stream::default();
         text.lines().for_each(|line| stream.line(line));
-        tests(stream, end)
-            .into_iter()
-            .map(|test| (test.name, test.outcome))
-            .collect()
+        tests(stream, end).into_iter().map(|test| (test.name, test.outcome)).collect()
     }
 
     #[test]
     fn programs_end() {
         let named = |outcome| vec![(PROGRAM.to_owned(), outcome)];
-        assert_eq!(
-            ends("TAP version 13\n1..0", End::Exit(0)),
-            named(Outcome::Pass)
-        );
+        assert_eq!(ends("TAP version 13\n1..0", End::Exit(0)), named(Outcome::Pass));
         assert_eq!(ends("no\n1..0", End::Exit(1)), named(Outcome::Fail));
-        assert_eq!(
-            ends("  \"error\": \"x\"\n1..0", End::Exit(0)),
-            named(Outcome::Fail)
-        );
+        assert_eq!(ends("  \"error\": \"x\"\n1..0", End::Exit(0)), named(Outcome::Fail));
         assert_eq!(ends("", End::Silent), named(Outcome::Fail));
-        assert_eq!(
-            ends("ok 1 - a\n1..1", End::Exit(0)),
-            [("a".to_owned(), Outcome::Pass)]
-        );
+        assert_eq!(ends("ok 1 - a\n1..1", End::Exit(0)), [("a".to_owned(), Outcome::Pass)]);
         assert_eq!(ends("ok 1 - a\n1..2", End::Exit(0)).len(), 2);
     }
 }

@@ -35,13 +35,7 @@ impl Counts {
 
     /// One row of the table.
     fn row(&self, name: &str) -> String {
-        let Self {
-            pass,
-            skip,
-            fail,
-            expected,
-            unexpected,
-        } = self;
+        let Self { pass, skip, fail, expected, unexpected } = self;
         format!("{name:<36} {pass:>5} {skip:>5} {fail:>5} {expected:>9} {unexpected:>11}")
     }
 }
@@ -75,11 +69,7 @@ impl Report {
 
     /// Describes an unexpected outcome.
     fn surprise(&mut self, file: &str, test: &Test, otherwise: Option<&str>) {
-        let Test {
-            name,
-            outcome,
-            said,
-        } = test;
+        let Test { name, outcome, said } = test;
         // Writing to a string does not fail.
         let _ = writeln!(self.surprises, "\nunexpected {outcome:?}: {file}: {name}");
         if let Some(reason) = otherwise {
@@ -92,13 +82,7 @@ impl Report {
 
     /// Prints the rest; true if nothing was unexpected.
     pub(crate) fn end(self) -> bool {
-        let Counts {
-            pass,
-            skip,
-            fail,
-            unexpected,
-            ..
-        } = self.total;
+        let Counts { pass, skip, fail, unexpected, .. } = self.total;
         println!("{}", self.total.row("all"));
         println!("{}", self.surprises);
         println!("{pass} passed, {fail} failed, {skip} skipped");

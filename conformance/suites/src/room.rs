@@ -19,10 +19,11 @@ use nix::mount::{MsFlags, mount};
 use nix::pty::openpty;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Pid, pipe2, setsid, ttyname};
 
+use crate::cgroups;
 use crate::error::{Doing, Error, Result};
 
 /// The first argument of the process that makes the namespaces.
@@ -53,14 +54,9 @@ impl Visit<'_> {
         let itself = std::env::current_exe().doing("find this program")?;
         let (from, to) = pipe2(OFlag::O_CLOEXEC).doing("make a pipe")?;
         let mut door = Command::new(itself);
-        door.arg(DOOR)
-            .args(self.keep)
-            .arg(COMMAND)
-            .args(self.command);
+        door.arg(DOOR).args(self.keep).arg(COMMAND).args(self.command);
         door.current_dir(self.directory).envs(self.environment);
-        door.stdin(Stdio::null())
-            .stdout(to.try_clone().doing("share a pipe")?)
-            .stderr(to);
+        door.stdin(Stdio::null()).stdout(to.try_clone().doing("share a pipe")?).stderr(to);
         let mut child = door.spawn().doing("start the room's door")?;
         // The command's own copies of the pipe's end go when `door` does.
         drop(door);
@@ -71,7 +67,7 @@ impl Visit<'_> {
 
 /// The door: makes the namespaces, and waits for the keeper.
 pub(crate) fn door(arguments: &[OsString]) -> Result<u8> {
-    die_with_parent()?;
+    set_pdeathsig(Signal::SIGKILL).doing("tie the door to the driver")?;
     let namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
@@ -79,20 +75,14 @@ pub(crate) fn door(arguments: &[OsString]) -> Result<u8> {
         | CloneFlags::CLONE_NEWUTS;
     unshare(namespaces).doing("make the room's namespaces")?;
     let itself = std::env::current_exe().doing("find this program")?;
-    let status = Command::new(itself)
-        .arg(KEEPER)
-        .args(arguments)
-        .status()
-        .doing("start the keeper")?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(u8::MAX))
+    let status =
+        Command::new(itself).arg(KEEPER).args(arguments).status().doing("start the keeper")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
 }
 
 /// The keeper: makes the file systems and the terminal, runs the command and returns its exit code.
 pub(crate) fn keeper(arguments: &[OsString]) -> Result<u8> {
-    die_with_parent()?;
+    thaw_when_told_to_end()?;
     let mut parts = arguments.splitn(2, |argument| *argument == *COMMAND);
     let (keep, command) = (parts.next().unwrap_or(&[]), parts.next().unwrap_or(&[]));
     let [program, arguments @ ..] = command else {
@@ -113,23 +103,36 @@ pub(crate) fn keeper(arguments: &[OsString]) -> Result<u8> {
         .spawn()
         .doing(format!("start {}", program.to_string_lossy()))?;
     let is_child = |pid: Pid| u32::try_from(pid.as_raw()).is_ok_and(|pid| pid == child.id());
-    loop {
+    let code = loop {
         match wait() {
             Ok(WaitStatus::Exited(pid, code)) if is_child(pid) => {
-                return Ok(u8::try_from(code).unwrap_or(u8::MAX));
+                break u8::try_from(code).unwrap_or(u8::MAX);
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) if is_child(pid) => {
-                return Ok(128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or(0)));
+                break 128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or(0));
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(why) => return Err(why).doing("wait for the suite's command"),
         }
-    }
+    };
+    cgroups::thaw();
+    Ok(code)
 }
 
-/// Asks to be killed when the process that started this one dies.
-fn die_with_parent() -> Result<()> {
-    set_pdeathsig(Signal::SIGKILL).doing("tie this process to its parent")
+/// Makes the door's end the keeper's, and with it that of everything in the room.
+///
+/// A process in a frozen cgroup can't die, and the kernel would wait for it: the keeper thaws first,
+/// and can since it sees just the processes of its own room.
+fn thaw_when_told_to_end() -> Result<()> {
+    let told = SigSet::from(Signal::SIGTERM);
+    told.thread_block().doing("block a signal")?;
+    set_pdeathsig(Signal::SIGTERM).doing("tie the keeper to the door")?;
+    std::thread::spawn(move || {
+        let _ = told.wait();
+        cgroups::thaw();
+        std::process::exit(1);
+    });
+    Ok(())
 }
 
 /// Makes the room's own `/proc`, `/run` and `/tmp`.
@@ -144,9 +147,7 @@ fn furnish(keep: &[OsString]) -> Result<()> {
     fresh_tmp(keep)?;
     programs()?;
     // Best effort: few tests use it, and `ip` need not be there.
-    let _ = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
+    let _ = Command::new("ip").args(["link", "set", "lo", "up"]).status();
     Ok(())
 }
 
@@ -174,14 +175,7 @@ fn fresh_tmp(keep: &[OsString]) -> Result<()> {
             fs::copy(kept, &place).doing(doing())?;
         }
     }
-    mount(
-        Some(new),
-        "/tmp",
-        None::<&str>,
-        MsFlags::MS_MOVE,
-        None::<&str>,
-    )
-    .doing("move to /tmp")?;
+    mount(Some(new), "/tmp", None::<&str>, MsFlags::MS_MOVE, None::<&str>).doing("move to /tmp")?;
     fs::remove_dir(new).doing("remove a directory in /run")
 }
 
@@ -210,14 +204,8 @@ pub(crate) fn go_architecture() -> &'static str {
 
 /// An empty tmpfs over a directory.
 fn tmpfs(directory: &Path, options: &str) -> Result<()> {
-    mount(
-        Some("tmpfs"),
-        directory,
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some(options),
-    )
-    .doing(format!("mount a tmpfs at {}", directory.display()))
+    mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), Some(options))
+        .doing(format!("mount a tmpfs at {}", directory.display()))
 }
 
 /// Makes this process a session leader with a terminal of its own, which nobody types at.

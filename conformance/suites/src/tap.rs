@@ -25,11 +25,7 @@ pub(crate) struct Test {
 impl Test {
     /// A failure that the driver saw, and not the test.
     pub(crate) fn failed(name: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            outcome: Outcome::Fail,
-            said: vec![why.into()],
-        }
+        Self { name: name.into(), outcome: Outcome::Fail, said: vec![why.into()] }
     }
 }
 
@@ -52,10 +48,7 @@ impl Stream {
         } else if let Some(rest) = line.strip_prefix("ok ") {
             self.tests.push(test(rest, Outcome::Pass));
         } else if let Some(count) = line.strip_prefix("1..") {
-            self.plan = count
-                .split_whitespace()
-                .next()
-                .and_then(|count| count.parse().ok());
+            self.plan = count.split_whitespace().next().and_then(|count| count.parse().ok());
         } else if !line.starts_with("TAP version") && !line.trim().is_empty() {
             let said = line.strip_prefix("# ").unwrap_or(line).to_owned();
             match self.tests.last_mut() {
@@ -68,36 +61,21 @@ impl Stream {
 
 /// A test line without its `ok` or `not ok`: number, description, directive.
 fn test(rest: &str, outcome: Outcome) -> Test {
-    let rest = rest
-        .trim_start()
-        .trim_start_matches(|c: char| c.is_ascii_digit())
-        .trim_start();
+    let rest = rest.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
     let rest = rest.strip_prefix("- ").unwrap_or(rest);
     // A description may hold a number sign; a directive is the last one, and a known word follows.
     let directive = rest.rsplit_once("# ").and_then(|(name, directive)| {
         let (word, why) = directive.split_once(' ').unwrap_or((directive, ""));
-        let known = ["skip", "todo"]
-            .iter()
-            .any(|known| word.eq_ignore_ascii_case(known));
+        let known = ["skip", "todo"].iter().any(|known| word.eq_ignore_ascii_case(known));
         known.then(|| (name.trim_end(), why.to_owned()))
     });
     match directive {
         // The same test without its directive: what was skipped is its description.
-        Some(("", why)) => Test {
-            name: why.clone(),
-            outcome: Outcome::Skip,
-            said: vec![why],
-        },
-        Some((name, why)) => Test {
-            name: name.to_owned(),
-            outcome: Outcome::Skip,
-            said: vec![why],
-        },
-        None => Test {
-            name: rest.to_owned(),
-            outcome,
-            said: Vec::new(),
-        },
+        Some(("", why)) => Test { name: why.clone(), outcome: Outcome::Skip, said: vec![why] },
+        Some((name, why)) => {
+            Test { name: name.to_owned(), outcome: Outcome::Skip, said: vec![why] }
+        }
+        None => Test { name: rest.to_owned(), outcome, said: Vec::new() },
     }
 }
 
@@ -117,21 +95,10 @@ mod tests {
             "1..3\nok 1 run [a,b]\nnot ok 2 run #2 (x)\n# (in test file a.bats, line 3)\n#   `false' failed\nok 3 later # skip test requires root\n",
         );
         assert_eq!(stream.plan, Some(3));
-        let [pass, fail, skip] = stream.tests.as_slice() else {
-            panic!("{stream:?}")
-        };
-        assert_eq!(
-            (pass.name.as_str(), pass.outcome),
-            ("run [a,b]", Outcome::Pass)
-        );
-        assert_eq!(
-            (fail.name.as_str(), fail.outcome),
-            ("run #2 (x)", Outcome::Fail)
-        );
-        assert_eq!(
-            fail.said,
-            ["(in test file a.bats, line 3)", "  `false' failed"]
-        );
+        let [pass, fail, skip] = stream.tests.as_slice() else { panic!("{stream:?}") };
+        assert_eq!((pass.name.as_str(), pass.outcome), ("run [a,b]", Outcome::Pass));
+        assert_eq!((fail.name.as_str(), fail.outcome), ("run #2 (x)", Outcome::Fail));
+        assert_eq!(fail.said, ["(in test file a.bats, line 3)", "  `false' failed"]);
         assert_eq!((skip.name.as_str(), skip.outcome), ("later", Outcome::Skip));
         assert_eq!(skip.said, ["test requires root"]);
     }
@@ -142,17 +109,9 @@ mod tests {
             "TAP version 13\n  ---\n  {\"error\": \"early\"}\n  ...\nok 1 - has # of cwd\nok 2 # SKIP process.cwd not set\nnot ok 3 - tty # TODO later\n",
         );
         assert_eq!(stream.before.len(), 3);
-        let [pass, skip, todo] = stream.tests.as_slice() else {
-            panic!("{stream:?}")
-        };
-        assert_eq!(
-            (pass.name.as_str(), pass.outcome),
-            ("has # of cwd", Outcome::Pass)
-        );
-        assert_eq!(
-            (skip.name.as_str(), skip.outcome),
-            ("process.cwd not set", Outcome::Skip)
-        );
+        let [pass, skip, todo] = stream.tests.as_slice() else { panic!("{stream:?}") };
+        assert_eq!((pass.name.as_str(), pass.outcome), ("has # of cwd", Outcome::Pass));
+        assert_eq!((skip.name.as_str(), skip.outcome), ("process.cwd not set", Outcome::Skip));
         assert_eq!((todo.name.as_str(), todo.outcome), ("tty", Outcome::Skip));
     }
 }

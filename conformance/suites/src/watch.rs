@@ -19,12 +19,13 @@ pub(crate) enum End {
 
 /// Runs a visit; `line` gets each line, and `log` a copy.
 ///
-/// `limit` is for the time between two lines: a suite's file has no sensible limit as a whole.
+/// `limit` is the time until the first line, and `line` says how long the next may take: a suite's
+/// file has no sensible limit as a whole.
 pub(crate) fn watch(
     visit: Visit<'_>,
-    limit: Duration,
+    mut limit: Duration,
     log: &mut impl Write,
-    mut line: impl FnMut(&str),
+    mut line: impl FnMut(&str) -> Duration,
 ) -> Result<End> {
     let mut child = visit.start()?;
     let Some(output) = child.stdout.take() else {
@@ -32,14 +33,8 @@ pub(crate) fn watch(
     };
     let (to, from) = channel();
     std::thread::spawn(move || {
-        for read in BufReader::new(output)
-            .split(b'\n')
-            .map_while(std::result::Result::ok)
-        {
-            if to
-                .send(String::from_utf8_lossy(&read).into_owned())
-                .is_err()
-            {
+        for read in BufReader::new(output).split(b'\n').map_while(std::result::Result::ok) {
+            if to.send(String::from_utf8_lossy(&read).into_owned()).is_err() {
                 break;
             }
         }
@@ -48,7 +43,7 @@ pub(crate) fn watch(
         match from.recv_timeout(limit) {
             Ok(read) => {
                 writeln!(log, "{read}").doing("write a log")?;
-                line(read.trim_end_matches('\r'));
+                limit = line(read.trim_end_matches('\r'));
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(End::Exit(finish(&mut child)?)),
             Err(RecvTimeoutError::Timeout) => {
@@ -63,9 +58,5 @@ pub(crate) fn watch(
 
 /// Waits for the end of the room's door; a killed one has no exit code.
 fn finish(child: &mut Child) -> Result<i32> {
-    Ok(child
-        .wait()
-        .doing("wait for the room's door")?
-        .code()
-        .unwrap_or(-1))
+    Ok(child.wait().doing("wait for the room's door")?.code().unwrap_or(-1))
 }
