@@ -28,7 +28,8 @@ pub(crate) struct Channel(OwnedFd);
 pub(crate) enum Message {
     /// A new user namespace waits for its id maps; answer with [`Channel::go`].
     NeedsMaps,
-    /// The process that will be the container's, when it isn't the one that was cloned.
+    /// The process that will be the container's, when it isn't the one that was cloned; answer with
+    /// [`Channel::go`].
     Init(Pid),
     /// The source of mount N waits for the map of its ids, which needs power over the file system;
     /// answer with [`Channel::go`].

@@ -77,6 +77,9 @@ pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
     let started = with_plan(request, |plan| {
         let (made, channel) = make(request, plan, false)?;
         let listener = notify::listen(&made.dir)?;
+        if !request.detach {
+            crate::foreground::hold_signals()?;
+        }
         made.let_go(&channel)?;
         let started = made.finish(request)?;
         after_start(request, plan)?;
@@ -272,7 +275,10 @@ impl<'p> Making<'p> {
                     idmap::write(self.child()?.0, &plan.namespaces)?;
                     channel.go()?;
                 }
-                Message::Init(pid) => self.adopt(pid)?,
+                Message::Init(pid) => {
+                    self.adopt(pid)?;
+                    channel.go()?;
+                }
                 Message::NeedsIdMap(index, tree) => {
                     idmap::map_mount(plan, index, &tree)?;
                     channel.go()?;

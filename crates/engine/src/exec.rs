@@ -214,6 +214,9 @@ fn start(
     if let Some(holder) = holder {
         holder.send(b"setns", child.pidfd()?.as_fd())?;
     }
+    if !request.detach {
+        foreground::hold_signals()?;
+    }
     agent::let_go(&channel, (child.pid, child.pidfd()?), agent.as_ref())?;
     if let Some(path) = request.pid_file {
         pid_file::write(path, child.pid)?;

@@ -13,12 +13,17 @@ use sys::Context;
 use crate::error::Result;
 use crate::process;
 
-/// Waits for a child, passing signals on and, with a terminal, the bytes both ways.
+/// Holds back the signals that are meant for the container: before it runs, or one that comes early
+/// would end this process instead. The container's process has them back when it is executed.
+pub(crate) fn hold_signals() -> Result<()> {
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded_signals()), None).at("sigprocmask", "")?;
+    Ok(())
+}
+
+/// Waits for a child, passing the held signals on and, with a terminal, the bytes both ways.
 pub(crate) fn wait(pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<i32> {
-    let signals = forwarded_signals();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals), None).at("sigprocmask", "")?;
-    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .at("signalfd", "")?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    let signals = SignalFd::with_flags(&forwarded_signals(), flags).at("signalfd", "")?;
     let Some(terminal) = terminal else {
         while !wait_for_either(pidfd, &signals)? {
             forward(pidfd, &signals, None)?;

@@ -139,7 +139,11 @@ fn stage(init: &Init<'_>) -> Result<()> {
             let told = init.channel.send(&Message::Init(pid));
             std::process::exit(i32::from(told.is_err()))
         }
-        Forked::Child => unshare_cgroup(init.plan),
+        Forked::Child => {
+            // Not before the runtime knows who its child is now.
+            wait_for_parent(&init.channel)?;
+            unshare_cgroup(init.plan)
+        }
     }
 }
 
