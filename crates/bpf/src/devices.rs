@@ -52,9 +52,7 @@ impl Access {
             'm' => Some(Access::MKNOD),
             _ => None,
         };
-        let access = letters
-            .chars()
-            .try_fold(Access(0), |all, l| Some(all.union(letter(l)?)))?;
+        let access = letters.chars().try_fold(Access(0), |all, l| Some(all.union(letter(l)?)))?;
         (access != Access(0)).then_some(access)
     }
 
@@ -91,20 +89,14 @@ impl Rule {
             "c" => Kind::Char,
             "b" => Kind::Block,
             other => {
-                problems.push(Problem::new(
-                    "type",
-                    format!("is \"{other}\", not a, b or c"),
-                ));
+                problems.push(Problem::new("type", format!("is \"{other}\", not a, b or c")));
                 Kind::All
             }
         };
         let mut number = |pointer: &str, number: Option<i64>| match number {
             None | Some(-1) => None,
             Some(number) => u32::try_from(number).ok().or_else(|| {
-                problems.push(Problem::new(
-                    pointer,
-                    format!("{number} is not a device number"),
-                ));
+                problems.push(Problem::new(pointer, format!("{number} is not a device number")));
                 None
             }),
         };
@@ -115,13 +107,7 @@ impl Rule {
             Access::ALL
         });
         if problems.is_empty() {
-            Ok(Rule {
-                allow: rule.allow,
-                kind,
-                major,
-                minor,
-                access,
-            })
+            Ok(Rule { allow: rule.allow, kind, major, minor, access })
         } else {
             Err(problems)
         }
@@ -213,15 +199,9 @@ fn append(program: &mut Vec<Instruction>, rule: &Rule) {
     let decide = if rule.access == Access::ALL {
         vec![]
     } else if rule.allow {
-        vec![
-            instruction(AND, WANTED, 0, 0, !access & 7),
-            instruction(JUMP_IF_NOT, WANTED, 0, 2, 0),
-        ]
+        vec![instruction(AND, WANTED, 0, 0, !access & 7), instruction(JUMP_IF_NOT, WANTED, 0, 2, 0)]
     } else {
-        vec![
-            instruction(JUMP_IF_ANY, WANTED, 0, 1, access),
-            instruction(JUMP, 0, 0, 2, 0),
-        ]
+        vec![instruction(JUMP_IF_ANY, WANTED, 0, 1, access), instruction(JUMP, 0, 0, 2, 0)]
     };
     let kind = match rule.kind {
         Kind::All => None,
@@ -229,10 +209,7 @@ fn append(program: &mut Vec<Instruction>, rule: &Rule) {
         Kind::Char => Some(2),
     };
     let tests = [(KIND, kind), (MAJOR, rule.major), (MINOR, rule.minor)];
-    let mut tests: Vec<_> = tests
-        .iter()
-        .filter_map(|&(r, value)| Some((r, value?)))
-        .collect();
+    let mut tests: Vec<_> = tests.iter().filter_map(|&(r, value)| Some((r, value?))).collect();
     tests.reverse();
     let mut left = tests.len();
     while let Some((register, value)) = tests.pop() {
@@ -248,10 +225,7 @@ fn append(program: &mut Vec<Instruction>, rule: &Rule) {
 pub(crate) const JUMP: u8 = 0x05;
 
 fn answer(allow: bool) -> [Instruction; 2] {
-    [
-        instruction(MOVE, ANSWER, 0, 0, i32::from(allow)),
-        instruction(EXIT, 0, 0, 0, 0),
-    ]
+    [instruction(MOVE, ANSWER, 0, 0, i32::from(allow)), instruction(EXIT, 0, 0, 0, 0)]
 }
 
 fn load(register: u8, offset: i16) -> Instruction {
@@ -259,17 +233,9 @@ fn load(register: u8, offset: i16) -> Instruction {
 }
 
 fn instruction(code: u8, target: u8, source: u8, offset: i16, immediate: i32) -> Instruction {
-    let registers = if cfg!(target_endian = "big") {
-        target << 4 | source
-    } else {
-        source << 4 | target
-    };
-    Instruction {
-        code,
-        registers,
-        offset,
-        immediate,
-    }
+    let registers =
+        if cfg!(target_endian = "big") { target << 4 | source } else { source << 4 | target };
+    Instruction { code, registers, offset, immediate }
 }
 
 #[cfg(test)]

@@ -33,9 +33,7 @@ pub struct Outcome {
 pub fn run(program: &[Instruction], data: &Data) -> Result<Outcome, String> {
     let (mut accumulator, mut at, mut steps, mut saw_arguments) = (0_u32, 0_usize, 0, false);
     loop {
-        let i = *program
-            .get(at)
-            .ok_or_else(|| format!("leaves the program at {at}"))?;
+        let i = *program.get(at).ok_or_else(|| format!("leaves the program at {at}"))?;
         steps += 1;
         let skip = |holds: bool| usize::from(if holds { i.jt } else { i.jf });
         at += 1 + match i.code {
@@ -53,16 +51,10 @@ pub fn run(program: &[Instruction], data: &Data) -> Result<Outcome, String> {
             0x25 => skip(accumulator > i.k),
             0x35 => skip(accumulator >= i.k),
             0x06 => {
-                return Ok(Outcome {
-                    action: i.k,
-                    steps,
-                    saw_arguments,
-                });
+                return Ok(Outcome { action: i.k, steps, saw_arguments });
             }
             code => {
-                return Err(format!(
-                    "instruction {at} has the unexpected code {code:#x}"
-                ));
+                return Err(format!("instruction {at} has the unexpected code {code:#x}"));
             }
         };
     }
@@ -76,11 +68,7 @@ fn load(data: &Data, offset: u32) -> Result<u32, String> {
         (16..64, 0) => {
             let value = data.args[(offset as usize - 16) / 8];
             let is_high = (offset % 8 == 0) == high_first;
-            Ok(if is_high {
-                (value >> 32) as u32
-            } else {
-                value as u32
-            })
+            Ok(if is_high { (value >> 32) as u32 } else { value as u32 })
         }
         _ => Err(format!("loads from {offset}")),
     }

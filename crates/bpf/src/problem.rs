@@ -12,10 +12,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(pointer: impl Into<String>, sentence: impl Into<String>) -> Problem {
-        Problem {
-            pointer: pointer.into(),
-            sentence: sentence.into(),
-        }
+        Problem { pointer: pointer.into(), sentence: sentence.into() }
     }
 }
 

@@ -101,11 +101,8 @@ impl Cgroup {
         let mut cgroup = Cgroup::default();
         for (name, path) in paths {
             if name.is_empty() || name == "unified" {
-                cgroup.v2 = Some(Dir {
-                    names: Vec::new(),
-                    path: path.to_owned(),
-                    mount: path.len(),
-                });
+                cgroup.v2 =
+                    Some(Dir { names: Vec::new(), path: path.to_owned(), mount: path.len() });
                 continue;
             }
             match cgroup.v1.iter_mut().find(|dir| dir.path == path) {
@@ -123,10 +120,8 @@ impl Cgroup {
     /// Controller (`memory`, `name=systemd`; `""` is v2) and absolute path of the directory, as
     /// in `cgroup_paths` of runc's `state.json`. Co-mounted controllers are named one by one.
     pub fn paths(&self) -> impl Iterator<Item = (&str, &str)> {
-        let v1 = self
-            .v1
-            .iter()
-            .flat_map(|dir| dir.names.iter().map(|name| (&name[..], &dir.path[..])));
+        let v1 =
+            self.v1.iter().flat_map(|dir| dir.names.iter().map(|name| (&name[..], &dir.path[..])));
         v1.chain(self.v2.iter().map(|dir| ("", &dir.path[..])))
     }
 
@@ -186,9 +181,7 @@ impl Cgroup {
                 name => self.v1_dir(name).is_some(),
             };
             if !known {
-                return Err(Error::UnknownController {
-                    name: (*name).to_owned(),
-                });
+                return Err(Error::UnknownController { name: (*name).to_owned() });
             }
         }
         let mut join = Join::default();
@@ -224,10 +217,7 @@ impl Dir {
             return Ok(self.path.clone());
         };
         if given.split('/').any(|component| component == "..") || given.contains('\0') {
-            return Err(Error::Escape {
-                path: (*given).to_owned(),
-                base: self.path.clone(),
-            });
+            return Err(Error::Escape { path: (*given).to_owned(), base: self.path.clone() });
         }
         Ok([&self.path[..], &path::clean(given)].concat())
     }

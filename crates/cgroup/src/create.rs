@@ -73,9 +73,7 @@ impl Cgroup {
             return Err(Error::NotEmpty { processes });
         }
         match self.is_frozen()? {
-            true => Err(Error::Frozen {
-                path: self.freezer_dir().unwrap_or_default().to_owned(),
-            }),
+            true => Err(Error::Frozen { path: self.freezer_dir().unwrap_or_default().to_owned() }),
             false => Ok(()),
         }
     }

@@ -97,15 +97,10 @@ impl fmt::Display for Error {
                 write!(f, "{file}: write {value:?}: {}", errno.desc())
             }
             Error::Call { call, path, errno } => write!(f, "{path}: {call}: {}", errno.desc()),
-            Error::NoController { controller, limit } => write!(
-                f,
-                "cannot set {limit}: the {controller} controller is not available here"
-            ),
-            Error::Value {
-                name,
-                value,
-                reason,
-            } => write!(f, "{name}: {value:?}: {reason}"),
+            Error::NoController { controller, limit } => {
+                write!(f, "cannot set {limit}: the {controller} controller is not available here")
+            }
+            Error::Value { name, value, reason } => write!(f, "{name}: {value:?}: {reason}"),
             Error::MemoryInUse { limit, usage, peak } => write!(
                 f,
                 "unable to set memory limit to {limit} (current usage: {usage}, peak usage: {peak})"
@@ -117,10 +112,9 @@ impl fmt::Display for Error {
             Error::Escape { path, base } => {
                 write!(f, "{path:?} is not the path of a cgroup below {base}")
             }
-            Error::NotEmpty { processes } => write!(
-                f,
-                "container's cgroup is not empty: {processes} process(es) found"
-            ),
+            Error::NotEmpty { processes } => {
+                write!(f, "container's cgroup is not empty: {processes} process(es) found")
+            }
             Error::Frozen { path } => {
                 write!(f, "container's cgroup unexpectedly frozen: {path}")
             }
@@ -128,10 +122,7 @@ impl fmt::Display for Error {
                 write!(f, "{path}: timed out waiting for {what}")
             }
             Error::UnknownController { name } => {
-                write!(
-                    f,
-                    "{name:?}: the container has no cgroup of this controller"
-                )
+                write!(f, "{name:?}: the container has no cgroup of this controller")
             }
         }
     }
@@ -151,10 +142,7 @@ impl Error {
 
     /// Does it mean "you may not", which an unprivileged user gets who asked for no cgroup?
     pub(crate) fn is_denied(&self) -> bool {
-        matches!(
-            self.errno(),
-            Some(Errno::EACCES | Errno::EPERM | Errno::EROFS)
-        )
+        matches!(self.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))
     }
 
     /// Does it mean that the cgroup is not there, or is going away right now?

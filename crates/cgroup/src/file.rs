@@ -25,11 +25,7 @@ pub(crate) fn join(dir: &str, file: &str) -> String {
 }
 
 pub(crate) fn call_error(call: &'static str, path: &str, errno: Errno) -> Error {
-    Error::Call {
-        call,
-        path: path.to_owned(),
-        errno,
-    }
+    Error::Call { call, path: path.to_owned(), errno }
 }
 
 /// Opens with close-on-exec.
@@ -56,11 +52,7 @@ pub(crate) fn write(dir: &str, file: &str, value: &str) -> Result<()> {
     let written = open(&path, OFlag::O_WRONLY).and_then(|fd| write_fd(&fd, value.as_bytes()));
     match written {
         Ok(_) => Ok(()),
-        Err(errno) => Err(Error::Write {
-            file: path,
-            value: value.to_owned(),
-            errno,
-        }),
+        Err(errno) => Err(Error::Write { file: path, value: value.to_owned(), errno }),
     }
 }
 

@@ -128,11 +128,7 @@ fn freeze_v1(dir: &str) -> Result<()> {
 fn set_v1(fd: &OwnedFd, path: &str, state: &str) -> Result<()> {
     match write_fd(fd, state.as_bytes()) {
         Ok(_) => Ok(()),
-        Err(errno) => Err(Error::Write {
-            file: path.to_owned(),
-            value: state.to_owned(),
-            errno,
-        }),
+        Err(errno) => Err(Error::Write { file: path.to_owned(), value: state.to_owned(), errno }),
     }
 }
 
@@ -149,8 +145,5 @@ fn freeze_v2(dir: &str) -> Result<()> {
 }
 
 fn timeout(dir: &str) -> Error {
-    Error::Timeout {
-        what: "the processes to freeze",
-        path: dir.to_owned(),
-    }
+    Error::Timeout { what: "the processes to freeze", path: dir.to_owned() }
 }

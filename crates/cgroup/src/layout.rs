@@ -71,11 +71,7 @@ impl Layout {
         let mounts: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
         let mut layout = Layout::default();
         for (names, own) in memberships(own_cgroup) {
-            let fstype = if names.is_empty() {
-                "cgroup2"
-            } else {
-                "cgroup"
-            };
+            let fstype = if names.is_empty() { "cgroup2" } else { "cgroup" };
             if let Some(mount) = find(&mounts, fstype, names.first().copied()) {
                 layout.add(mount.hierarchy(names, own));
             }
@@ -116,10 +112,7 @@ impl Layout {
         let inner = path::clean(path);
         let absolute = given.is_some_and(|path| path.starts_with('/'));
         if inner.is_empty() || (given.is_none() && inner.len() != id.len() + 1) {
-            return Err(Error::Escape {
-                path: path.to_owned(),
-                base: CONVENTION.to_owned(),
-            });
+            return Err(Error::Escape { path: path.to_owned(), base: CONVENTION.to_owned() });
         }
         let unified = self.mode() == Mode::Unified;
         let dir = |hierarchy: &Hierarchy| {
@@ -211,15 +204,7 @@ fn conventional(own_cgroup: &str) -> Option<Layout> {
             return None;
         }
         let (root, point) = ("/", &point[..]);
-        layout.add(
-            Mount {
-                root,
-                point,
-                fstype: "",
-                options: "",
-            }
-            .hierarchy(names, own),
-        );
+        layout.add(Mount { root, point, fstype: "", options: "" }.hierarchy(names, own));
     }
     Some(layout)
 }
@@ -239,12 +224,7 @@ impl<'a> Mount<'a> {
         let mut right = right.split(' ');
         let fstype = right.next()?;
         let mut left = left.split(' ').skip(3);
-        Some(Mount {
-            root: left.next()?,
-            point: left.next()?,
-            fstype,
-            options: right.nth(1)?,
-        })
+        Some(Mount { root: left.next()?, point: left.next()?, fstype, options: right.nth(1)? })
     }
 
     fn hierarchy(&self, names: Vec<&str>, own: &str) -> Hierarchy {
@@ -280,9 +260,7 @@ fn find<'a, 'b>(
     };
     let mut found = mounts.iter().filter(fits).filter(uncovered).peekable();
     let first = found.peek().copied();
-    found
-        .find(|mount| mount.point.starts_with(CONVENTION))
-        .or(first)
+    found.find(|mount| mount.point.starts_with(CONVENTION)).or(first)
 }
 
 #[cfg(test)]
@@ -393,17 +371,11 @@ mod tests {
         assert_eq!(paths(&place(None)), [("", "/sys/fs/cgroup/user.slice/web")]);
         assert!(place(None).is_unified());
         let layout = Layout::parse(UNIFIED, "0::/\n");
-        assert_eq!(
-            paths(&layout.place(None, "web").unwrap()),
-            [("", "/sys/fs/cgroup/web")]
-        );
+        assert_eq!(paths(&layout.place(None, "web").unwrap()), [("", "/sys/fs/cgroup/web")]);
         assert_eq!(paths(&layout.own()), [("", "/sys/fs/cgroup")]);
         // v1 named hierarchies have no controllers.
-        let mounts = [
-            UNIFIED,
-            "40 29 0:40 / /run/systemd rw - cgroup cgroup rw,name=systemd\n",
-        ]
-        .concat();
+        let mounts =
+            [UNIFIED, "40 29 0:40 / /run/systemd rw - cgroup cgroup rw,name=systemd\n"].concat();
         let layout = Layout::parse(&mounts, "1:name=systemd:/x\n0::/a/b\n");
         assert_eq!(layout.mode(), Mode::Unified);
         assert_eq!(paths(&layout.own()), [("", "/sys/fs/cgroup/a/b")]);
@@ -462,10 +434,7 @@ mod tests {
             ("", ""),
             ("22 27 0:21 / /proc rw - proc proc rw\n", HYBRID_OWN),
             (HYBRID, ""),
-            (
-                "x\n - \n - cgroup\n1 2 3 - cgroup2 x rw\n",
-                "x\n0\n0:\n:::\n",
-            ),
+            ("x\n - \n - cgroup\n1 2 3 - cgroup2 x rw\n", "x\n0\n0:\n:::\n"),
         ] {
             let layout = Layout::parse(mounts, own);
             assert_eq!(layout.mode(), Mode::None, "{mounts:?}");

@@ -184,11 +184,7 @@ pub fn io_weight_of_blkio(weight: u16) -> u64 {
 /// Swap below memory, or swap without memory: there is no difference to take.
 pub fn swap_max(limit: Option<i64>, swap: Option<i64>) -> Result<Option<i64>> {
     let invalid = |swap: i64, reason| {
-        Err(Error::Value {
-            name: "memory.swap".to_owned(),
-            value: swap.to_string(),
-            reason,
-        })
+        Err(Error::Value { name: "memory.swap".to_owned(), value: swap.to_string(), reason })
     };
     match (limit.unwrap_or(0), swap.unwrap_or(0)) {
         // No limit on memory alone means no limit on both, as it does on v1.
@@ -238,14 +234,7 @@ mod tests {
 
     #[test]
     fn block_weights() {
-        for (blkio, io) in [
-            (0, 0),
-            (1, 1),
-            (10, 1),
-            (100, 910),
-            (500, 4950),
-            (1000, 10_000),
-        ] {
+        for (blkio, io) in [(0, 0), (1, 1), (10, 1), (100, 910), (500, 4950), (1000, 10_000)] {
             assert_eq!(io_weight_of_blkio(blkio), io, "{blkio}");
         }
     }

@@ -94,8 +94,7 @@ impl Cgroup {
 
     /// The directory of the controller that this limit needs.
     fn need(&self, controller: &str, limit: &str) -> Result<&str> {
-        self.v1_dir(controller)
-            .ok_or_else(|| no_controller(controller, limit))
+        self.v1_dir(controller).ok_or_else(|| no_controller(controller, limit))
     }
 
     fn set_memory(&self, memory: &Memory) -> Result<()> {
@@ -134,11 +133,7 @@ impl Cgroup {
     }
 
     fn set_cpu(&self, cpu: &Cpu<'_>) -> Result<()> {
-        let rest = Cpu {
-            cpus: None,
-            mems: None,
-            ..*cpu
-        };
+        let rest = Cpu { cpus: None, mems: None, ..*cpu };
         if rest == Cpu::default() {
             return Ok(());
         }
@@ -163,10 +158,7 @@ impl Cgroup {
         let mut values = Vec::with_capacity(3);
         values.extend(period.map(|period| ("cpu.cfs_period_us", period.to_string())));
         values.extend(quota.map(|quota| ("cpu.cfs_quota_us", quota.to_string())));
-        values.extend(
-            cpu.burst
-                .map(|burst| ("cpu.cfs_burst_us", burst.to_string())),
-        );
+        values.extend(cpu.burst.map(|burst| ("cpu.cfs_burst_us", burst.to_string())));
         write_related(dir, &values, "cpu.cfs_burst_us")?;
         let period = cpu.realtime_period.filter(|&period| period != 0);
         let runtime = cpu.realtime_runtime.filter(|&runtime| runtime != 0);
@@ -196,11 +188,7 @@ impl Cgroup {
         let dir = self.need("blkio", "block IO limit")?;
         // CFQ, until Linux 5.0, had the short names; BFQ has its own.
         if let Some(weight) = io.weight.filter(|&weight| weight != 0) {
-            first_of(
-                dir,
-                ["blkio.weight", "blkio.bfq.weight"],
-                &weight.to_string(),
-            )?;
+            first_of(dir, ["blkio.weight", "blkio.bfq.weight"], &weight.to_string())?;
         }
         if let Some(weight) = io.leaf_weight.filter(|&weight| weight != 0) {
             write(dir, "blkio.leaf_weight", &weight.to_string())?;
@@ -230,10 +218,7 @@ impl Cgroup {
 }
 
 pub(crate) fn no_controller(controller: &str, limit: &str) -> Error {
-    Error::NoController {
-        controller: controller.to_owned(),
-        limit: limit.to_owned(),
-    }
+    Error::NoController { controller: controller.to_owned(), limit: limit.to_owned() }
 }
 
 /// Writes to the first of two files that exists; the second one's error is the one to report.
@@ -247,11 +232,7 @@ pub(crate) fn first_of(dir: &str, names: [&str; 2], value: &str) -> Result<()> {
 /// A file that older kernels lack, and whose limit can be done without.
 pub(crate) fn ignore_missing(result: Result<()>, name: &str) -> Result<()> {
     match result {
-        Err(Error::Write {
-            file,
-            errno: Errno::ENOENT,
-            ..
-        }) if file.ends_with(name) => Ok(()),
+        Err(Error::Write { file, errno: Errno::ENOENT, .. }) if file.ends_with(name) => Ok(()),
         result => result,
     }
 }
@@ -281,10 +262,8 @@ pub(crate) fn hugepage(dir: &str, size: &str, suffix: &str, limit: u64) -> Resul
 pub(crate) fn rdma(dir: &str, resources: &Resources<'_>) -> Result<()> {
     let lines = resources.rdma.iter().map(|limit| {
         let mut line = limit.device.to_owned();
-        for (name, value) in [
-            ("hca_handle", limit.hca_handles),
-            ("hca_object", limit.hca_objects),
-        ] {
+        for (name, value) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)]
+        {
             if let Some(value) = value {
                 line.push_str(&format!(" {name}={value}"));
             }

@@ -81,18 +81,8 @@ impl Cgroup {
             return Ok(());
         };
         named(dir, "pids", "pids limit", set_pids(dir, resources.pids))?;
-        named(
-            dir,
-            "memory",
-            "memory limit",
-            set_memory(dir, &resources.memory),
-        )?;
-        named(
-            dir,
-            "io",
-            "block IO limit",
-            set_io(dir, &resources.block_io),
-        )?;
+        named(dir, "memory", "memory limit", set_memory(dir, &resources.memory))?;
+        named(dir, "io", "block IO limit", set_io(dir, &resources.block_io))?;
         named(dir, "cpu", "cpu limit", set_cpu(dir, &resources.cpu))?;
         named(dir, "cpuset", "cpuset", set_cpuset(dir, &resources.cpu))?;
         for page in &resources.hugepages {
@@ -169,11 +159,9 @@ fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
 fn check_usage(dir: &str, limit: i64) -> Result<()> {
     let number = |name| file::read(dir, name).ok()?.trim().parse::<u64>().ok();
     match number("memory.current") {
-        Some(usage) if usage > limit.unsigned_abs() => Err(Error::MemoryInUse {
-            limit,
-            usage,
-            peak: number("memory.peak").unwrap_or(usage),
-        }),
+        Some(usage) if usage > limit.unsigned_abs() => {
+            Err(Error::MemoryInUse { limit, usage, peak: number("memory.peak").unwrap_or(usage) })
+        }
         _ => Ok(()),
     }
 }

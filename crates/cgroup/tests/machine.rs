@@ -44,11 +44,7 @@ impl Place {
     }
 
     fn dir(&self, controller: &str) -> String {
-        let name = if self.cgroup.is_unified() {
-            ""
-        } else {
-            controller
-        };
+        let name = if self.cgroup.is_unified() { "" } else { controller };
         let mut paths = self.cgroup.paths();
         paths.find(|(own, _)| *own == name).unwrap().1.to_owned()
     }
@@ -75,12 +71,7 @@ impl Place {
         command.args(["-c", &(text + script)]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = [0; 7];
-        child
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_exact(&mut line)
-            .unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
         assert_eq!(&line, b"joined\n");
         child
     }
@@ -116,11 +107,8 @@ fn created_everywhere_and_deleted() {
     for (name, path) in place.cgroup.paths() {
         assert!(Path::new(path).is_dir(), "{name}: {path}");
     }
-    let stored: Vec<(String, String)> = place
-        .cgroup
-        .paths()
-        .map(|(name, path)| (name.to_owned(), path.to_owned()))
-        .collect();
+    let stored: Vec<(String, String)> =
+        place.cgroup.paths().map(|(name, path)| (name.to_owned(), path.to_owned())).collect();
     let again = Cgroup::from_paths(stored.iter().map(|(name, path)| (&name[..], &path[..])));
     assert!(again.paths().eq(place.cgroup.paths()));
     again.delete().unwrap();
@@ -166,11 +154,7 @@ fn a_failed_create_leaves_nothing() {
     let hierarchies = place.layout.place(Some("/x"), "x").unwrap();
     assert_eq!(place.cgroup.paths().count(), hierarchies.paths().count());
     for hierarchy in place.layout.v1.iter().chain(&place.layout.v2) {
-        let path = format!(
-            "{}/tare-test-{}-failed",
-            hierarchy.mount,
-            std::process::id()
-        );
+        let path = format!("{}/tare-test-{}-failed", hierarchy.mount, std::process::id());
         assert!(!Path::new(&path).exists(), "{path}");
     }
 }
@@ -217,21 +201,12 @@ fn memory_up_and_down() {
             reservation: Some(8 * mib),
             ..Memory::default()
         };
-        place
-            .cgroup
-            .set(&Resources {
-                memory,
-                ..Resources::default()
-            })
-            .unwrap();
+        place.cgroup.set(&Resources { memory, ..Resources::default() }).unwrap();
         let expected = (limit * mib).to_string();
         match place.cgroup.is_unified() {
             true => {
                 assert_eq!(place.read("", "memory.max"), expected);
-                assert_eq!(
-                    place.read("", "memory.swap.max"),
-                    ((swap - limit) * mib).to_string()
-                );
+                assert_eq!(place.read("", "memory.swap.max"), ((swap - limit) * mib).to_string());
                 assert_eq!(place.read("", "memory.low"), (8 * mib).to_string());
             }
             false => {
@@ -243,17 +218,8 @@ fn memory_up_and_down() {
             }
         }
     }
-    let memory = Memory {
-        limit: Some(-1),
-        ..Memory::default()
-    };
-    place
-        .cgroup
-        .set(&Resources {
-            memory,
-            ..Resources::default()
-        })
-        .unwrap();
+    let memory = Memory { limit: Some(-1), ..Memory::default() };
+    place.cgroup.set(&Resources { memory, ..Resources::default() }).unwrap();
     match place.cgroup.is_unified() {
         true => {
             assert_eq!(place.read("", "memory.max"), "max");
@@ -280,13 +246,7 @@ fn memory_options_of_v1() {
         use_hierarchy: true,
         ..Memory::default()
     };
-    place
-        .cgroup
-        .set(&Resources {
-            memory,
-            ..Resources::default()
-        })
-        .unwrap();
+    place.cgroup.set(&Resources { memory, ..Resources::default() }).unwrap();
     if !place.cgroup.is_unified() {
         assert_eq!(place.read("memory", "memory.swappiness"), "20");
         let oom = place.read("memory", "memory.oom_control");
@@ -300,22 +260,10 @@ fn oom_kills_are_counted() {
         return;
     };
     let created = place.create();
-    let memory = Memory {
-        limit: Some(16 << 20),
-        swap: Some(16 << 20),
-        ..Memory::default()
-    };
-    place
-        .cgroup
-        .set(&Resources {
-            memory,
-            ..Resources::default()
-        })
-        .unwrap();
-    let child = place.spawn(
-        &created.join,
-        "exec dd if=/dev/zero of=/dev/null bs=100M count=1 2>/dev/null",
-    );
+    let memory = Memory { limit: Some(16 << 20), swap: Some(16 << 20), ..Memory::default() };
+    place.cgroup.set(&Resources { memory, ..Resources::default() }).unwrap();
+    let child =
+        place.spawn(&created.join, "exec dd if=/dev/zero of=/dev/null bs=100M count=1 2>/dev/null");
     died_of(child, Signal::SIGKILL);
     assert!(place.cgroup.oom_kills().unwrap() > 0);
 }
@@ -327,12 +275,7 @@ fn cpu_times() {
     };
     place.create();
     let unified = place.cgroup.is_unified();
-    let set = |cpu: Cpu<'_>| {
-        place.cgroup.set(&Resources {
-            cpu,
-            ..Resources::default()
-        })
-    };
+    let set = |cpu: Cpu<'_>| place.cgroup.set(&Resources { cpu, ..Resources::default() });
     set(Cpu {
         shares: Some(512),
         quota: Some(50_000),
@@ -343,10 +286,7 @@ fn cpu_times() {
     .unwrap();
     match unified {
         true => {
-            assert_eq!(
-                place.read("", "cpu.weight"),
-                weight_of_shares(512).to_string()
-            );
+            assert_eq!(place.read("", "cpu.weight"), weight_of_shares(512).to_string());
             assert_eq!(place.read("", "cpu.max"), "50000 100000");
             assert_eq!(place.read("", "cpu.max.burst"), "20000");
         }
@@ -358,23 +298,9 @@ fn cpu_times() {
         }
     }
     // The burst must not exceed the quota: down together, and up together.
-    set(Cpu {
-        quota: Some(10_000),
-        burst: Some(5_000),
-        ..Cpu::default()
-    })
-    .unwrap();
-    set(Cpu {
-        quota: Some(90_000),
-        burst: Some(80_000),
-        ..Cpu::default()
-    })
-    .unwrap();
-    set(Cpu {
-        period: Some(50_000),
-        ..Cpu::default()
-    })
-    .unwrap();
+    set(Cpu { quota: Some(10_000), burst: Some(5_000), ..Cpu::default() }).unwrap();
+    set(Cpu { quota: Some(90_000), burst: Some(80_000), ..Cpu::default() }).unwrap();
+    set(Cpu { period: Some(50_000), ..Cpu::default() }).unwrap();
     match unified {
         true => {
             assert_eq!(place.read("", "cpu.max"), "90000 50000");
@@ -386,49 +312,19 @@ fn cpu_times() {
             assert_eq!(place.read("cpu", "cpu.cfs_burst_us"), "80000");
         }
     }
-    set(Cpu {
-        burst: Some(0),
-        ..Cpu::default()
-    })
-    .unwrap();
-    set(Cpu {
-        quota: Some(-1),
-        ..Cpu::default()
-    })
-    .unwrap();
-    set(Cpu {
-        shares: Some(2048),
-        idle: Some(1),
-        ..Cpu::default()
-    })
-    .unwrap();
-    set(Cpu {
-        shares: Some(256),
-        idle: Some(0),
-        ..Cpu::default()
-    })
-    .unwrap();
+    set(Cpu { burst: Some(0), ..Cpu::default() }).unwrap();
+    set(Cpu { quota: Some(-1), ..Cpu::default() }).unwrap();
+    set(Cpu { shares: Some(2048), idle: Some(1), ..Cpu::default() }).unwrap();
+    set(Cpu { shares: Some(256), idle: Some(0), ..Cpu::default() }).unwrap();
     assert_eq!(place.read("cpu", "cpu.idle"), "0");
-    set(Cpu {
-        cpus: Some("0"),
-        mems: Some("0"),
-        ..Cpu::default()
-    })
-    .unwrap();
+    set(Cpu { cpus: Some("0"), mems: Some("0"), ..Cpu::default() }).unwrap();
     assert_eq!(place.read("cpuset", "cpuset.cpus"), "0");
     assert_eq!(place.read("cpuset", "cpuset.mems"), "0");
-    let error = set(Cpu {
-        cpus: Some("4095"),
-        ..Cpu::default()
-    });
+    let error = set(Cpu { cpus: Some("4095"), ..Cpu::default() });
     if !unified {
         let error = error.unwrap_err().to_string();
         assert!(error.contains("cpuset.cpus: write \"4095\": "), "{error}");
-        let error = set(Cpu {
-            shares: Some(1),
-            ..Cpu::default()
-        })
-        .unwrap_err();
+        let error = set(Cpu { shares: Some(1), ..Cpu::default() }).unwrap_err();
         assert!(matches!(error, Error::Value { .. }), "{error}");
     }
 }
@@ -440,27 +336,18 @@ fn numbers_of_processes() {
     };
     place.create();
     for (limit, text) in [(17, "17"), (0, "1"), (-1, "max")] {
-        place
-            .cgroup
-            .set(&Resources {
-                pids: Some(limit),
-                ..Resources::default()
-            })
-            .unwrap();
+        place.cgroup.set(&Resources { pids: Some(limit), ..Resources::default() }).unwrap();
         assert_eq!(place.read("pids", "pids.max"), text);
     }
 }
 
 /// A block device that has a queue, as `(major, minor)`.
 fn block_device() -> Option<(i64, i64)> {
-    fs::read_dir("/sys/block")
-        .ok()?
-        .flatten()
-        .find_map(|entry| {
-            let numbers = fs::read_to_string(entry.path().join("dev")).ok()?;
-            let (major, minor) = numbers.trim().split_once(':')?;
-            Some((major.parse().ok()?, minor.parse().ok()?))
-        })
+    fs::read_dir("/sys/block").ok()?.flatten().find_map(|entry| {
+        let numbers = fs::read_to_string(entry.path().join("dev")).ok()?;
+        let (major, minor) = numbers.trim().split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    })
 }
 
 #[test]
@@ -480,13 +367,7 @@ fn rates_of_block_devices() {
         throttle_write_iops: rate(200),
         ..BlockIo::default()
     };
-    place
-        .cgroup
-        .set(&Resources {
-            block_io,
-            ..Resources::default()
-        })
-        .unwrap();
+    place.cgroup.set(&Resources { block_io, ..Resources::default() }).unwrap();
     match place.cgroup.is_unified() {
         true => assert_eq!(
             place.read("", "io.max"),
@@ -503,14 +384,8 @@ fn rates_of_block_devices() {
             }
         }
     }
-    let block_io = BlockIo {
-        weight: Some(500),
-        ..BlockIo::default()
-    };
-    match place.cgroup.set(&Resources {
-        block_io,
-        ..Resources::default()
-    }) {
+    let block_io = BlockIo { weight: Some(500), ..BlockIo::default() };
+    match place.cgroup.set(&Resources { block_io, ..Resources::default() }) {
         Ok(()) => {}
         Err(error) => assert_eq!(error.errno(), Some(Errno::ENOENT), "{error}"),
     }
@@ -522,14 +397,8 @@ fn a_missing_controller_is_named() {
         return;
     };
     place.create();
-    let hugepages = vec![Hugepage {
-        page_size: "2MB",
-        limit: 4 << 20,
-    }];
-    match place.cgroup.set(&Resources {
-        hugepages,
-        ..Resources::default()
-    }) {
+    let hugepages = vec![Hugepage { page_size: "2MB", limit: 4 << 20 }];
+    match place.cgroup.set(&Resources { hugepages, ..Resources::default() }) {
         Ok(()) => {
             let file = match place.cgroup.is_unified() {
                 true => "hugetlb.2MB.max",
@@ -550,14 +419,8 @@ fn marks_on_network_traffic() {
         return;
     };
     place.create();
-    let network = Network {
-        class_id: Some(0x10_0001),
-        priorities: vec![("lo", 3)],
-    };
-    let set = place.cgroup.set(&Resources {
-        network,
-        ..Resources::default()
-    });
+    let network = Network { class_id: Some(0x10_0001), priorities: vec![("lo", 3)] };
+    let set = place.cgroup.set(&Resources { network, ..Resources::default() });
     let v1 = place.cgroup.paths().any(|(name, _)| name == "net_cls");
     match (place.cgroup.is_unified(), v1) {
         (true, _) => set.unwrap(),
@@ -566,10 +429,7 @@ fn marks_on_network_traffic() {
             set.unwrap();
             assert_eq!(place.read("net_cls", "net_cls.classid"), "1048577");
             let priorities = place.read("net_prio", "net_prio.ifpriomap");
-            assert!(
-                priorities.lines().any(|line| line == "lo 3"),
-                "{priorities}"
-            );
+            assert!(priorities.lines().any(|line| line == "lo 3"), "{priorities}");
         }
     }
 }
@@ -582,10 +442,7 @@ fn unified_files() {
     place.create();
     let set = |name, value| {
         let unified = vec![(name, value)];
-        place.cgroup.set(&Resources {
-            unified,
-            ..Resources::default()
-        })
+        place.cgroup.set(&Resources { unified, ..Resources::default() })
     };
     if !place.cgroup.is_unified() {
         assert_eq!(set("pids.max", "5").unwrap_err(), Error::UnifiedOnV1);
@@ -609,17 +466,11 @@ fn device_rules_of_v1() {
     let created = place.create();
     let allow = |line| DeviceRule { allow: true, line };
     let rules = [
-        DeviceRule {
-            allow: false,
-            line: "a",
-        },
+        DeviceRule { allow: false, line: "a" },
         allow("c 1:3 rwm"),
         allow("c 1:5 rwm"),
         allow("c *:* m"),
-        DeviceRule {
-            allow: false,
-            line: "c 1:5 w",
-        },
+        DeviceRule { allow: false, line: "c 1:5 w" },
         allow("c 5:2 rw"),
     ];
     if place.cgroup.is_unified() {
@@ -630,20 +481,11 @@ fn device_rules_of_v1() {
     place.cgroup.set_devices(&rules).unwrap();
     let list = place.read("devices", "devices.list");
     assert_eq!(list, "c 1:3 rwm\nc 1:5 rm\nc *:* m\nc 5:2 rw");
-    let mut child = place.spawn(
-        &created.join,
-        "head -c1 /dev/zero >/dev/null; sleep 1; head -c1 /dev/random",
-    );
+    let mut child =
+        place.spawn(&created.join, "head -c1 /dev/zero >/dev/null; sleep 1; head -c1 /dev/random");
     assert!(!child.wait().unwrap().success());
-    let error = place
-        .cgroup
-        .set_devices(&[allow("nonsense")])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.ends_with("devices.allow: write \"nonsense\": Invalid argument"),
-        "{error}"
-    );
+    let error = place.cgroup.set_devices(&[allow("nonsense")]).unwrap_err().to_string();
+    assert!(error.ends_with("devices.allow: write \"nonsense\": Invalid argument"), "{error}");
 }
 
 #[test]
@@ -670,10 +512,7 @@ fn joined_frozen_thawed_killed() {
     }
     let mut again = place.cgroup.clone();
     let error = again.create(OnDenied::Fail).unwrap_err();
-    assert!(
-        matches!(error, Error::NotEmpty { processes: 1.. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NotEmpty { processes: 1.. }), "{error}");
     // A signal that is not SIGKILL leaves a frozen cgroup frozen.
     place.cgroup.freeze().unwrap();
     place.cgroup.kill(Signal::SIGCONT).unwrap();
@@ -690,9 +529,8 @@ fn a_signal_reaches_all() {
         return;
     };
     let created = place.create();
-    let children: Vec<Child> = (0..5)
-        .map(|_| place.spawn(&created.join, "exec sleep 100"))
-        .collect();
+    let children: Vec<Child> =
+        (0..5).map(|_| place.spawn(&created.join, "exec sleep 100")).collect();
     place.cgroup.kill(Signal::SIGTERM).unwrap();
     for child in children {
         died_of(child, Signal::SIGTERM);
@@ -744,11 +582,7 @@ fn a_further_process_joins() {
         return;
     };
     place.create();
-    let name = if place.cgroup.is_unified() {
-        ""
-    } else {
-        "memory"
-    };
+    let name = if place.cgroup.is_unified() { "" } else { "memory" };
     for bad in ["..", "../other", "a/../../b"] {
         let error = place.cgroup.join(&[(name, bad)]).unwrap_err();
         assert!(matches!(error, Error::Escape { .. }), "{bad}: {error}");
@@ -767,15 +601,10 @@ fn a_further_process_joins() {
     if let (Some(dir), true) = (join.dir(), place.cgroup.is_unified()) {
         text += &format!("echo 0 > /proc/{us}/fd/{}/cgroup.procs; ", dir.as_raw_fd());
     }
-    let output = Command::new("sh")
-        .args(["-c", &(text + "cat /proc/self/cgroup")])
-        .output()
-        .unwrap();
+    let output =
+        Command::new("sh").args(["-c", &(text + "cat /proc/self/cgroup")]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        text.lines().any(|line| line.ends_with("-exec/sub")),
-        "{text}"
-    );
+    assert!(text.lines().any(|line| line.ends_with("-exec/sub")), "{text}");
 }
 
 const STORM: &str = "while :; do /bin/true & /bin/true & wait; done";
@@ -848,10 +677,7 @@ fn as_nobody(name: &str) {
     };
     let mut output = run();
     // Another test that was forking while the copy was written holds it open for a moment.
-    while output
-        .as_ref()
-        .is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy)
-    {
+    while output.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy) {
         std::thread::sleep(Duration::from_millis(2));
         output = run();
     }
@@ -871,12 +697,7 @@ fn a_user_without_permission() {
     let layout = Layout::probe().unwrap();
     let mut placed = layout.place(None, "tare-test-nobody").unwrap();
     let error = placed.create(OnDenied::Fail).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("tare-test-nobody: mkdir: Permission denied"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("tare-test-nobody: mkdir: Permission denied"), "{error}");
     let mut asked = layout.place(Some("/tare-test-nobody"), "x").unwrap();
     let error = asked.create(OnDenied::Skip).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::EACCES));
@@ -885,10 +706,7 @@ fn a_user_without_permission() {
     assert!(created.join.files().is_empty() && created.join.dir().is_none());
     assert!(placed.is_empty());
     placed.set(&Resources::default()).unwrap();
-    let resources = Resources {
-        pids: Some(5),
-        ..Resources::default()
-    };
+    let resources = Resources { pids: Some(5), ..Resources::default() };
     assert_eq!(
         placed.set(&resources).unwrap_err().to_string(),
         "cannot set pids limit: the pids controller is not available here"
@@ -909,11 +727,7 @@ fn given_to_another_user() {
     let given = if place.cgroup.is_unified() { 65534 } else { 0 };
     assert_eq!(owner(&dir), given);
     assert_eq!(owner(&format!("{dir}/cgroup.procs")), given);
-    let limit = if given == 0 {
-        "memory.limit_in_bytes"
-    } else {
-        "memory.max"
-    };
+    let limit = if given == 0 { "memory.limit_in_bytes" } else { "memory.max" };
     assert_eq!(owner(&format!("{dir}/{limit}")), 0);
 }
 
@@ -926,23 +740,10 @@ fn a_usual_container() {
     let created = place.create();
     place.cgroup.set(&usual()).unwrap();
     if !place.cgroup.is_unified() {
-        let lines = [
-            "c *:* m",
-            "b *:* m",
-            "c 1:3 rwm",
-            "c 1:5 rwm",
-            "c 1:7 rwm",
-            "c 1:8 rwm",
-        ];
+        let lines = ["c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm"];
         let more = ["c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm"];
-        let rules = lines
-            .iter()
-            .chain(&more)
-            .map(|line| DeviceRule { allow: true, line });
-        let deny = DeviceRule {
-            allow: false,
-            line: "a",
-        };
+        let rules = lines.iter().chain(&more).map(|line| DeviceRule { allow: true, line });
+        let deny = DeviceRule { allow: false, line: "a" };
         let rules: Vec<DeviceRule<'_>> = std::iter::once(deny).chain(rules).collect();
         place.cgroup.set_devices(&rules).unwrap();
     }
@@ -952,11 +753,7 @@ fn a_usual_container() {
 
 fn usual() -> Resources<'static> {
     Resources {
-        memory: Memory {
-            limit: Some(64 << 20),
-            swap: Some(128 << 20),
-            ..Memory::default()
-        },
+        memory: Memory { limit: Some(64 << 20), swap: Some(128 << 20), ..Memory::default() },
         cpu: Cpu {
             shares: Some(512),
             quota: Some(50_000),

@@ -62,6 +62,7 @@ pub fn capability(name: &str) -> Option<u8> {
 }
 
 /// The number of a resource limit (getrlimit(2)) by its name.
+#[allow(clippy::unnecessary_cast, reason = "the constants' type differs between libcs")]
 pub fn rlimit(name: &str) -> Option<u32> {
     Some(match name {
         "RLIMIT_AS" => libc::RLIMIT_AS,

@@ -1,5 +1,8 @@
 //! Plans of what real engines write, and refusals of what nobody should.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the corpus is read from files")]
+
 use std::path::Path;
 
 use plan::{Host, JoinedNamespace, NamespaceKind, Options, RootKind, Security, What};
@@ -18,7 +21,13 @@ fn host() -> Host<'static> {
 }
 
 fn options() -> Options<'static> {
-    Options { id: "test", detach: true, console_socket: false, keep_keyring: false, no_pivot: false }
+    Options {
+        id: "test",
+        detach: true,
+        console_socket: false,
+        keep_keyring: false,
+        no_pivot: false,
+    }
 }
 
 fn bundle(name: &str) -> Vec<u8> {

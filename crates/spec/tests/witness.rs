@@ -1,5 +1,8 @@
 //! What real engines write, read by these types and by `oci-spec`: both must see the same.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the corpus is read from files")]
+
 use std::path::Path;
 
 fn corpus() -> Vec<(String, Vec<u8>)> {

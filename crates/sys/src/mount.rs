@@ -138,12 +138,8 @@ pub fn map_ids(
 /// Changes the propagation of the mount behind `mount`: one of `MS_SHARED`, `MS_SLAVE`,
 /// `MS_PRIVATE`, `MS_UNBINDABLE`.
 pub fn set_propagation(mount: BorrowedFd<'_>, kind: MsFlags, recursive: bool) -> Result<()> {
-    let attr = libc::mount_attr {
-        attr_set: 0,
-        attr_clr: 0,
-        propagation: kind.bits() as u64,
-        userns_fd: 0,
-    };
+    let attr =
+        libc::mount_attr { attr_set: 0, attr_clr: 0, propagation: kind.bits(), userns_fd: 0 };
     mount_setattr(mount, &attr, recursive)
 }
 

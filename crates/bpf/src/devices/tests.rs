@@ -14,11 +14,7 @@ struct Question {
 }
 
 fn run(program: &[Instruction], question: Question) -> u64 {
-    let context = [
-        question.access << 16 | question.kind,
-        question.major,
-        question.minor,
-    ];
+    let context = [question.access << 16 | question.kind, question.major, question.minor];
     let mut registers = [0_u64; 11];
     let mut at = 0_usize;
     loop {
@@ -57,24 +53,12 @@ fn model(rules: &[Rule], question: Question, bit: u32) -> bool {
             && rule.minor.is_none_or(|minor| minor == question.minor)
             && u32::from(rule.access.bits()) & bit != 0
     };
-    rules
-        .iter()
-        .rev()
-        .find(is_for)
-        .is_some_and(|rule| rule.allow)
+    rules.iter().rev().find(is_for).is_some_and(|rule| rule.allow)
 }
 
 fn allows(rules: &[Rule], kind: u32, major: u32, minor: u32, access: &str) -> bool {
     let access = u32::from(Access::parse(access).unwrap().bits());
-    run(
-        &compile(rules),
-        Question {
-            kind,
-            major,
-            minor,
-            access,
-        },
-    ) == 1
+    run(&compile(rules), Question { kind, major, minor, access }) == 1
 }
 
 fn rule(text: &str) -> Rule {
@@ -100,13 +84,7 @@ fn nothing_is_allowed_by_itself() {
 
 #[test]
 fn docker_rules_hold() {
-    let rules = [
-        "deny a * * rwm",
-        "allow c * * m",
-        "allow b * * m",
-        "allow c 1 3 rwm",
-    ]
-    .map(rule);
+    let rules = ["deny a * * rwm", "allow c * * m", "allow b * * m", "allow c 1 3 rwm"].map(rule);
     assert!(allows(&rules, 2, 1, 3, "rw"));
     assert!(allows(&rules, 2, 10, 229, "m"));
     assert!(allows(&rules, 1, 8, 0, "m"));
@@ -126,10 +104,7 @@ fn access_adds_up_and_is_taken_away_by_kind() {
 
 #[test]
 fn numbers_that_no_device_has_match_none() {
-    let rules = [
-        rule("allow c 4294967295 * rwm"),
-        rule("allow c 1 1048576 rwm"),
-    ];
+    let rules = [rule("allow c 4294967295 * rwm"), rule("allow c 1 1048576 rwm")];
     assert!(!allows(&rules, 2, 4095, 0, "r"));
     assert_eq!(compile(&rules).len(), compile(&[]).len());
 }

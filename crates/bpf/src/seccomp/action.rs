@@ -27,18 +27,12 @@ impl Action {
         let data = errno.unwrap_or(EPERM);
         let with_data = |action| match data {
             0..=0xffff => Ok(Action(action | data)),
-            _ => Err(Problem::new(
-                errno_pointer,
-                format!("{data} does not fit into 16 bits"),
-            )),
+            _ => Err(Problem::new(errno_pointer, format!("{data} does not fit into 16 bits"))),
         };
         match ACTIONS.iter().find(|(known, _)| *known == name) {
             Some((_, action @ (ERRNO | TRACE))) => with_data(*action),
             Some((_, action)) => Ok(Action(*action)),
-            None => Err(Problem::new(
-                pointer,
-                format!("\"{name}\" is not a known action"),
-            )),
+            None => Err(Problem::new(pointer, format!("\"{name}\" is not a known action"))),
         }
     }
 

@@ -49,13 +49,7 @@ const N32: u32 = 0x2000_0000;
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
 const fn facts(arch: Arch, name: &'static str, token: u32, column: u8, base: u32) -> Facts {
-    Facts {
-        arch,
-        name,
-        token,
-        column,
-        base,
-    }
+    Facts { arch, name, token, column, base }
 }
 
 /// In the order of [`Arch`]; the tokens are made of `EM_*` of linux/elf-em.h.
@@ -65,37 +59,13 @@ const ARCHES: [Facts; 18] = [
     facts(Arch::X32, "SCMP_ARCH_X32", 62 | BIT64 | LE, 2, X32_BIT),
     facts(Arch::Arm, "SCMP_ARCH_ARM", 40 | LE, 3, 0),
     facts(Arch::Aarch64, "SCMP_ARCH_AARCH64", 183 | BIT64 | LE, 4, 0),
-    facts(
-        Arch::Loongarch64,
-        "SCMP_ARCH_LOONGARCH64",
-        258 | BIT64 | LE,
-        5,
-        0,
-    ),
+    facts(Arch::Loongarch64, "SCMP_ARCH_LOONGARCH64", 258 | BIT64 | LE, 5, 0),
     facts(Arch::Mips, "SCMP_ARCH_MIPS", 8, 6, 4000),
     facts(Arch::Mips64, "SCMP_ARCH_MIPS64", 8 | BIT64, 7, 5000),
-    facts(
-        Arch::Mips64n32,
-        "SCMP_ARCH_MIPS64N32",
-        8 | BIT64 | N32,
-        8,
-        6000,
-    ),
+    facts(Arch::Mips64n32, "SCMP_ARCH_MIPS64N32", 8 | BIT64 | N32, 8, 6000),
     facts(Arch::Mipsel, "SCMP_ARCH_MIPSEL", 8 | LE, 6, 4000),
-    facts(
-        Arch::Mipsel64,
-        "SCMP_ARCH_MIPSEL64",
-        8 | BIT64 | LE,
-        7,
-        5000,
-    ),
-    facts(
-        Arch::Mipsel64n32,
-        "SCMP_ARCH_MIPSEL64N32",
-        8 | BIT64 | LE | N32,
-        8,
-        6000,
-    ),
+    facts(Arch::Mipsel64, "SCMP_ARCH_MIPSEL64", 8 | BIT64 | LE, 7, 5000),
+    facts(Arch::Mipsel64n32, "SCMP_ARCH_MIPSEL64N32", 8 | BIT64 | LE | N32, 8, 6000),
     facts(Arch::Ppc, "SCMP_ARCH_PPC", 20, 9, 0),
     facts(Arch::Ppc64, "SCMP_ARCH_PPC64", 21 | BIT64, 10, 0),
     facts(Arch::Ppc64le, "SCMP_ARCH_PPC64LE", 21 | BIT64 | LE, 10, 0),
@@ -107,10 +77,7 @@ const ARCHES: [Facts; 18] = [
 impl Arch {
     /// The architecture that a profile calls `name`, such as `SCMP_ARCH_X86_64`.
     pub fn parse(name: &str) -> Option<Arch> {
-        ARCHES
-            .iter()
-            .find(|facts| facts.name == name)
-            .map(|facts| facts.arch)
+        ARCHES.iter().find(|facts| facts.name == name).map(|facts| facts.arch)
     }
 
     /// Its name in a profile.

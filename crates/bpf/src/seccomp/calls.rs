@@ -72,11 +72,7 @@ impl Decisions {
             return;
         }
         let none = [Conditions::new()];
-        let alternatives = if rule.alternatives.is_empty() {
-            &none
-        } else {
-            &*rule.alternatives
-        };
+        let alternatives = if rule.alternatives.is_empty() { &none } else { &*rule.alternatives };
         for conditions in alternatives {
             if let Some((number, selector)) = through {
                 self.put(number, behind(conditions, selector), rule.action);
@@ -90,13 +86,7 @@ impl Decisions {
     /// An unconditional rule goes before conditional ones, and the first of several is kept.
     fn put(&mut self, number: u32, mut conditions: Conditions, action: Action) {
         let is_64_bit = self.arch.is_64_bit();
-        conditions.retain(|c| {
-            if is_64_bit {
-                c.mask != 0
-            } else {
-                c.mask as u32 != 0
-            }
-        });
+        conditions.retain(|c| if is_64_bit { c.mask != 0 } else { c.mask as u32 != 0 });
         let verdict = *self.slot(number);
         if conditions.is_empty() {
             if !matches!(verdict, Verdict::Action(action) if action != self.default) {
@@ -107,10 +97,7 @@ impl Decisions {
         let chain = match verdict {
             Verdict::Chain(chain) => chain,
             Verdict::Action(action) if action == self.default => {
-                self.chains.push(Chain {
-                    is_64_bit,
-                    clauses: Vec::new(),
-                });
+                self.chains.push(Chain { is_64_bit, clauses: Vec::new() });
                 *self.slot(number) = Verdict::Chain(self.chains.len() - 1);
                 self.chains.len() - 1
             }
@@ -120,14 +107,7 @@ impl Decisions {
         let clauses = &mut self.chains[chain].clauses;
         let paths: Vec<&[Node]> = clauses.iter().map(|clause| &*clause.path).collect();
         let place = order::place(&paths, &path);
-        clauses.insert(
-            place,
-            Clause {
-                conditions,
-                action,
-                path,
-            },
-        );
+        clauses.insert(place, Clause { conditions, action, path });
     }
 
     fn slot(&mut self, number: u32) -> &mut Verdict {
@@ -140,10 +120,7 @@ impl Decisions {
             }
             return &mut self.slots[index];
         }
-        let place = match self
-            .private
-            .binary_search_by_key(&number, |(number, _)| *number)
-        {
+        let place = match self.private.binary_search_by_key(&number, |(number, _)| *number) {
             Ok(place) => place,
             Err(place) => {
                 self.private.insert(place, (number, default));
@@ -162,9 +139,7 @@ impl Decisions {
     /// Every number that has been given a place, in ascending order, with its verdict.
     pub(super) fn verdicts(&self) -> impl Iterator<Item = (u32, Verdict)> {
         let numbers = self.arch.base()..;
-        numbers
-            .zip(self.slots.iter().copied())
-            .chain(self.private.iter().copied())
+        numbers.zip(self.slots.iter().copied()).chain(self.private.iter().copied())
     }
 }
 
@@ -174,15 +149,7 @@ impl Decisions {
 /// on the other arguments is kept: they apply to the multiplexer's, of which the second one is a
 /// pointer, so such a rule hardly ever matches there.
 fn behind(conditions: &[Condition], selector: u64) -> Conditions {
-    let first = Condition {
-        arg: 0,
-        op: Op::Eq,
-        mask: u64::MAX,
-        value: selector,
-    };
-    let others = conditions
-        .iter()
-        .copied()
-        .filter(|condition| condition.arg != 0);
+    let first = Condition { arg: 0, op: Op::Eq, mask: u64::MAX, value: selector };
+    let others = conditions.iter().copied().filter(|condition| condition.arg != 0);
     std::iter::once(first).chain(others).collect()
 }

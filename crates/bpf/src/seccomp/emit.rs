@@ -45,10 +45,7 @@ pub(super) struct Emitter {
 
 impl Emitter {
     pub(super) fn new() -> Emitter {
-        Emitter {
-            reversed: Vec::with_capacity(512),
-            returns: Vec::with_capacity(8),
-        }
+        Emitter { reversed: Vec::with_capacity(512), returns: Vec::with_capacity(8) }
     }
 
     /// The program, first instruction first.

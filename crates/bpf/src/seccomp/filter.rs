@@ -54,10 +54,7 @@ const FLAGS: [(&str, u32); 4] = [
 
 /// The flag that a profile calls `name`.
 pub(super) fn flag(name: &str) -> Option<u32> {
-    FLAGS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, flag)| *flag)
+    FLAGS.iter().find(|(known, _)| *known == name).map(|(_, flag)| *flag)
 }
 
 /// The names of all flags that are understood, in alphabetical order.
@@ -94,23 +91,12 @@ impl Filter {
         if magic != MAGIC || count == 0 || count > Self::MAX_LEN || body.len() != count * SIZE {
             return None;
         }
-        let program = body
-            .chunks_exact(SIZE)
-            .filter_map(|c| c.first_chunk().map(instruction));
+        let program = body.chunks_exact(SIZE).filter_map(|c| c.first_chunk().map(instruction));
         let flags = u32::from_ne_bytes(*flags);
-        Some(Filter {
-            program: program.collect(),
-            flags,
-            notify: flags & NEW_LISTENER != 0,
-        })
+        Some(Filter { program: program.collect(), flags, notify: flags & NEW_LISTENER != 0 })
     }
 }
 
 fn instruction(&[a, b, jt, jf, c, d, e, f]: &[u8; SIZE]) -> Instruction {
-    Instruction {
-        code: u16::from_ne_bytes([a, b]),
-        jt,
-        jf,
-        k: u32::from_ne_bytes([c, d, e, f]),
-    }
+    Instruction { code: u16::from_ne_bytes([a, b]), jt, jf, k: u32::from_ne_bytes([c, d, e, f]) }
 }

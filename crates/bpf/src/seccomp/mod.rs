@@ -54,16 +54,9 @@ pub fn compile(profile: &spec::Seccomp<'_>, native: Arch) -> Result<Option<Filte
     if profile.default_action.is_empty() && profile.syscalls.is_empty() {
         return Ok(None);
     }
-    let Profile {
-        default,
-        arches,
-        flags,
-        rules,
-    } = Profile::read(profile, native)?;
-    let mut decisions: Vec<Decisions> = arches
-        .into_iter()
-        .map(|arch| Decisions::new(arch, default))
-        .collect();
+    let Profile { default, arches, flags, rules } = Profile::read(profile, native)?;
+    let mut decisions: Vec<Decisions> =
+        arches.into_iter().map(|arch| Decisions::new(arch, default)).collect();
     for (rule, names) in rules.iter().zip(&profile.syscalls) {
         for call in names.names.iter().filter_map(|name| Call::find(name)) {
             for decisions in &mut decisions {
@@ -78,11 +71,7 @@ pub fn compile(profile: &spec::Seccomp<'_>, native: Arch) -> Result<Option<Filte
         let sentence = format!("compile to {length} instructions; the kernel takes {most}");
         return Err(vec![Problem::new("syscalls", sentence)]);
     }
-    Ok(Some(Filter {
-        program,
-        flags,
-        notify: flags & filter::NEW_LISTENER != 0,
-    }))
+    Ok(Some(Filter { program, flags, notify: flags & filter::NEW_LISTENER != 0 }))
 }
 
 #[cfg(test)]

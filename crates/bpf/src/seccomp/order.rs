@@ -47,23 +47,11 @@ impl Node {
 /// The path of a rule through libseccomp's tree.
 pub(super) fn path(conditions: &[Condition], is_64_bit: bool) -> Vec<Node> {
     let mut path = Vec::with_capacity(conditions.len() * 3);
-    for &Condition {
-        arg,
-        op,
-        mask,
-        value,
-    } in conditions
-    {
+    for &Condition { arg, op, mask, value } in conditions {
         let mut node = |high: bool, compare| {
             let shift = if high { 32 } else { 0 };
             let (mask, value) = ((mask >> shift) as u32, (value >> shift) as u32);
-            path.push(Node {
-                word: arg * 2 + u8::from(high),
-                op,
-                compare,
-                mask,
-                value,
-            });
+            path.push(Node { word: arg * 2 + u8::from(high), op, compare, mask, value });
         };
         let low = match op {
             Op::Ne | Op::Eq => Op::Eq,

@@ -67,10 +67,7 @@ pub fn operator_names() -> impl Iterator<Item = &'static str> {
 
 impl Op {
     fn parse(name: &str) -> Option<Op> {
-        OPERATORS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, op)| *op)
+        OPERATORS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op)
     }
 }
 
@@ -87,19 +84,12 @@ impl Profile {
             rules.extend(read_rule(index, rule, &mut problems));
         }
         if notify && profile.listener_path.is_empty() {
-            problems.push(Problem::new(
-                "listenerPath",
-                "is empty, but a rule says SCMP_ACT_NOTIFY",
-            ));
+            problems
+                .push(Problem::new("listenerPath", "is empty, but a rule says SCMP_ACT_NOTIFY"));
         }
         let flags = flags(profile, notify, &mut problems);
         if problems.is_empty() {
-            Ok(Profile {
-                default,
-                arches,
-                flags,
-                rules,
-            })
+            Ok(Profile { default, arches, flags, rules })
         } else {
             Err(problems)
         }
@@ -191,42 +181,25 @@ fn read_rule(
         match read_condition(arg) {
             Ok(condition) => conditions.push(condition),
             Err(p) => {
-                problems.push(Problem::new(
-                    at(&format!("args/{n}/{}", p.pointer)),
-                    p.sentence,
-                ));
+                problems.push(Problem::new(at(&format!("args/{n}/{}", p.pointer)), p.sentence));
             }
         }
     }
     let action = action.ok()?;
-    (problems.len() == before).then(|| Rule {
-        action,
-        alternatives: alternatives(conditions),
-    })
+    (problems.len() == before).then(|| Rule { action, alternatives: alternatives(conditions) })
 }
 
 fn read_condition(arg: &spec::SyscallArg<'_>) -> Result<Condition, Problem> {
     let op = Op::parse(&arg.op)
         .ok_or_else(|| Problem::new("op", format!("\"{}\" is not a known operator", arg.op)))?;
-    let index = u8::try_from(arg.index)
-        .ok()
-        .filter(|index| *index < 6)
-        .ok_or_else(|| {
-            Problem::new(
-                "index",
-                format!("is {}, but a call has six arguments", arg.index),
-            )
-        })?;
+    let index = u8::try_from(arg.index).ok().filter(|index| *index < 6).ok_or_else(|| {
+        Problem::new("index", format!("is {}, but a call has six arguments", arg.index))
+    })?;
     let (mask, value) = match op {
         Op::MaskedEq => (arg.value, arg.value_two & arg.value),
         _ => (u64::MAX, arg.value),
     };
-    Ok(Condition {
-        arg: index,
-        op,
-        mask,
-        value,
-    })
+    Ok(Condition { arg: index, op, mask, value })
 }
 
 /// Conditions on different arguments must all hold. As soon as two are on the same one, each
@@ -235,16 +208,10 @@ fn alternatives(mut conditions: Conditions) -> Vec<Conditions> {
     if conditions.is_empty() {
         return Vec::new();
     }
-    let twice = (1..conditions.len()).any(|n| {
-        conditions[..n]
-            .iter()
-            .any(|earlier| earlier.arg == conditions[n].arg)
-    });
+    let twice = (1..conditions.len())
+        .any(|n| conditions[..n].iter().any(|earlier| earlier.arg == conditions[n].arg));
     if twice {
-        return conditions
-            .into_iter()
-            .map(|condition| vec![condition])
-            .collect();
+        return conditions.into_iter().map(|condition| vec![condition]).collect();
     }
     conditions.sort_unstable_by_key(|condition| condition.arg);
     vec![conditions]

@@ -22,12 +22,7 @@ pub(super) fn program(
     default: Action,
     is_big_endian: bool,
 ) -> Vec<Instruction> {
-    let mut writer = Writer {
-        emitter: Emitter::new(),
-        chains: &[],
-        default,
-        is_big_endian,
-    };
+    let mut writer = Writer { emitter: Emitter::new(), chains: &[], default, is_big_endian };
     let mut otherwise = Target::Return(BAD_ARCH);
     for section in sections.iter().rev() {
         writer.chains = &section.chains;
@@ -35,9 +30,7 @@ pub(super) fn program(
         writer.emitter.fall_into(tree);
         let start = writer.emitter.put(LOAD, NUMBER);
         let branch =
-            writer
-                .emitter
-                .branch(Test::Equal, section.token, Target::At(start), otherwise);
+            writer.emitter.branch(Test::Equal, section.token, Target::At(start), otherwise);
         otherwise = Target::At(branch);
     }
     writer.emitter.put(LOAD, ARCH);
@@ -70,10 +63,7 @@ impl Writer<'_> {
         };
         let yes = self.tree(right);
         let no = self.tree(left);
-        Target::At(
-            self.emitter
-                .branch(Test::GreaterOrEqual, middle.start, yes, no),
-        )
+        Target::At(self.emitter.branch(Test::GreaterOrEqual, middle.start, yes, no))
     }
 
     /// Equality tests, if all ranges but a few single numbers have the same verdict.
@@ -91,9 +81,7 @@ impl Writer<'_> {
         let mut target = self.leaf(common);
         for place in others().collect::<Vec<_>>().into_iter().rev() {
             let yes = self.leaf(ranges[place].verdict);
-            let branch = self
-                .emitter
-                .branch(Test::Equal, ranges[place].start, yes, target);
+            let branch = self.emitter.branch(Test::Equal, ranges[place].start, yes, target);
             target = Target::At(branch);
         }
         Some(target)
@@ -146,8 +134,7 @@ impl Writer<'_> {
         }
         let equal = self.emitter.branch(Test::Equal, high_value, low, no);
         if ordered {
-            self.emitter
-                .branch(Test::Greater, high_value, yes, Target::At(equal));
+            self.emitter.branch(Test::Greater, high_value, yes, Target::At(equal));
         }
         Target::At(self.word(c.arg, true, high_mask))
     }
@@ -158,9 +145,6 @@ impl Writer<'_> {
             self.emitter.put(AND, mask);
         }
         let second = high != self.is_big_endian;
-        self.emitter.put(
-            LOAD,
-            ARGUMENTS + u32::from(arg) * 8 + if second { 4 } else { 0 },
-        )
+        self.emitter.put(LOAD, ARGUMENTS + u32::from(arg) * 8 + if second { 4 } else { 0 })
     }
 }

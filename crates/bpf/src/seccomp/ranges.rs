@@ -41,9 +41,7 @@ pub(super) fn sections(mut decisions: Vec<Decisions>, default: Action) -> Vec<Se
                 continue;
             }
         };
-        let second = decisions
-            .iter()
-            .position(|decisions| decisions.arch == partner);
+        let second = decisions.iter().position(|decisions| decisions.arch == partner);
         let second = second.map(|place| decisions.remove(place));
         sections.push(match partner {
             Arch::X32 => x86_section(Some(first), second, default),
@@ -62,32 +60,13 @@ fn section(decisions: Decisions, default: Action) -> Section {
         // above 255 that the kernel does not know.
         if matches!(decisions.arch, Arch::S390 | Arch::S390x) {
             ranges.list.retain(|range| range.start > 1);
-            let one = decisions
-                .verdicts()
-                .nth(1)
-                .map_or(Verdict::Action(default), |(_, v)| v);
-            ranges.list.insert(
-                0,
-                Range {
-                    start: 1,
-                    verdict: one,
-                },
-            );
-            ranges.list.insert(
-                0,
-                Range {
-                    start: 0,
-                    verdict: Verdict::Action(Action::ENOSYS),
-                },
-            );
+            let one = decisions.verdicts().nth(1).map_or(Verdict::Action(default), |(_, v)| v);
+            ranges.list.insert(0, Range { start: 1, verdict: one });
+            ranges.list.insert(0, Range { start: 0, verdict: Verdict::Action(Action::ENOSYS) });
         }
         ranges.cut(newer, Action::ENOSYS);
     }
-    Section {
-        token: decisions.arch.token(),
-        ranges: ranges.list,
-        chains: decisions.chains,
-    }
+    Section { token: decisions.arch.token(), ranges: ranges.list, chains: decisions.chains }
 }
 
 /// The section for x86_64, x32, or both: only a bit of the number tells them apart.
@@ -123,11 +102,7 @@ fn x86_section(x86_64: Option<Decisions>, x32: Option<Decisions>, default: Actio
     if !has_x32 {
         ranges.push(SKIPPED, Verdict::Action(default));
     }
-    Section {
-        token: Arch::X86_64.token(),
-        ranges: ranges.list,
-        chains,
-    }
+    Section { token: Arch::X86_64.token(), ranges: ranges.list, chains }
 }
 
 /// The first number that is newer than the profile, if such calls get `ENOSYS`.
@@ -145,9 +120,7 @@ struct Ranges {
 
 impl Ranges {
     fn new() -> Ranges {
-        Ranges {
-            list: Vec::with_capacity(256),
-        }
+        Ranges { list: Vec::with_capacity(256) }
     }
 
     /// Gives the numbers from `start` on, which is not before the last range, to `verdict`.

@@ -23,19 +23,9 @@ fn filter(profile: &spec::Seccomp<'_>, native: Arch) -> Filter {
 /// Every number that could be somebody's on one of `arches`, and the edges.
 fn numbers(arches: &[Arch]) -> Vec<u32> {
     let mut numbers: Vec<u32> = (0..480).chain(u32::MAX - 2..=u32::MAX).collect();
-    numbers.extend(
-        arches
-            .iter()
-            .flat_map(|arch| arch.base()..arch.base() + 480),
-    );
+    numbers.extend(arches.iter().flat_map(|arch| arch.base()..arch.base() + 480));
     numbers.extend((0xf_0000..0xf_0008).chain(0x3fff_fffe..0x4000_0001));
-    numbers.extend([
-        0x7fff_ffff,
-        0x8000_0000,
-        0xbfff_ffff,
-        0xc000_0000,
-        0xc000_0001,
-    ]);
+    numbers.extend([0x7fff_ffff, 0x8000_0000, 0xbfff_ffff, 0xc000_0000, 0xc000_0001]);
     numbers.sort_unstable();
     numbers.dedup();
     numbers
@@ -45,11 +35,7 @@ fn numbers(arches: &[Arch]) -> Vec<u32> {
 fn check(model: &Model<'_>, filter: &Filter, data: &Data) {
     let outcome = run(&filter.program, data).unwrap();
     let right = model.answers(data);
-    assert!(
-        right.contains(&outcome.action),
-        "{data:x?}: {:x}, not {right:x?}",
-        outcome.action
-    );
+    assert!(right.contains(&outcome.action), "{data:x?}: {:x}, not {right:x?}", outcome.action);
 }
 
 /// Arguments that make a difference to the profiles of engines, and others.
@@ -90,15 +76,7 @@ fn engine_profiles_hold_on_every_architecture() {
         let filter = filter(&profile, arch);
         let model = Model::new(&profile, arch);
         for number in numbers(&[arch]) {
-            check(
-                &model,
-                &filter,
-                &Data {
-                    number,
-                    arch,
-                    args: ARGS[3],
-                },
-            );
+            check(&model, &filter, &Data { number, arch, args: ARGS[3] });
         }
     }
 }
@@ -107,26 +85,15 @@ fn engine_profiles_hold_on_every_architecture() {
 fn programs_are_short_and_quick() {
     for (text, most) in [(DOCKER, 400), (PODMAN, 500), (CRI, 400)] {
         let filter = filter(&parse(text), Arch::X86_64);
-        assert!(
-            filter.program.len() <= most,
-            "{} instructions",
-            filter.program.len()
-        );
+        assert!(filter.program.len() <= most, "{} instructions", filter.program.len());
         let mut steps = Vec::new();
         for number in 0..470 {
-            let data = Data {
-                number,
-                arch: Arch::X86_64,
-                args: [0; 6],
-            };
+            let data = Data { number, arch: Arch::X86_64, args: [0; 6] };
             steps.push(run(&filter.program, &data).unwrap().steps);
         }
         let worst = steps.iter().max().unwrap();
         let mean = steps.iter().sum::<usize>() as f64 / steps.len() as f64;
-        println!(
-            "{} instructions, worst {worst}, mean {mean:.1}",
-            filter.program.len()
-        );
+        println!("{} instructions, worst {worst}, mean {mean:.1}", filter.program.len());
         assert!(*worst <= 40 && mean <= 12.0, "worst {worst}, mean {mean}");
     }
 }
@@ -135,11 +102,7 @@ fn programs_are_short_and_quick() {
 fn plain_calls_are_decided_without_arguments() {
     let filter = filter(&parse(DOCKER), Arch::X86_64);
     let looks = |number| {
-        let data = Data {
-            number,
-            arch: Arch::X86_64,
-            args: [0; 6],
-        };
+        let data = Data { number, arch: Arch::X86_64, args: [0; 6] };
         run(&filter.program, &data).unwrap().saw_arguments
     };
     // socket, clone and personality are the ones with conditions.

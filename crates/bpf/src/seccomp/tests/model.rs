@@ -22,12 +22,7 @@ pub(super) struct Model<'a> {
 impl<'a> Model<'a> {
     pub(super) fn new(profile: &'a spec::Seccomp<'a>, native: Arch) -> Model<'a> {
         let mut arches = vec![native];
-        arches.extend(
-            profile
-                .architectures
-                .iter()
-                .map(|name| Arch::parse(name).unwrap()),
-        );
+        arches.extend(profile.architectures.iter().map(|name| Arch::parse(name).unwrap()));
         arches.sort_by_key(|arch| *arch as u8);
         arches.dedup();
         let rules = profile.syscalls.iter();
@@ -37,26 +32,15 @@ impl<'a> Model<'a> {
             .collect();
         let is_pseudo = |arch: Arch, call: Call| {
             // libseccomp has negative numbers for what is behind a multiplexer.
-            call.through()
-                .is_some_and(|(through, _)| arch.multiplexer(through).is_some())
+            call.through().is_some_and(|(through, _)| arch.multiplexer(through).is_some())
         };
         let largest = |arch: Arch| {
-            let calls = calls
-                .iter()
-                .map(|(_, call)| *call)
-                .filter(|&c| !is_pseudo(arch, c));
+            let calls = calls.iter().map(|(_, call)| *call).filter(|&c| !is_pseudo(arch, c));
             let largest = calls.filter_map(|call| call.number(arch)).max();
-            largest
-                .filter(|&largest| largest > 0)
-                .map(|largest| (arch, largest))
+            largest.filter(|&largest| largest > 0).map(|largest| (arch, largest))
         };
         let largest = arches.iter().filter_map(|&arch| largest(arch)).collect();
-        Model {
-            profile,
-            arches,
-            calls,
-            largest,
-        }
+        Model { profile, arches, calls, largest }
     }
 
     /// The answers that are right: one, unless rules with different actions overlap.
@@ -65,11 +49,7 @@ impl<'a> Model<'a> {
             return vec![ENOSYS];
         }
         let token = data.arch.token();
-        let arches = self
-            .arches
-            .iter()
-            .copied()
-            .filter(|arch| arch.token() == token);
+        let arches = self.arches.iter().copied().filter(|arch| arch.token() == token);
         let arches: Vec<Arch> = arches.collect();
         let Some(&arch) = arches.first() else {
             return vec![KILL];
@@ -91,10 +71,7 @@ impl<'a> Model<'a> {
         }
         let number = data.number;
         let is_x32 = number & X32_BIT != 0;
-        let mut largest = self
-            .largest
-            .iter()
-            .filter(|(a, _)| a.token() == data.arch.token());
+        let mut largest = self.largest.iter().filter(|(a, _)| a.token() == data.arch.token());
         largest.any(|&(arch, largest)| match arch {
             Arch::X86_64 => !is_x32 && number > largest,
             Arch::X32 => is_x32 && number > largest,
@@ -118,11 +95,7 @@ impl<'a> Model<'a> {
                 (answer, _) => conditional.push(answer),
             }
         }
-        if conditional.is_empty() {
-            vec![default]
-        } else {
-            conditional
-        }
+        if conditional.is_empty() { vec![default] } else { conditional }
     }
 }
 
@@ -143,11 +116,7 @@ fn applies(call: Call, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
     }
     let holds = |arg: &spec::SyscallArg<'_>| holds(arg, arch, data);
     let means = |arg: &&spec::SyscallArg<'_>| {
-        let mask = if arch.is_64_bit() {
-            u64::MAX
-        } else {
-            u64::from(u32::MAX)
-        };
+        let mask = if arch.is_64_bit() { u64::MAX } else { u64::from(u32::MAX) };
         arg.op != "SCMP_CMP_MASKED_EQ" || arg.value & mask != 0
     };
     let twice = (0..6).any(|index| args.iter().filter(|arg| arg.index == index).count() > 1);
@@ -159,25 +128,13 @@ fn applies(call: Call, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
         } else {
             others().all(holds)
         };
-        let mine = data.args[0]
-            & if arch.is_64_bit() {
-                u64::MAX
-            } else {
-                u64::from(u32::MAX)
-            };
-        return if mine == selector && rest {
-            Applies::Now
-        } else {
-            Applies::NotNow
-        };
+        let mine = data.args[0] & if arch.is_64_bit() { u64::MAX } else { u64::from(u32::MAX) };
+        return if mine == selector && rest { Applies::Now } else { Applies::NotNow };
     }
     let (always, now) = if twice {
         (args.iter().any(|arg| !means(&arg)), args.iter().any(holds))
     } else {
-        (
-            args.iter().filter(means).count() == 0,
-            args.iter().all(holds),
-        )
+        (args.iter().filter(means).count() == 0, args.iter().all(holds))
     };
     match (always, now) {
         (true, _) => Applies::Always,
@@ -187,11 +144,7 @@ fn applies(call: Call, args: &[spec::SyscallArg<'_>], arch: Arch, data: &Data) -
 }
 
 fn holds(arg: &spec::SyscallArg<'_>, arch: Arch, data: &Data) -> bool {
-    let width = if arch.is_64_bit() {
-        u64::MAX
-    } else {
-        u64::from(u32::MAX)
-    };
+    let width = if arch.is_64_bit() { u64::MAX } else { u64::from(u32::MAX) };
     let (actual, value) = (data.args[arg.index as usize] & width, arg.value & width);
     match arg.op.as_str() {
         "SCMP_CMP_NE" => actual != value,

@@ -40,13 +40,7 @@ const VALUES: &[u64] = &[
     u64::MAX,
 ];
 /// Machines whose filters differ in shape: x32's bit, multiplexers, byte order, bases, s390's 0.
-const NATIVE: &[Arch] = &[
-    Arch::X86_64,
-    Arch::Aarch64,
-    Arch::S390x,
-    Arch::Mips64,
-    Arch::Ppc64le,
-];
+const NATIVE: &[Arch] = &[Arch::X86_64, Arch::Aarch64, Arch::S390x, Arch::Mips64, Arch::Ppc64le];
 
 fn arg() -> impl Strategy<Value = spec::SyscallArg<'static>> {
     let values = (select(VALUES), select(VALUES));
@@ -59,19 +53,8 @@ fn arg() -> impl Strategy<Value = spec::SyscallArg<'static>> {
 }
 
 fn name() -> impl Strategy<Value = &'static str> {
-    let known: Vec<_> = super::super::table::Call::all()
-        .map(|(_, name)| name)
-        .collect();
-    let crowded = &[
-        "read",
-        "write",
-        "socket",
-        "accept4",
-        "semget",
-        "shmat",
-        "socketcall",
-        "ipc",
-    ];
+    let known: Vec<_> = super::super::table::Call::all().map(|(_, name)| name).collect();
+    let crowded = &["read", "write", "socket", "accept4", "semget", "shmat", "socketcall", "ipc"];
     prop_oneof![4 => select(known), 2 => select(&crowded[..]), 1 => Just("no_such_call")]
 }
 
@@ -90,28 +73,20 @@ fn rule() -> impl Strategy<Value = spec::SyscallRule<'static>> {
 
 fn profile() -> impl Strategy<Value = (Arch, spec::Seccomp<'static>)> {
     let errno = option::of(0_u32..300);
-    let parts = (
-        select(NATIVE),
-        select(ACTIONS),
-        errno,
-        vec(rule(), 0..8),
-        any::<[u32; 3]>(),
-    );
-    parts.prop_map(
-        |(native, default_action, default_errno_ret, syscalls, listed)| {
-            let others = Arch::all().filter(|arch| arch.is_big_endian() == native.is_big_endian());
-            let listed = listed[0] & listed[1] & listed[2];
-            let listed = others.filter(|arch| listed >> *arch as u32 & 1 != 0);
-            let profile = spec::Seccomp {
-                default_action: default_action.into(),
-                default_errno_ret,
-                architectures: listed.map(|arch| arch.name().into()).collect(),
-                syscalls,
-                ..spec::Seccomp::default()
-            };
-            (native, profile)
-        },
-    )
+    let parts = (select(NATIVE), select(ACTIONS), errno, vec(rule(), 0..8), any::<[u32; 3]>());
+    parts.prop_map(|(native, default_action, default_errno_ret, syscalls, listed)| {
+        let others = Arch::all().filter(|arch| arch.is_big_endian() == native.is_big_endian());
+        let listed = listed[0] & listed[1] & listed[2];
+        let listed = others.filter(|arch| listed >> *arch as u32 & 1 != 0);
+        let profile = spec::Seccomp {
+            default_action: default_action.into(),
+            default_errno_ret,
+            architectures: listed.map(|arch| arch.name().into()).collect(),
+            syscalls,
+            ..spec::Seccomp::default()
+        };
+        (native, profile)
+    })
 }
 
 fn args() -> impl Strategy<Value = [u64; 6]> {

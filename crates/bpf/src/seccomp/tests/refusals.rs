@@ -3,11 +3,7 @@
 use super::*;
 
 fn problems(text: &str) -> Vec<String> {
-    compile(&parse(text), Arch::X86_64)
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    compile(&parse(text), Arch::X86_64).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -47,10 +43,7 @@ fn every_problem_is_named() {
 fn a_profile_needs_an_action_once_it_has_rules() {
     assert_eq!(compile(&parse("{}"), Arch::X86_64), Ok(None));
     let rule = r#"{"syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}"#;
-    assert_eq!(
-        problems(rule),
-        ["defaultAction: \"\" is not a known action"]
-    );
+    assert_eq!(problems(rule), ["defaultAction: \"\" is not a known action"]);
 }
 
 #[test]
@@ -60,16 +53,11 @@ fn a_program_can_be_too_long() {
         format!(r#"{{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": {args}}}"#)
     };
     let rules: Vec<String> = (0..1500).map(rule).collect();
-    let text = format!(
-        r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{}]}}"#,
-        rules.join(",")
-    );
+    let text =
+        format!(r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{}]}}"#, rules.join(","));
     let problems = problems(&text);
     assert_eq!(problems.len(), 1);
-    assert!(
-        problems[0].ends_with("; the kernel takes 4096"),
-        "{problems:?}"
-    );
+    assert!(problems[0].ends_with("; the kernel takes 4096"), "{problems:?}");
 }
 
 #[test]
