@@ -1,6 +1,6 @@
 //! `update`: other limits for a container that lives.
 
-use cgroup::{BlockIo, Cpu, Memory, Resources, Throttle, WeightDevice};
+use cgroup::{Network, Resources};
 use spec::ContainerStatus;
 
 use crate::error::{Error, Result};
@@ -58,67 +58,16 @@ fn ignored(resources: &spec::Resources<'_>) -> Vec<&'static str> {
     all.into_iter().filter(|(given, _)| *given).map(|(_, sentence)| sentence).collect()
 }
 
-/// The limits that are updated, as the crate `cgroup` takes them.
+/// The limits that are updated: as runc, not those that only make sense for a new container.
 fn limits<'a>(from: &'a spec::Resources<'a>) -> Resources<'a> {
-    Resources {
-        memory: from.memory.as_ref().map(memory).unwrap_or_default(),
-        cpu: from.cpu.as_ref().map(cpu).unwrap_or_default(),
-        pids: from.pids.as_ref().and_then(|pids| pids.limit),
-        block_io: from.block_io.as_ref().map(block_io).unwrap_or_default(),
-        unified: from.unified.iter().map(|(file, value)| (file.as_str(), value.as_str())).collect(),
-        ..Resources::default()
-    }
-}
-
-fn memory(from: &spec::Memory) -> Memory {
-    Memory {
-        limit: from.limit,
-        reservation: from.reservation,
-        swap: from.swap,
-        check_before_update: from.check_before_update.unwrap_or(false),
-        ..Memory::default()
-    }
-}
-
-fn cpu<'a>(from: &'a spec::Cpu<'a>) -> Cpu<'a> {
-    let list = |text: &'a spec::Text<'a>| (!text.is_empty()).then_some(text.as_str());
-    Cpu {
-        shares: from.shares,
-        quota: from.quota,
-        period: from.period,
-        burst: from.burst,
-        realtime_runtime: from.realtime_runtime,
-        realtime_period: from.realtime_period,
-        cpus: list(&from.cpus),
-        mems: list(&from.mems),
-        idle: from.idle,
-    }
-}
-
-fn block_io(from: &spec::BlockIo) -> BlockIo {
-    let weight = |device: &spec::WeightDevice| WeightDevice {
-        major: device.major,
-        minor: device.minor,
-        weight: device.weight,
-        leaf_weight: device.leaf_weight,
-    };
-    let throttles = |list: &[spec::ThrottleDevice]| {
-        let throttle = |device: &spec::ThrottleDevice| Throttle {
-            major: device.major,
-            minor: device.minor,
-            rate: device.rate,
-        };
-        list.iter().map(throttle).collect()
-    };
-    BlockIo {
-        weight: from.weight,
-        leaf_weight: from.leaf_weight,
-        weight_devices: from.weight_device.iter().map(weight).collect(),
-        throttle_read_bps: throttles(&from.throttle_read_bps_device),
-        throttle_write_bps: throttles(&from.throttle_write_bps_device),
-        throttle_read_iops: throttles(&from.throttle_read_iops_device),
-        throttle_write_iops: throttles(&from.throttle_write_iops_device),
-    }
+    let mut limits = plan::resources(from);
+    limits.hugepages.clear();
+    limits.rdma.clear();
+    limits.network = Network::default();
+    limits.memory.swappiness = None;
+    limits.memory.disable_oom_killer = false;
+    limits.memory.use_hierarchy = false;
+    limits
 }
 
 #[cfg(test)]

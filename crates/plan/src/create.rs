@@ -8,10 +8,11 @@ use crate::mounts::{Mount, Propagation, What};
 use crate::namespaces::{NamespaceKind, Namespaces};
 use crate::process::Process;
 use crate::refusal::{Findings, Refusals};
+use crate::resources::resources;
 use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
 use crate::{Host, Options, RootKind};
-use crate::{devices, hooks, mounts, namespaces, process, resources, seccomp, sysctl};
+use crate::{devices, hooks, mounts, namespaces, process, seccomp, sysctl};
 
 /// What `create` will do.
 #[derive(Debug)]
@@ -250,7 +251,7 @@ fn cgroup_plan<'a>(linux: &'a spec::Linux<'a>, findings: &mut Findings) -> Cgrou
     let rules = linux.resources.as_ref().map_or(&[][..], |resources| &resources.devices);
     CgroupPlan {
         path: &linux.cgroups_path,
-        resources: linux.resources.as_ref().map(resources::resources).unwrap_or_default(),
+        resources: linux.resources.as_ref().map(resources).unwrap_or_default(),
         device_rules: devices::rules(rules, findings),
     }
 }

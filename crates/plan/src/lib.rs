@@ -28,6 +28,7 @@ pub use mounts::{Attributes, IdMap, MappedBy, Mount, Propagation, What, option_n
 pub use namespaces::{Join, NamespaceKind, Namespaces};
 pub use process::{Capabilities, Label, Process, Rlimit, Scheduler, Terminal};
 pub use refusal::{Refusal, Refusals};
+pub use resources::resources;
 pub use seccomp::{Agent, Seccomp};
 pub use sysctl::Sysctl;
 

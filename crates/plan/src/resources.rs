@@ -3,7 +3,7 @@
 use cgroup::{BlockIo, Cpu, Hugepage, Memory, Network, Rdma, Resources, Throttle, WeightDevice};
 
 /// The limits as the crate `cgroup` takes them; device rules are planned apart.
-pub(crate) fn resources<'a>(from: &'a spec::Resources<'a>) -> Resources<'a> {
+pub fn resources<'a>(from: &'a spec::Resources<'a>) -> Resources<'a> {
     Resources {
         memory: from.memory.as_ref().map(memory).unwrap_or_default(),
         cpu: from.cpu.as_ref().map(cpu).unwrap_or_default(),

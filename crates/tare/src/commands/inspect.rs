@@ -1,13 +1,12 @@
 //! Looking at containers: state, list, ps.
 
-use std::io::Write;
 use std::process::Command;
 
 use engine::{ContainerDir, Record};
 use serde::Serialize;
 use spec::{ContainerStatus, StringMap};
 
-use super::{Failure, Outcome, id, store};
+use super::{Failure, Outcome, id, print, store};
 use crate::args::Parsed;
 
 /// What `state` and `list` print: runc's fields, in runc's order.
@@ -49,13 +48,6 @@ fn owner(uid: u32) -> String {
     user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| format!("standard output: {error}").into())
-}
-
 /// `state`.
 pub(crate) fn state(parsed: &Parsed) -> Outcome {
     let dir = store(parsed)?.container(id(parsed))?;
@@ -63,7 +55,7 @@ pub(crate) fn state(parsed: &Parsed) -> Outcome {
     let record = bytes.record()?;
     // As runc: only `list` names the owner.
     let view = View { owner: String::new(), ..View::of(&dir, &record)? };
-    print(&serde_json::to_string_pretty(&view).map_err(|error| error.to_string())?)?;
+    print(&serde_json::to_vec_pretty(&view).map_err(|error| error.to_string())?)?;
     Ok(0)
 }
 
@@ -72,7 +64,7 @@ pub(crate) fn list(parsed: &Parsed) -> Outcome {
     let store = store(parsed)?;
     let ids = store.ids()?;
     if parsed.flags.on("quiet") {
-        print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>())?;
+        print(ids.iter().map(|id| format!("{id}\n")).collect::<String>().as_bytes())?;
         return Ok(0);
     }
     let mut records = Vec::new();
@@ -94,10 +86,10 @@ pub(crate) fn list(parsed: &Parsed) -> Outcome {
         views.push(View::of(dir, record)?);
     }
     match parsed.flags.get("format").unwrap_or("table") {
-        "table" => print(&table(&views))?,
+        "table" => print(table(&views).as_bytes())?,
         // As Go has it, a list of nothing is null.
-        "json" if views.is_empty() => print("null")?,
-        "json" => print(&serde_json::to_string(&views).map_err(|error| error.to_string())?)?,
+        "json" if views.is_empty() => print(b"null")?,
+        "json" => print(&serde_json::to_vec(&views).map_err(|error| error.to_string())?)?,
         other => return Err(format!("invalid format option: {other}").into()),
     }
     Ok(0)
@@ -131,8 +123,11 @@ pub(crate) fn ps(parsed: &Parsed) -> Outcome {
     let record = bytes.record()?;
     let pids = record.cgroup().pids().map_err(engine::Error::from)?;
     match parsed.flags.get("format").unwrap_or("table") {
-        "json" => print(&serde_json::to_string(&pids).map_err(|error| error.to_string())?)?,
-        "table" => print(&ps_table(&pids, parsed.positionals.get(1..).unwrap_or_default())?)?,
+        "json" => print(&serde_json::to_vec(&pids).map_err(|error| error.to_string())?)?,
+        "table" => {
+            let options = parsed.positionals.get(1..).unwrap_or_default();
+            print(ps_table(&pids, options)?.as_bytes())?;
+        }
         other => return Err(format!("invalid format option: {other}").into()),
     }
     Ok(0)
