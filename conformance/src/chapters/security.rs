@@ -211,5 +211,31 @@ pub(crate) const TESTS: &[Test] = &[
     test("cwd-descriptor", "CVE-2024-21626: cwd /proc/self/fd/N for N from 3 to 20", |t| {
         cwd_fd(t, "run")
     }),
+    test(
+        "created-descriptors",
+        "CVE-2024-21626: a created init holds nothing of the host's but its streams and sockets",
+        |t| {
+            let c = t.bundle()?.sleeps().create()?;
+            let fds = std::fs::read_dir(format!("/proc/{}/fd", c.pid()?))?;
+            for fd in fds {
+                let fd = fd?;
+                let target = fs::read_link(fd.path())?.to_string_lossy().into_owned();
+                let number: u32 = fd.file_name().to_string_lossy().parse()?;
+                let own = ["socket:", "pipe:", "anon_inode:"].iter().any(|k| target.starts_with(k));
+                that(number < 3 || own, format!("{number} is {target}"))?;
+            }
+            c.start()
+        },
+    ),
+    test(
+        "created-not-readable",
+        "CVE-2016-9962: what runs in a container can't look into the init before its program runs",
+        |t| {
+            let c = t.bundle()?.sleeps().create()?;
+            let look = "for n in 3 4 5 6 7 8 9; do cat /proc/1/fd/$n/../../../../etc/passwd; done";
+            let said = c.says(&format!("{look} 2>/dev/null; echo done"))?;
+            that(said.trim() == "done", said)
+        },
+    ),
     test("exec-cwd-descriptor", "CVE-2024-21626: the same for exec --cwd", |t| cwd_fd(t, "exec")),
 ];

@@ -73,6 +73,8 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
         process.capabilities;
     sys::drop_bounding(bounding)?;
     sys::keep_capabilities(true)?;
+    // A directory that only root may enter (its home, for `exec --user`) is entered as root, too.
+    let entered = chdir(process.cwd).is_ok();
     set_groups(process.groups, around.may_lack_groups)?;
     sys::set_ids(process.uid, process.gid)?;
     let capabilities = CapabilitySets { effective, permitted, inheritable };
@@ -87,7 +89,7 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
     })
     .step(|| "process.capabilities".to_owned())?;
     set_ambient(ambient)?;
-    enter_directory(process.cwd)?;
+    enter_directory(process.cwd, entered)?;
     let environment = environment(process, around.extra_env);
     let path = find_program(process, &environment)?;
     sys::close_from(3 + around.preserved)?;
@@ -247,8 +249,11 @@ fn set_ambient(ambient: u64) -> Result<()> {
     Ok(())
 }
 
-fn enter_directory(path: &str) -> Result<()> {
-    chdir(path).at("chdir to cwd", path).step(|| "process.cwd".to_owned())?;
+fn enter_directory(path: &str, entered: bool) -> Result<()> {
+    match chdir(path) {
+        Err(Errno::EACCES) if entered => {}
+        other => other.at("chdir to cwd", path).step(|| "process.cwd".to_owned())?,
+    }
     match nix::unistd::getcwd() {
         // A directory that has no path from our root is one outside of it (CVE-2024-21626).
         Err(Errno::ENOENT) => Err(Error::Escape {
@@ -323,8 +328,8 @@ fn executable(path: &str) -> std::result::Result<(), Errno> {
     if stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() {
         return Err(Errno::EISDIR);
     }
-    // Real and effective ids are the same by now.
-    nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::empty())?;
+    // With the effective capabilities: otherwise access(2) leaves them out of account for a user.
+    nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)?;
     if stat.st_mode & 0o111 == 0 { Err(Errno::EACCES) } else { Ok(()) }
 }
 

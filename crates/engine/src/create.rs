@@ -225,7 +225,7 @@ impl<'p> Making<'p> {
         let config = bundle.config()?;
         if let Some(process) = config.process {
             let cgroup = self.record.cgroup.clone();
-            self.dir.save_exec(&ExecRecord { cgroup, process })?;
+            self.dir.save_exec(&ExecRecord { cgroup, process, personality: plan.personality })?;
         }
         if let Some(seccomp) = &plan.seccomp {
             self.dir.write(SECCOMP_FILE, &seccomp.filter.to_bytes())?;

@@ -1,7 +1,7 @@
 //! `exec`: another process in a container that lives. A shorter story than `create`, with the same
 //! [`confine`](crate::confine) at its end, and no flags in between.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use bpf::seccomp::Filter;
@@ -99,7 +99,8 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
         _ => return Err(Error::State(messages::EXEC_STOPPED)),
     }
     let saved = dir.read_exec()?;
-    let own = saved.exec()?.process;
+    let saved = saved.exec()?;
+    let own = saved.process;
     let config = match &request.process {
         Program::File(name, bytes) => bundle::parse(name, bytes)?,
         Program::Changed(changes) => changed(&own, changes),
@@ -119,7 +120,7 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
     for warning in &warnings {
         (request.warn)(warning);
     }
-    let started = start(request, &dir, &record, &process)?;
+    let started = start(request, &dir, &record, &process, saved.personality)?;
     if request.detach {
         return Ok(0);
     }
@@ -172,6 +173,7 @@ fn start(
     dir: &ContainerDir,
     record: &Record<'_>,
     process: &Process<'_>,
+    personality: Option<u64>,
 ) -> Result<Started> {
     let console = Receiver::connect_if(request.console_socket, "console socket")?;
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
@@ -200,7 +202,7 @@ fn start(
                     label,
                     own_rlimits: !record.has_namespace("user"),
                     may_lack_groups: record.rootless,
-                    personality: None,
+                    personality,
                     preserved: request.passed.descriptors,
                     extra_env: &request.passed.environment,
                 },
@@ -271,7 +273,7 @@ fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<CloneFlags>
         kinds |= CloneFlags::CLONE_NEWPID;
     }
     if !kinds.is_empty() {
-        setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
+        setns(&init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
     }
     Ok(kinds)
 }
@@ -313,7 +315,12 @@ struct Child<'a> {
 /// The cloned process's whole life.
 fn run(child: Child<'_>) -> ! {
     let channel = child.channel;
-    let error = match enter(child.record, &child.init, child.joined, child.join)
+    let mut keep = vec![channel.as_fd(), child.init.as_fd()];
+    keep.extend(child.console.as_ref().map(AsFd::as_fd));
+    keep.extend(child.around.label.as_ref().map(AsFd::as_fd));
+    let preserved = child.around.preserved;
+    let error = match leave_the_host(child.record, child.join, preserved, &keep)
+        .and_then(|()| enter(child.record, child.init, child.joined))
         .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
         .and_then(|()| confine::confine(child.process, child.around))
         .and_then(|confined| channel.send(&Message::Ready).map(|()| confined))
@@ -330,16 +337,22 @@ fn run(child: Child<'_>) -> ! {
     std::process::exit(1)
 }
 
-/// Enters the container: cgroup, namespaces, a session of its own.
-fn enter(
+/// Joins the cgroup, and lets go of everything else: what is in the container must find nothing of
+/// the host in this process, nor look into it before execve (CVE-2016-9962, CVE-2024-21626).
+fn leave_the_host(
     record: &Record<'_>,
-    init: &OwnedFd,
-    joined: CloneFlags,
     join: &cgroup::Join,
+    preserved: u32,
+    keep: &[BorrowedFd<'_>],
 ) -> Result<()> {
     init::join_cgroup(join)?;
-    // Until execve nobody in the container may look into this process (CVE-2016-9962).
-    sys::set_dumpable(false)?;
+    sys::close_all_but(3 + preserved, keep)?;
+    // As in `init`: a user's own process must stay its own.
+    if record.rootless { Ok(()) } else { Ok(sys::set_dumpable(false)?) }
+}
+
+/// Enters the container: namespaces, a session of its own.
+fn enter(record: &Record<'_>, init: OwnedFd, joined: CloneFlags) -> Result<()> {
     let mut kinds = CloneFlags::empty();
     for kind in NamespaceKind::ALL {
         if record.has_namespace(kind.file()) {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use sys::Context;
 
 use crate::error::Result;
@@ -31,6 +31,7 @@ pub(crate) fn wait(pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<i32> {
         return process::reap(pidfd);
     };
     let raw = RawMode::enter()?;
+    keep_newlines(&terminal)?;
     copy_window_size(&terminal);
     relay(pidfd, &signals, &terminal)?;
     drop(raw);
@@ -92,6 +93,13 @@ fn copy_window_size(terminal: &OwnedFd) {
     if let Ok(size) = sys::window_size(std::io::stdin().as_fd()) {
         let _ = sys::set_window_size(terminal.as_fd(), size);
     }
+}
+
+/// The container's terminal leaves line ends alone: ours makes of them what it needs.
+fn keep_newlines(terminal: &OwnedFd) -> Result<()> {
+    let mut settings = tcgetattr(terminal).at("tcgetattr", "terminal")?;
+    settings.output_flags.remove(OutputFlags::ONLCR);
+    Ok(tcsetattr(terminal, SetArg::TCSANOW, &settings).at("tcsetattr", "terminal")?)
 }
 
 /// Copies what is typed to the terminal and what it shows to standard output, until both the process
@@ -170,6 +178,8 @@ impl RawMode {
         let before = tcgetattr(&stdin).at("tcgetattr", "stdin")?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
+        // What the container's terminal shows is a line's end here, too.
+        raw.output_flags.insert(OutputFlags::OPOST);
         tcsetattr(&stdin, SetArg::TCSANOW, &raw).at("tcsetattr", "stdin")?;
         Ok(RawMode(Some(before)))
     }

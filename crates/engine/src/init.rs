@@ -9,7 +9,10 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::unistd::{getpid, sethostname, setsid};
 use plan::{Create, HookKind, Join, Mount, NamespaceKind, Terminal};
@@ -86,7 +89,7 @@ pub(crate) fn run(init: Init<'_>) -> ! {
         true => stage(&init),
         false => enter(&init),
     };
-    let prepared = ended.and_then(|()| prepare(&init));
+    let prepared = ended.and_then(|()| leave_the_host(&init)).and_then(|()| prepare(&init));
     let (failure, report) = match prepared {
         Err(error) => (error, init.channel),
         Ok(confined) => match wait_for_start(init.channel, init.start) {
@@ -198,6 +201,24 @@ fn wait_for_parent(channel: &Channel) -> Result<()> {
         // The runtime was killed: what it began must not live on.
         false => std::process::exit(1),
     }
+}
+
+/// From here on what is in the container may look at this process, a created one for as long as it
+/// waits: so nothing of the runtime's, nor of its caller's, is open in it any more, and nobody may
+/// open what is (CVE-2016-9962, CVE-2024-21626).
+fn leave_the_host(init: &Init<'_>) -> Result<()> {
+    let mut keep = vec![init.channel.as_fd()];
+    if let Start::Socket(listener) = &init.start {
+        keep.push(listener.as_fd());
+    }
+    keep.extend(init.console.as_ref().map(AsFd::as_fd));
+    sys::close_all_but(3 + init.passed.descriptors, &keep)?;
+    if init.plan.rootless {
+        // Of a process that may not be looked at, a user owns nothing in procfs: the runtime itself
+        // could set nothing from outside. It has no powers either that could be stolen.
+        return Ok(());
+    }
+    Ok(sys::set_dumpable(false)?)
 }
 
 /// From a process in its namespaces to one that only has to be started.
@@ -337,7 +358,9 @@ fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
         Start::Socket(listener) => listener,
     };
     drop(channel);
+    let signals = Signals::hold()?;
     loop {
+        signals.wait_for(&listener)?;
         let socket = match nix::sys::socket::accept4(
             listener.as_raw_fd(),
             nix::sys::socket::SockFlag::SOCK_CLOEXEC,
@@ -349,6 +372,50 @@ fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
         // Who only asks whether somebody waits here says nothing and leaves.
         if visitor.wait_for_go().is_ok_and(|go| go) {
             return Some(visitor);
+        }
+    }
+}
+
+/// A signal to a container that was only created ends it, as it would any process. The kernel spares
+/// process 1 of a pid namespace the default action, so it is taken here.
+struct Signals(SignalFd);
+
+impl Signals {
+    fn hold() -> Option<Signals> {
+        let mut fatal = SigSet::all();
+        for harmless in [
+            Signal::SIGCHLD,
+            Signal::SIGCONT,
+            Signal::SIGURG,
+            Signal::SIGWINCH,
+            Signal::SIGTSTP,
+            Signal::SIGTTIN,
+            Signal::SIGTTOU,
+        ] {
+            fatal.remove(harmless);
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&fatal), None).ok()?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        SignalFd::with_flags(&fatal, flags).ok().map(Signals)
+    }
+
+    /// Waits until somebody knocks; a signal before that ends the process.
+    fn wait_for(&self, listener: &OwnedFd) -> Option<()> {
+        loop {
+            let mut polled = [
+                PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut polled, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                other => other.ok()?,
+            };
+            if let Ok(Some(info)) = self.0.read_signal() {
+                std::process::exit(128 + info.ssi_signo as i32);
+            }
+            if polled[0].any().unwrap_or(false) {
+                return Some(());
+            }
         }
     }
 }

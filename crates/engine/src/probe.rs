@@ -60,8 +60,12 @@ fn unreachable_sources(config: &spec::Spec<'_>, bundle: &str) -> Vec<(usize, Str
         mount.kind == "bind" || mount.options.iter().any(|o| *o == "bind" || *o == "rbind")
     };
     let binds = config.mounts.iter().enumerate().filter(|(_, mount)| is_bind(mount));
+    let root = config.root.as_ref().map_or("", |root| root.path.as_str());
+    let root = join(bundle, root);
     binds
         .filter(|(_, mount)| !mount.source.is_empty())
+        // What is in the container's root may be made by an earlier mount.
+        .filter(|(_, mount)| !crate::rootfs::is_below(&join(bundle, &mount.source), &root))
         .filter_map(|(n, mount)| match stat(join(bundle, &mount.source).as_str()) {
             Ok(_) => None,
             Err(errno) => Some((n, sys::describe(errno))),

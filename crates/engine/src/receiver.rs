@@ -3,7 +3,7 @@
 //! filter. One message, with the descriptor as `SCM_RIGHTS` (unix(7)) and a text beside it.
 
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::sys::socket::{
@@ -19,6 +19,12 @@ pub(crate) struct Receiver {
     socket: OwnedFd,
     /// What it is called in messages, such as `console socket`.
     name: &'static str,
+}
+
+impl AsFd for Receiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Receiver {

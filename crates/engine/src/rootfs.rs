@@ -5,6 +5,7 @@
 //! working directory is moved there (`fchdir`) for the classic mount(2), or move_mount(2) takes the
 //! descriptor. No path of the container is ever handed to the kernel as text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -66,8 +67,9 @@ impl Rootfs {
         let mut flags = MsFlags::from_bits_truncate(kind);
         flags.set(MsFlags::MS_REC, recursive);
         mount_at("/", None, flags)?;
-        if kind == MsFlags::MS_SHARED.bits() {
-            // Else what is mounted on the root would appear on the host, too.
+        if plan.root.propagation.is_some() {
+            // Else what is mounted on the root would appear on the host, too, and pivot_root(2)
+            // refuses a root whose parent is shared.
             make_parent_private(&plan.root.path)?;
         }
         let clone = OpenTree { clone: true, recursive: true, no_follow: true };
@@ -77,6 +79,7 @@ impl Rootfs {
         for mount in plan.mounts.iter().chain(extra) {
             if let What::Bind { source, recursive, id_map, .. } = &mount.what
                 && (sources_too || id_map.is_some())
+                && !is_below(source, &plan.root.path)
             {
                 let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
                 sources.insert(mount.index, tree);
@@ -104,11 +107,6 @@ impl Rootfs {
 
     /// Attaches the root, so that what is mounted below it has a place.
     pub(crate) fn attach(&self, plan: &plan::Create<'_>) -> Result<()> {
-        let shared = plan.root.propagation.is_some_and(|p| p.kind == MsFlags::MS_SHARED.bits());
-        if shared {
-            // Else what is mounted on the root would appear on the host, too.
-            make_parent_private(&plan.root.path)?;
-        }
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let target = openat(AT_FDCWD, plan.root.path.as_ref(), flags, Mode::empty())
             .at("open", &plan.root.path)
@@ -184,8 +182,17 @@ impl Rootfs {
         let What::Filesystem { kind, source, flags, data, copy_up } = &mount.what else {
             return Ok(());
         };
+        let mut data = Cow::Borrowed(data.as_str());
         let target = match *kind {
             "proc" | "sysfs" => self.ordinary_directory(mount)?,
+            "tmpfs" if !data.contains("mode=") => {
+                let (target, mode) = self.target_with_mode(mount)?;
+                if let Some(mode) = mode {
+                    let comma = if data.is_empty() { "" } else { "," };
+                    data = Cow::Owned(format!("mode={mode:o}{comma}{data}"));
+                }
+                target
+            }
             _ => self.target(mount, Missing::MakeDirectory)?,
         };
         let mut flags = MsFlags::from_bits_retain(*flags);
@@ -196,12 +203,21 @@ impl Rootfs {
         }
         let hidden = if *copy_up { Some(copy_up::open(target.as_fd())?) } else { None };
         fchdir(&target).at("fchdir", &mount.destination)?;
-        mount_new(kind, source, flags, data, &mount.destination)?;
+        mount_new(kind, source, flags, &data, &mount.destination)?;
         if let Some(hidden) = hidden {
             let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
             copy_up::copy(hidden, new)?;
         }
         Ok(())
+    }
+
+    /// A destination, with the permissions that it has if it exists already: as in runc a tmpfs takes
+    /// them over from the directory that it covers.
+    fn target_with_mode(&self, mount: &Mount<'_>) -> Result<(OwnedFd, Option<u32>)> {
+        let existing = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail).is_ok();
+        let target = self.target(mount, Missing::MakeDirectory)?;
+        let stat = nix::sys::stat::fstat(&target).at("fstat", &mount.destination)?;
+        Ok((target, existing.then_some(stat.st_mode & 0o7777)))
     }
 
     /// The place of procfs and sysfs: a directory, and no link on the way (CVE-2019-19921,
@@ -365,7 +381,10 @@ impl Rootfs {
     fn mask(&self, paths: &[spec::Text<'_>]) -> Result<()> {
         let mut empty: Option<OwnedFd> = None;
         let mut null: Option<OwnedFd> = None;
-        for path in paths {
+        for (n, path) in paths.iter().enumerate() {
+            if paths[..n].contains(path) {
+                continue;
+            }
             let target = match resolve::open(self.tree.as_fd(), path, Missing::Fail) {
                 Err(sys::Error { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => continue,
                 other => other?,
@@ -431,6 +450,11 @@ fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
 fn open_source(source: &str, recursive: bool) -> Result<OwnedFd> {
     let clone = OpenTree { clone: true, recursive, no_follow: false };
     Ok(sys::open_tree(AT_FDCWD, &c_string(source)?, clone)?)
+}
+
+/// Whether a bind's source is in the container's root, where an earlier mount may make it.
+pub(crate) fn is_below(source: &str, root: &str) -> bool {
+    std::path::Path::new(source).starts_with(root)
 }
 
 /// A path as the kernel takes it.

@@ -120,6 +120,8 @@ pub(crate) struct ExecRecord<'a> {
     /// The container's `process`, whose defaults `exec` takes.
     #[serde(borrow)]
     pub(crate) process: spec::Process<'a>,
+    /// The execution domain, if the container has another than the host.
+    pub(crate) personality: Option<u64>,
 }
 
 /// A cgroup's directory by controller; "" is cgroup v2.

@@ -23,16 +23,51 @@ pub fn close_from(first: u32) -> Result<()> {
     }
 }
 
-fn mark_one_by_one(first: u32) -> Result<()> {
-    for entry in std::fs::read_dir("/proc/self/fd").at("opendir", "/proc/self/fd")? {
-        let entry = entry.at("readdir", "/proc/self/fd")?;
-        let number = entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0);
-        if number >= first {
-            // SAFETY: the number comes from the directory of open descriptors; it is only borrowed.
-            let fd = unsafe { BorrowedFd::borrow_raw(number as RawFd) };
-            // The directory's own descriptor may be gone by now.
-            let _ = set_close_on_exec(fd, true);
+/// Closes every descriptor from `first` on, but for those in `keep` (close_range(2), Linux 5.9).
+///
+/// For a cloned process that never returns to the frames in which it was cloned: what their owners
+/// hold is closed under them.
+pub fn close_all_but(first: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).collect();
+    keep.sort_unstable();
+    let mut from = first;
+    for kept in keep.into_iter().filter(|kept| *kept >= first) {
+        if kept > from {
+            close_between(from, kept - 1)?;
         }
+        from = kept + 1;
+    }
+    close_between(from, u32::MAX)
+}
+
+fn close_between(first: u32, last: u32) -> Result<()> {
+    // SAFETY: by the contract of `close_all_but` nobody uses these descriptors any more.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
+        return Ok(());
+    }
+    match Errno::last() {
+        Errno::ENOSYS | Errno::EPERM => {}
+        errno => return Err(Error::new("close_range", format!("{first} to {last}"), errno)),
+    }
+    for number in open_descriptors()?.into_iter().filter(|n| (first..=last).contains(n)) {
+        // SAFETY: as above; the listing's own descriptor is gone already, which only fails.
+        unsafe { libc::close(number as RawFd) };
+    }
+    Ok(())
+}
+
+fn open_descriptors() -> Result<Vec<u32>> {
+    let entries = std::fs::read_dir("/proc/self/fd").at("opendir", "/proc/self/fd")?;
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(numbers.collect())
+}
+
+fn mark_one_by_one(first: u32) -> Result<()> {
+    for number in open_descriptors()?.into_iter().filter(|number| *number >= first) {
+        // SAFETY: the number comes from the directory of open descriptors; it is only borrowed.
+        let fd = unsafe { BorrowedFd::borrow_raw(number as RawFd) };
+        // The directory's own descriptor is gone by now.
+        let _ = set_close_on_exec(fd, true);
     }
     Ok(())
 }

@@ -20,8 +20,8 @@ mod tty;
 pub use clone::{Clone3, Forked, clone3, pidfd_getfd, pidfd_open, pidfd_send_signal};
 pub use error::{Context, Error, describe};
 pub use fd::{
-    check_open, close_from, keep_on_exec, lock_file, namespace_kind, set_close_on_exec,
-    take_inherited,
+    check_open, close_all_but, close_from, keep_on_exec, lock_file, namespace_kind,
+    set_close_on_exec, take_inherited,
 };
 pub use mount::{
     Attributes, OpenTree, change_attributes, magic, map_ids, move_mount, open_tree,

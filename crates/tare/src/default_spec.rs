@@ -2,8 +2,18 @@
 
 use serde_json::{Value, json};
 
-/// The default `config.json`.
+/// The default `config.json`. As runc's it has a cgroup namespace where cgroups are v2 alone.
 pub(crate) fn default() -> Value {
+    let mut config = base();
+    if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+        && let Some(namespaces) = config["linux"]["namespaces"].as_array_mut()
+    {
+        namespaces.push(json!({ "type": "cgroup" }));
+    }
+    config
+}
+
+fn base() -> Value {
     json!({
         "ociVersion": spec::OCI_VERSION,
         "process": {
@@ -33,8 +43,7 @@ pub(crate) fn default() -> Value {
                 { "type": "network" },
                 { "type": "ipc" },
                 { "type": "uts" },
-                { "type": "mount" },
-                { "type": "cgroup" }
+                { "type": "mount" }
             ],
             "maskedPaths": [
                 "/proc/acpi",
