@@ -232,7 +232,7 @@ pub(crate) const TESTS: &[Test] = &[
         "CVE-2016-9962: what runs in a container can't look into the init before its program runs",
         |t| {
             let c = t.bundle()?.sleeps().create()?;
-            let look = "for n in 3 4 5 6 7 8 9; do cat /proc/1/fd/$n/../../../../etc/passwd; done";
+            let look = "for n in 3 4 5 6 7 8 9; do cat /proc/1/fd/$n/../../../../../../../../etc/passwd; done";
             let said = c.says(&format!("{look} 2>/dev/null; echo done"))?;
             that(said.trim() == "done", said)
         },
