@@ -13,6 +13,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use crate::bundle::Bundle;
 use crate::call::{Call, Output};
 use crate::leftover::{self, raw};
+use crate::schedule::Scale;
 use crate::verdict::{Verdict, fail};
 
 /// The PATH of the runtime under test.
@@ -31,6 +32,8 @@ pub(crate) struct Case {
     pub bound: Duration,
     /// How long a state that must come is waited for.
     pub patience: Duration,
+    /// How long what has been killed may take to be gone.
+    pause: Duration,
     busybox: PathBuf,
     tag: String,
     serial: Cell<u32>,
@@ -41,7 +44,7 @@ pub(crate) struct Case {
 
 impl Case {
     /// A case in the new directory `scratch`, whose container ids start with `tag`.
-    pub(crate) fn new(runtime: &Path, scratch: &Path, tag: &str, null: bool) -> Verdict<Self> {
+    pub(crate) fn new(runtime: &Path, scratch: &Path, tag: &str, scale: Scale) -> Verdict<Self> {
         fs::create_dir_all(scratch)?;
         // Containers with another user id must reach their bundle.
         fs::set_permissions(scratch, fs::Permissions::from_mode(0o755))?;
@@ -49,8 +52,9 @@ impl Case {
         Ok(Self {
             runtime: runtime.to_path_buf(),
             root: scratch.join("root"),
-            bound: Duration::from_secs(20),
-            patience: Duration::from_millis(if null { 100 } else { 5000 }),
+            bound: Duration::from_secs(20) * scale.patience,
+            patience: Duration::from_millis(if scale.null { 100 } else { 5000 }) * scale.patience,
+            pause: Duration::from_millis(350) * scale.patience,
             busybox: parent.join("busybox"),
             tag: tag.to_owned(),
             serial: Cell::new(0),
@@ -182,7 +186,7 @@ impl Case {
         let mut left = self.left();
         if !left.is_empty() {
             // The last process of a container may still be on its way out.
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(self.pause);
             left = self.left();
         }
         leftover::clean(&self.tag, &self.scratch);
@@ -211,7 +215,7 @@ impl Case {
     /// Nothing may be left of any container, without a `delete`.
     #[track_caller]
     pub(crate) fn nothing_left(&self) -> Verdict {
-        let end = Instant::now() + Duration::from_millis(700);
+        let end = Instant::now() + 2 * self.pause;
         loop {
             let left = self.left();
             if left.is_empty() {

@@ -8,6 +8,8 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::layout;
+
 /// The children of a process.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
@@ -31,10 +33,7 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
 /// The cgroups, in every hierarchy, whose name starts with `tag`.
 pub(crate) fn cgroups(tag: &str) -> impl Iterator<Item = PathBuf> {
     let mut found = Vec::new();
-    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-    for hierarchy in hierarchies.filter(|h| h.file_type().is_ok_and(|t| t.is_dir())) {
-        collect(&hierarchy.path(), tag, 6, &mut found);
-    }
+    collect(Path::new(layout::TOP), tag, 7, &mut found);
     found.into_iter()
 }
 
@@ -83,7 +82,8 @@ pub(crate) fn find(tag: &str, scratch: &Path, known: &BTreeSet<u32>) -> Vec<Stri
 pub(crate) fn clean(tag: &str, scratch: &Path) {
     let groups: Vec<PathBuf> = cgroups(tag).collect();
     for group in &groups {
-        let _ = fs::write(group.join("freezer.state"), "THAWED");
+        let (file, thawed) = layout::either(("freezer.state", "THAWED"), ("cgroup.freeze", "0"));
+        let _ = fs::write(group.join(file), thawed);
         for pid in fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().lines() {
             end(pid.parse().unwrap_or(0));
         }

@@ -13,6 +13,7 @@ mod chapters;
 mod console;
 mod container;
 mod expected;
+mod layout;
 mod leftover;
 mod null;
 mod report;
@@ -46,6 +47,14 @@ fn cli() -> Command {
                 .value_parser(value_parser!(usize))
                 .help("Tests at a time; default: the number of CPUs"),
         )
+        .arg(
+            Arg::new("patience")
+                .long("patience")
+                .value_name("FACTOR")
+                .value_parser(value_parser!(u32).range(1..))
+                .default_value("1")
+                .help("Wait longer for everything: for a slow machine"),
+        )
         .arg(flag("verbose").help("Print what each failing test found"))
         .arg(flag("list").help("Print the tests and the sentences they hold"))
         .arg(flag("null").help("Show that no test passes on a runtime that does nothing"))
@@ -57,8 +66,10 @@ fn main() -> ExitCode {
     let words = |name: &str| -> Vec<String> {
         args.get_many::<String>(name).into_iter().flatten().cloned().collect()
     };
+    let patience = args.get_one("patience").copied().unwrap_or(1);
     if let [name, runtime, scratch, tag] = &words("single")[..] {
-        return single::run(name, runtime, scratch, tag, args.get_flag("null"));
+        let scale = schedule::Scale { null: args.get_flag("null"), patience };
+        return single::run(name, runtime, scratch, tag, scale);
     }
     let only = words("only");
     let mut tests = table::all();
@@ -73,14 +84,14 @@ fn main() -> ExitCode {
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let verbose = args.get_flag("verbose");
     let result = if args.get_flag("null") {
-        null::run(&tests, jobs)
+        null::run(&tests, jobs, patience)
     } else {
         let runtimes = words("runtime").iter().map(|word| named(word)).collect::<Vec<_>>();
         if runtimes.is_empty() {
             eprintln!("conformance: no runtime given");
             return ExitCode::from(2);
         }
-        schedule::grade(&runtimes, &tests, jobs, false)
+        schedule::grade(&runtimes, &tests, jobs, schedule::Scale { null: false, patience })
             .map(|columns| report::print(&tests, &columns, verbose))
     };
     match result {

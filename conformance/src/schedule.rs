@@ -15,6 +15,15 @@ use crate::verdict::Verdict;
 /// How long a test may take in all; each call of the runtime has its own, shorter bound.
 const BOUND: Duration = Duration::from_secs(90);
 
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// The runtime does nothing: what it should do need not be waited for.
+    pub null: bool,
+    /// What every bound is multiplied by.
+    pub patience: u32,
+}
+
 /// What one test came to on one runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -43,7 +52,7 @@ pub(crate) fn grade(
     runtimes: &[(String, PathBuf)],
     tests: &[(String, Test)],
     jobs: usize,
-    null: bool,
+    scale: Scale,
 ) -> Verdict<Vec<Column>> {
     let scratch = std::env::temp_dir().join(format!("conformance-{}", std::process::id()));
     fs::create_dir(&scratch)?;
@@ -53,7 +62,7 @@ pub(crate) fn grade(
         for (number, (name, runtime)) in runtimes.iter().enumerate() {
             let begun = Instant::now();
             let prefix = format!("cf{}{}", std::process::id(), letter(number));
-            let results = all(tests, runtime, &scratch, &prefix, jobs.max(1), null);
+            let results = all(tests, runtime, &scratch, &prefix, jobs.max(1), scale);
             let (outcomes, times) = results.into_iter().unzip();
             columns.push(Column { name: name.clone(), outcomes, times, took: begun.elapsed() });
         }
@@ -72,7 +81,7 @@ fn all(
     scratch: &Path,
     prefix: &str,
     jobs: usize,
-    null: bool,
+    scale: Scale,
 ) -> Vec<(Outcome, Duration)> {
     let next = Mutex::new(0..tests.len());
     let outcomes = Mutex::new(vec![(Outcome::Skip("not run".into()), Duration::ZERO); tests.len()]);
@@ -82,7 +91,7 @@ fn all(
                 while let Some(index) = next.lock().ok().and_then(|mut next| next.next()) {
                     let tag = format!("{prefix}{index}x");
                     let begun = Instant::now();
-                    let outcome = one(&tests[index].0, runtime, &scratch.join(&tag), &tag, null);
+                    let outcome = one(&tests[index].0, runtime, &scratch.join(&tag), &tag, scale);
                     if let Ok(mut outcomes) = outcomes.lock() {
                         outcomes[index] = (outcome, begun.elapsed());
                     }
@@ -94,8 +103,8 @@ fn all(
 }
 
 /// Runs one test; whatever becomes of its process, what it started is ended.
-fn one(name: &str, runtime: &Path, scratch: &Path, tag: &str, null: bool) -> Outcome {
-    let outcome = process(name, runtime, scratch, tag, null)
+fn one(name: &str, runtime: &Path, scratch: &Path, tag: &str, scale: Scale) -> Outcome {
+    let outcome = process(name, runtime, scratch, tag, scale)
         .unwrap_or_else(|why| Outcome::Fail(format!("the test's process: {why}")));
     for point in leftover::mounts(scratch) {
         let _ = nix::mount::umount2(point.as_str(), nix::mount::MntFlags::MNT_DETACH);
@@ -109,17 +118,18 @@ fn process(
     runtime: &Path,
     scratch: &Path,
     tag: &str,
-    null: bool,
+    scale: Scale,
 ) -> std::io::Result<Outcome> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("--single").arg(name).arg(runtime).arg(scratch).arg(tag);
-    if null {
+    command.arg("--patience").arg(scale.patience.to_string());
+    if scale.null {
         command.arg("--null");
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    let begun = Instant::now();
+    let (begun, bound) = (Instant::now(), BOUND * scale.patience);
     while child.try_wait()?.is_none() {
-        if begun.elapsed() > BOUND {
+        if begun.elapsed() > bound {
             let started: BTreeSet<u32> = leftover::descendants(child.id()).into_iter().collect();
             child.kill()?;
             child.wait()?;
@@ -127,7 +137,7 @@ fn process(
                 leftover::end(pid);
             }
             leftover::clean(tag, scratch);
-            return Ok(Outcome::Fail(format!("took more than {} s", BOUND.as_secs())));
+            return Ok(Outcome::Fail(format!("took more than {} s", bound.as_secs())));
         }
         std::thread::sleep(Duration::from_millis(4));
     }

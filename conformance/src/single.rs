@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use nix::sys::prctl::set_child_subreaper;
 
 use crate::case::Case;
+use crate::schedule::Scale;
 use crate::table;
 use crate::verdict::{Miss, Verdict, fail};
 
@@ -13,8 +14,8 @@ use crate::verdict::{Miss, Verdict, fail};
 pub(crate) const WORDS: [&str; 3] = ["ok", "FAIL", "skip"];
 
 /// Runs one test and prints its result: a word on the first line, then the reason.
-pub(crate) fn run(name: &str, runtime: &str, scratch: &str, tag: &str, null: bool) -> ExitCode {
-    let result = held(name, Path::new(runtime), Path::new(scratch), tag, null);
+pub(crate) fn run(name: &str, runtime: &str, scratch: &str, tag: &str, scale: Scale) -> ExitCode {
+    let result = held(name, Path::new(runtime), Path::new(scratch), tag, scale);
     let (word, why) = match result {
         Ok(()) => (WORDS[0], String::new()),
         Err(Miss::Fail(why)) => (WORDS[1], why),
@@ -24,13 +25,13 @@ pub(crate) fn run(name: &str, runtime: &str, scratch: &str, tag: &str, null: boo
     ExitCode::SUCCESS
 }
 
-fn held(name: &str, runtime: &Path, scratch: &Path, tag: &str, null: bool) -> Verdict {
+fn held(name: &str, runtime: &Path, scratch: &Path, tag: &str, scale: Scale) -> Verdict {
     // Orphans of the runtime become ours: none can get away.
     set_child_subreaper(true)?;
     let Some((_, test)) = table::all().into_iter().find(|(full, _)| full == name) else {
         return fail(format!("no test {name}"));
     };
-    let case = Case::new(runtime, scratch, tag, null)?;
+    let case = Case::new(runtime, scratch, tag, scale)?;
     let result = (test.run)(&case);
     let left = case.finish();
     if result.is_ok() && !left.is_empty() {

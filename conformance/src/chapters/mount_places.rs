@@ -1,6 +1,7 @@
 //! Mounts: types, destinations, order, and the root.
 
 use crate::case::Case;
+use crate::layout;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, lacks, that};
 use serde_json::json;
@@ -158,19 +159,23 @@ pub(crate) const PLACES: &[Test] = &[
         lacks(host, &c.id)
     }),
     test("cgroup", "spec, Linux: a cgroup mount shows the container's own cgroups", |t| {
-        let b =
-            t.bundle()?.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "ro"]);
-        let said = b.says("ls /sys/fs/cgroup; cat /sys/fs/cgroup/pids/cgroup.procs | head -n 1")?;
-        for name in ["cpu", "memory", "devices", "freezer", "pids"] {
+        let options = ["nosuid", "noexec", "ro"];
+        let b = layout::own(t.bundle()?).mount(layout::TOP, "cgroup", "cgroup", &options);
+        let procs = format!("{}/cgroup.procs", layout::hierarchy("pids"));
+        let said = b.says(&format!("ls {}; cat {procs} | head -n 1", layout::TOP))?;
+        let v1 = ["cpu", "memory", "devices", "freezer", "pids"];
+        for name in layout::either(
+            v1,
+            ["cpu.max", "memory.max", "cgroup.freeze", "cpuset.cpus", "pids.max"],
+        ) {
             has(&said, name)?;
         }
         has(said, "\n1")
     }),
     test("cgroup-readonly", "a read-only cgroup mount can't be written", |t| {
         let b = t.bundle()?.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
-        let said = b.says(
-            "mkdir /sys/fs/cgroup/pids/x 2>&1; echo 5 2>&1 > /sys/fs/cgroup/pids/pids.max; true",
-        )?;
+        let pids = layout::hierarchy("pids");
+        let said = b.says(&format!("mkdir {pids}/x 2>&1; echo 5 2>&1 > {pids}/pids.max; true"))?;
         has(said, "Read-only file system")
     }),
     test("mount-under-proc", "runc: a mount in /proc is refused, but for a few files", |t| {

@@ -1,8 +1,9 @@
 //! Life cycle: the log, the forms of options, descriptors, and the lesser commands.
 
 use crate::console::receive;
+use crate::layout;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, fail, has, is, lacks, needs, that};
+use crate::verdict::{Verdict, fail, has, is, lacks, that};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -180,18 +181,18 @@ pub(crate) const TESTS: &[Test] = &[
         t.rt(["spec", "--bundle", &dir])?.refused(&["config.json exists"])
     }),
     test("update-memory", "runc: update changes a running container's limits", |t| {
-        needs(fs::exists("/sys/fs/cgroup/memory")?, "the cgroup v1 hierarchy memory")?;
+        layout::has("memory")?;
         let c = t.bundle()?.sleeps().start()?;
         t.rt(["update", "--memory", "64M", &c.id])?.ok()?;
-        let file = format!("/sys/fs/cgroup/memory/{}/memory.limit_in_bytes", c.id);
-        is(fs::read_to_string(file)?.trim(), "67108864")
+        let file = layout::either("memory.limit_in_bytes", "memory.max");
+        is(layout::read("memory", &c.id, file)?.as_str(), "67108864")
     }),
     test("update-resources-stdin", "containerd: update --resources - reads JSON", |t| {
-        needs(fs::exists("/sys/fs/cgroup/pids")?, "the cgroup v1 hierarchy pids")?;
+        layout::has("pids")?;
         let c = t.bundle()?.sleeps().start()?;
         let resources = json!({ "pids": { "limit": 33 } }).to_string();
         t.call(["update", "--resources", "-", &c.id]).stdin(resources)?.ok()?;
-        is(fs::read_to_string(format!("/sys/fs/cgroup/pids/{}/pids.max", c.id))?.trim(), "33")
+        is(layout::read("pids", &c.id, "pids.max")?.as_str(), "33")
     }),
     test("events-stats", "runc: events --stats prints one object with type stats", |t| {
         let c = t.bundle()?.sleeps().start()?;

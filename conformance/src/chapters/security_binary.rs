@@ -1,6 +1,7 @@
 //! Security: the runtime's binary, and what is seen of the host.
 
 use super::security::{Sentinel, binary_unchanged, digest};
+use crate::layout::hierarchy;
 use crate::table::{Test, test};
 use crate::verdict::{fail, has, is, lacks, that};
 use serde_json::json;
@@ -140,8 +141,8 @@ pub(crate) const TESTS: &[Test] = &[
         |t| {
             let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
             let b = b.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
-            let out =
-                b.sh("mkdir /sys/fs/cgroup/pids/x 2>/dev/null && echo made; echo end").run()?;
+            let below = format!("{}/x", hierarchy("pids"));
+            let out = b.sh(&format!("mkdir {below} 2>/dev/null && echo made; echo end")).run()?;
             lacks(&out.stdout, "made")?;
             if out.code != 0 && out.stderr.is_empty() {
                 return fail("neither ran nor said why");
