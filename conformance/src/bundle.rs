@@ -218,7 +218,10 @@ impl<'t> Bundle<'t> {
             }
             serde_json::to_vec(&spec)?
         };
-        fs::write(self.dir.join("config.json"), text)?;
+        // Whole, even for a runtime that reads it at this moment.
+        let new = self.dir.join(format!(".config.json.{:?}", std::thread::current().id()));
+        fs::write(&new, text)?;
+        fs::rename(new, self.dir.join("config.json"))?;
         Ok(())
     }
 

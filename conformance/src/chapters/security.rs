@@ -216,7 +216,7 @@ pub(crate) const TESTS: &[Test] = &[
         "CVE-2024-21626: a created init holds nothing of the host's but its streams and sockets",
         |t| {
             let c = t.bundle()?.sleeps().create()?;
-            let fds = std::fs::read_dir(format!("/proc/{}/fd", c.pid()?))?;
+            let fds = fs::read_dir(format!("/proc/{}/fd", c.pid()?))?;
             for fd in fds {
                 let fd = fd?;
                 let target = fs::read_link(fd.path())?.to_string_lossy().into_owned();

@@ -17,8 +17,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use bpf::seccomp::Filter;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::stat::{Mode, SFlag, fstat, umask};
-use nix::unistd::{AccessFlags, Gid, Uid, chdir, fchown, setgroups};
+use nix::unistd::{AccessFlags, Gid, Pid, Uid, chdir, fchown, setgroups};
 use plan::{Capabilities, Label, Process};
 use sys::{CapabilitySets, Context};
 
@@ -39,6 +40,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) own_rlimits: bool,
     /// Whether it may be unable to set its groups: a user namespace that a user made.
     pub(crate) may_lack_groups: bool,
+    /// The CPUs to run on; `None`: all that its cgroup has.
+    pub(crate) cpus: Option<Vec<usize>>,
     /// Execution domain, if it changes.
     pub(crate) personality: Option<u64>,
     /// Inherited descriptors to pass on: from 3, this many.
@@ -62,9 +65,10 @@ pub(crate) struct Confined {
 pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result<Confined> {
     own_stdio(process.uid)?;
     if around.own_rlimits {
-        crate::limits::set_rlimits(nix::unistd::Pid::from_raw(0), process)?;
+        crate::limits::set_rlimits(Pid::from_raw(0), process)?;
     }
     umask(Mode::from_bits_truncate(process.umask));
+    run_on(around.cpus.as_deref())?;
     set_policies(process, around.personality)?;
     if process.no_new_privileges {
         sys::set_no_new_privileges()?;
@@ -204,6 +208,21 @@ fn own_stdio(uid: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs on these CPUs, or on all that the cgroup has: which ones the runtime's caller was bound to is
+/// nothing to the container.
+pub(crate) fn run_on(cpus: Option<&[usize]>) -> Result<()> {
+    let mut set = CpuSet::new();
+    match cpus {
+        Some(cpus) => cpus.iter().try_for_each(|cpu| set.set(*cpu)),
+        None => (0..CpuSet::count()).try_for_each(|cpu| set.set(cpu)),
+    }
+    .at("sched_setaffinity", "")?;
+    match sched_setaffinity(Pid::from_raw(0), &set) {
+        Err(_) if cpus.is_none() => Ok(()),
+        other => Ok(other.at("sched_setaffinity", format!("{cpus:?}"))?),
+    }
 }
 
 fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {

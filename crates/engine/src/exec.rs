@@ -200,6 +200,7 @@ fn start(
                 around: Surroundings {
                     filter,
                     label,
+                    cpus: process.final_cpus.clone(),
                     own_rlimits: !record.has_namespace("user"),
                     may_lack_groups: record.rootless,
                     personality,
@@ -319,7 +320,8 @@ fn run(child: Child<'_>) -> ! {
     keep.extend(child.console.as_ref().map(AsFd::as_fd));
     keep.extend(child.around.label.as_ref().map(AsFd::as_fd));
     let preserved = child.around.preserved;
-    let error = match leave_the_host(child.record, child.join, preserved, &keep)
+    let cpus = child.process.initial_cpus.as_deref();
+    let error = match leave_the_host(child.record, child.join, preserved, &keep, cpus)
         .and_then(|()| enter(child.record, child.init, child.joined))
         .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
         .and_then(|()| confine::confine(child.process, child.around))
@@ -344,7 +346,11 @@ fn leave_the_host(
     join: &cgroup::Join,
     preserved: u32,
     keep: &[BorrowedFd<'_>],
+    cpus: Option<&[usize]>,
 ) -> Result<()> {
+    if cpus.is_some() {
+        confine::run_on(cpus)?;
+    }
     init::join_cgroup(join)?;
     sys::close_all_but(3 + preserved, keep)?;
     // As in `init`: a user's own process must stay its own.

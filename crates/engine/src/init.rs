@@ -256,6 +256,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
             filter: plan.seccomp.as_ref().map(|seccomp| seccomp.filter.clone()),
             label,
             own_rlimits: !user_namespace,
+            cpus: None,
             may_lack_groups: plan.rootless,
             personality: plan.personality,
             preserved: init.passed.descriptors,

@@ -35,6 +35,10 @@ pub struct Process<'a> {
     pub scheduler: Option<Scheduler>,
     /// The I/O class (1 to 3) and priority (0 to 7), if they change.
     pub io_priority: Option<(u8, u8)>,
+    /// The CPUs that a process of `exec` may run on while it is set up, if they were named.
+    pub initial_cpus: Option<Vec<usize>>,
+    /// The CPUs that a process of `exec` may run on, if they were named.
+    pub final_cpus: Option<Vec<usize>>,
     /// What is written to which file below `/proc/thread-self/attr` right before execve.
     pub label: Option<Label<'a>>,
 }
@@ -147,6 +151,8 @@ pub(crate) fn process<'a>(
         oom_score_adj: oom_score_adj(process, at, findings),
         scheduler: process.scheduler.as_ref().and_then(|s| scheduler(s, at, findings)),
         io_priority: process.io_priority.as_ref().and_then(|p| io_priority(p, at, findings)),
+        initial_cpus: affinity(process, at, findings, |cpus| &cpus.initial, "initial"),
+        final_cpus: affinity(process, at, findings, |cpus| &cpus.last, "final"),
         label: label(process, at, host, findings),
     }
 }
@@ -320,6 +326,39 @@ fn io_priority(
     }
 }
 
+fn affinity(
+    process: &spec::Process<'_>,
+    at: &str,
+    findings: &mut Findings,
+    list: impl for<'c, 't> Fn(&'c spec::Cpus<'t>) -> &'c spec::Text<'t>,
+    name: &str,
+) -> Option<Vec<usize>> {
+    let list = process.exec_cpu_affinity.as_ref().map(list).filter(|list| !list.is_empty())?;
+    let cpus = cpu_list(list);
+    if cpus.is_none() {
+        let sentence = format!("{list:?} is no list of CPUs such as 0-3,7");
+        findings.refuse(format!("{at}/execCPUAffinity/{name}"), sentence);
+    }
+    cpus
+}
+
+/// A list of CPUs as cpuset(7) has it: `0-3,7`.
+fn cpu_list(list: &str) -> Option<Vec<usize>> {
+    /// As many as sched_setaffinity(2) takes through libc's set.
+    const MOST: usize = 1024;
+    let mut cpus = Vec::new();
+    for range in list.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| text.trim().parse::<usize>().ok();
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last || last >= MOST {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
+}
+
 fn label<'a>(
     process: &'a spec::Process<'a>,
     at: &str,
@@ -346,6 +385,14 @@ fn label<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_cpus_are_ranges() {
+        assert_eq!(cpu_list("0-2,5"), Some(vec![0, 1, 2, 5]));
+        for list in ["", "a", "3-1", "1-", "-1", "99999", "0,,1"] {
+            assert_eq!(cpu_list(list), None, "{list}");
+        }
+    }
 
     #[test]
     fn the_last_variable_of_a_name_wins() {
