@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{fstat, major, minor};
+use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown};
 use plan::Terminal;
 use sys::{Context, OpenTree, WindowSize};
@@ -66,6 +67,14 @@ impl Pty {
         let tree = sys::open_tree(self.slave.as_fd(), c"", clone)?;
         let target = resolve::open(root, "/dev/console", Missing::MakeFile)?;
         sys::move_mount(tree.as_fd(), target.as_fd()).step(|| "/dev/console".to_owned())
+    }
+
+    /// Leaves line ends alone: a runtime in the foreground has a terminal that makes of them what it
+    /// needs.
+    pub(crate) fn keep_newlines(&self) -> Result<()> {
+        let mut settings = tcgetattr(&self.slave).at("tcgetattr", &self.name)?;
+        settings.output_flags.remove(OutputFlags::ONLCR);
+        Ok(tcsetattr(&self.slave, SetArg::TCSANOW, &settings).at("tcsetattr", &self.name)?)
     }
 
     /// Makes it the controlling terminal and the three standard streams of the calling process,

@@ -395,6 +395,7 @@ fn set_up_terminal(
     match console {
         Some(receiver) => pty.send(receiver)?,
         None => {
+            pty.keep_newlines()?;
             let master = pty.master.try_clone().at("dup", &pty.name)?;
             channel.send(&Message::Terminal(master))?;
         }

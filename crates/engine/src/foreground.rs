@@ -31,7 +31,6 @@ pub(crate) fn wait(pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<i32> {
         return process::reap(pidfd);
     };
     let raw = RawMode::enter()?;
-    keep_newlines(&terminal)?;
     copy_window_size(&terminal);
     relay(pidfd, &signals, &terminal)?;
     drop(raw);
@@ -93,13 +92,6 @@ fn copy_window_size(terminal: &OwnedFd) {
     if let Ok(size) = sys::window_size(std::io::stdin().as_fd()) {
         let _ = sys::set_window_size(terminal.as_fd(), size);
     }
-}
-
-/// The container's terminal leaves line ends alone: ours makes of them what it needs.
-fn keep_newlines(terminal: &OwnedFd) -> Result<()> {
-    let mut settings = tcgetattr(terminal).at("tcgetattr", "terminal")?;
-    settings.output_flags.remove(OutputFlags::ONLCR);
-    Ok(tcsetattr(terminal, SetArg::TCSANOW, &settings).at("tcsetattr", "terminal")?)
 }
 
 /// Copies what is typed to the terminal and what it shows to standard output, until both the process

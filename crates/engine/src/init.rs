@@ -335,6 +335,7 @@ fn set_up_terminal(init: &Init<'_>, rootfs: &Rootfs) -> Result<Option<console::P
     match &init.console {
         Some(receiver) => pty.send(receiver)?,
         None => {
+            pty.keep_newlines()?;
             let master = pty.master.try_clone().at("dup", &pty.name)?;
             init.channel.send(&Message::Terminal(master))?;
         }
