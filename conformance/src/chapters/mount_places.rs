@@ -3,10 +3,11 @@
 use crate::case::Case;
 use crate::layout;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, has, is, lacks, that};
+use crate::verdict::{Verdict, has, is, lacks, needs, that};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 /// The chapter's tests of types, destinations and order.
 pub(crate) const PLACES: &[Test] = &[
@@ -187,8 +188,7 @@ pub(crate) const PLACES: &[Test] = &[
         "id-mapped",
         "spec 1.1, Mounts: uidMappings and gidMappings map the owners of a bind mount",
         |t| {
-            let source = t.dir("source")?;
-            t.host(["chown", "1000:1001", &source.to_string_lossy()])?;
+            let source = mappable(t)?;
             let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
             let mount = json!({
                 "destination": "/m", "type": "bind", "source": source, "options": ["bind"],
@@ -203,8 +203,7 @@ pub(crate) const PLACES: &[Test] = &[
         "id-mapped-without-user-namespace",
         "spec 1.1, Mounts: a mount's ids are mapped also where the container's are the host's",
         |t| {
-            let source = t.dir("source")?;
-            t.host(["chown", "1000:1001", &source.to_string_lossy()])?;
+            let source = mappable(t)?;
             let mount = json!({
                 "destination": "/m", "type": "bind", "source": source, "options": ["bind"],
                 "uidMappings": [{ "containerID": 1000, "hostID": 5, "size": 1 }],
@@ -218,8 +217,7 @@ pub(crate) const PLACES: &[Test] = &[
         "id-mapped-as-container",
         "spec 1.1, Mounts: idmap without mappings takes the container's",
         |t| {
-            let source = t.dir("source")?;
-            t.host(["chown", "1000:1001", &source.to_string_lossy()])?;
+            let source = mappable(t)?;
             let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
             let b = b.bind(&source, "/m", &["rbind", "ridmap"]);
             is(b.says("stat -c %u:%g /m")?.as_str(), "1000:1001")
@@ -233,6 +231,19 @@ pub(crate) const PLACES: &[Test] = &[
         t.bundle()?.push("/mounts", mount).refused(&["both uid and gid mappings"])
     }),
 ];
+
+/// A directory of 1000:1001 on a file system whose mounts can have maps.
+fn mappable(t: &Case) -> Verdict<PathBuf> {
+    let source = t.dir("source")?;
+    let path = source.to_string_lossy();
+    t.host(["chown", "1000:1001", &path])?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next(), numbers.next());
+    let tmpfs = t.host(["stat", "--file-system", "--format=%T", &path])? == "tmpfs";
+    needs(!tmpfs || version >= (Some(6), Some(3)), "Linux 6.3, or another file system than tmpfs")?;
+    Ok(source)
+}
 
 fn root_peers(t: &Case, propagation: &str, shared: bool) -> Verdict {
     let b = t.bundle()?.set("/linux/rootfsPropagation", propagation);

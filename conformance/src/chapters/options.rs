@@ -196,6 +196,8 @@ pub(crate) const TESTS: &[Test] = &[
     }),
     test("events-stats", "runc: events --stats prints one object with type stats", |t| {
         let c = t.bundle()?.sleeps().start()?;
+        // The pids are also a runtime's threads, until it has become the program.
+        c.pid()?;
         let event = t.rt(["events", "--stats", &c.id])?.json()?;
         is(&event["type"], &json!("stats"))?;
         is(&event["id"], &json!(c.id))?;
