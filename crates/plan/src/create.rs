@@ -106,7 +106,7 @@ pub fn create<'a>(
         return Err(Refusals(findings.refusals));
     };
     let namespaces = namespaces::namespaces(linux, host, &mut findings);
-    let mounts = mounts(config, host, &namespaces, &mut findings);
+    let mounts = mounts(config, &root.path, host, &namespaces, &mut findings);
     let device_source = devices::source(&namespaces, &mounts, host);
     let mut security = host.security;
     if namespaces.has(NamespaceKind::User) {
@@ -200,15 +200,20 @@ fn root<'a>(
 
 fn mounts<'a>(
     config: &'a spec::Spec<'a>,
+    root: &str,
     host: &Host<'a>,
     namespaces: &Namespaces<'a>,
     findings: &mut Findings,
 ) -> Vec<Mount<'a>> {
     let mut plan = Vec::with_capacity(config.mounts.len());
     for (index, mount) in config.mounts.iter().enumerate() {
-        let Some(mount) = mounts::mount(index, mount, host, namespaces, findings) else {
+        let Some(mut mount) = mounts::mount(index, mount, host, namespaces, findings) else {
             continue;
         };
+        // As runc: a destination may be the host's name for a place in the root.
+        if let Some(inside) = mount.destination.strip_prefix(root).filter(|p| p.starts_with('/')) {
+            mount.destination = Cow::Owned(inside.to_owned());
+        }
         if let What::Bind { source, .. } = &mount.what
             && let Some((_, why)) = host.unreachable.iter().find(|(n, _)| *n == index)
         {
