@@ -274,7 +274,7 @@ fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<CloneFlags>
         kinds |= CloneFlags::CLONE_NEWPID;
     }
     if !kinds.is_empty() {
-        setns(&init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
+        setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
     }
     Ok(kinds)
 }
