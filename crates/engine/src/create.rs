@@ -174,7 +174,7 @@ fn make<'p>(
         true => 0,
         false => init::clone_flags(&plan.namespaces),
     };
-    match limits::clone_into(flags, &join)? {
+    match limits::clone_into(flags, &join, None)? {
         Forked::Child => {
             // Of the parent's things nothing may live on in the container.
             making.forget_as_child();

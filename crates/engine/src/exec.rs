@@ -186,7 +186,7 @@ fn start(
     let (channel, child_channel) = Channel::pair()?;
     let label = confine::open_label(process.label.as_ref())?;
     let joined = enter_before_clone(record, &init)?;
-    let mut child = match limits::clone_into(0, &join)? {
+    let mut child = match limits::clone_into(0, &join, Some(record.pid))? {
         Forked::Child => {
             drop(channel);
             run(Child {

@@ -15,21 +15,25 @@ pub(crate) fn place(plan: &plan::Create<'_>) -> Result<Cgroup> {
     Ok(Layout::probe()?.place(path, plan.id)?)
 }
 
-/// Clones a process into the cgroup, or, where the kernel says no, beside it: it then joins by
-/// itself as on v1.
-pub(crate) fn clone_into(flags: u64, join: &Join) -> Result<Forked> {
-    let refused = |errno| {
-        matches!(
-            errno,
-            Errno::EBUSY | Errno::EOPNOTSUPP | Errno::EINVAL | Errno::E2BIG | Errno::EACCES
-        )
-    };
-    match sys::clone3(Clone3 { flags, into_cgroup: join.dir() }) {
-        Err(error) if join.dir().is_some() && refused(error.errno) => {
-            Ok(sys::clone3(Clone3 { flags, into_cgroup: None })?)
-        }
-        other => Ok(other?),
+/// Clones a process into the cgroup.
+///
+/// On v1 the child joins by itself, and v2 beside it only groups processes: there the kernel may say
+/// no. On v2 alone it says `EBUSY` when the cgroup has become an inner one, since the container's init
+/// has made cgroups below and moved (runc#2356): the new process then goes where `neighbour` is.
+pub(crate) fn clone_into(flags: u64, join: &Join, neighbour: Option<i32>) -> Result<Forked> {
+    let clone = |into_cgroup| sys::clone3(Clone3 { flags, into_cgroup });
+    match (clone(join.dir()), neighbour) {
+        (Err(_), _) if join.dir().is_some() && !join.files().is_empty() => Ok(clone(None)?),
+        (Err(sys::Error { errno: Errno::EBUSY, .. }), Some(pid)) => Ok(clone(join_of(pid)?.dir())?),
+        (cloned, _) => Ok(cloned?),
     }
+}
+
+/// How to get to where a process is on v2.
+fn join_of(pid: i32) -> Result<Join> {
+    let read = |path: &str| std::fs::read_to_string(path).at("read", path);
+    let own = read(&format!("/proc/{pid}/cgroup"))?;
+    Ok(Layout::parse(&read("/proc/self/mountinfo")?, &own).own().join(&[])?)
 }
 
 /// Applies the device rules: before anybody is in the cgroup, since for a moment they deny all.
