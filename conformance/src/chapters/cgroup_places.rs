@@ -66,6 +66,20 @@ pub(crate) const PLACES: &[Test] = &[
         let init = c.proc("cgroup")?;
         is(c.says("cat /proc/self/cgroup")?.as_str(), init.trim_end())
     }),
+    test(
+        "exec-init-moved",
+        "runc#2356: exec works when init has moved below, and its cgroup takes no processes",
+        |t| {
+            needs(unified(), "cgroup v2")?;
+            let b = t.bundle()?.unshare("cgroup");
+            let b = b.mount(layout::TOP, "cgroup", "cgroup", &["rw"]);
+            let script = "cd /sys/fs/cgroup && mkdir own && echo 1 > own/cgroup.procs && \
+                          echo +pids > cgroup.subtree_control && echo moved; exec sleep 100";
+            let c = b.sh(script).start()?;
+            c.shows("moved")?;
+            is(c.says("cat /proc/self/cgroup")?.as_str(), "0::/own")
+        },
+    ),
     test("exec-under-limits", "exec's processes count for the container's limits", |t| {
         let c = t.bundle()?.set("/linux/resources/pids/limit", 3).sleeps().start()?;
         let out = c.exec([], ["/bin/sh", "-c", "sleep 1 & sleep 1 & sleep 1 & wait; true"]);
