@@ -7,6 +7,8 @@
 //! No I/O happens here. Paths inside the container stay unresolved: resolving them is the engine's,
 //! by descriptor, at the moment of use.
 
+#![forbid(unsafe_code)]
+
 mod create;
 mod devices;
 mod exec;

@@ -9,6 +9,8 @@
 //!
 //! No I/O happens here; the tests compare the result with the crate `oci-spec`.
 
+#![forbid(unsafe_code)]
+
 mod config;
 mod linux;
 mod parse;
