@@ -108,6 +108,20 @@ pub(crate) const TESTS: &[Test] = &[
         },
     ),
     test(
+        "start-container-hangs",
+        "delete --force ends a container whose start waits for a hook that hangs",
+        |t| {
+            let hook = json!({ "path": "/bin/sleep", "args": ["sleep", "100"] });
+            let c = t.bundle()?.push("/hooks/startContainer", hook).sh("true").create()?;
+            let start = t.call(["start", &c.id]).spawn()?;
+            let children = format!("/proc/{}/task/{0}/children", c.pid()?);
+            t.until("the hook", || Ok(!fs::read_to_string(&children)?.trim().is_empty()))?;
+            c.call("delete").arg("--force").ok()?;
+            drop(start);
+            c.rt("state")?.refused(&["does not exist"])
+        },
+    ),
+    test(
         "start-container-failure-reported",
         "spec, Lifecycle: if startContainer fails, start MUST generate an error",
         |t| {

@@ -24,6 +24,9 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
         Err(error) if force && missing(&error) => return Ok(()),
         other => other?,
     };
+    if force && dir.is_locked() {
+        interrupt(&dir);
+    }
     let _lock = dir.lock()?;
     if !dir.exists() {
         // Another `delete` was faster.
@@ -43,6 +46,17 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
     };
     end(&dir, &record, force)?;
     remove(&dir, &record, warn)
+}
+
+/// Ends what another command is waiting for, such as a `start` whose hook hangs: it then gives up, and
+/// the lock with it. What can't be ended here is waited for.
+fn interrupt(dir: &ContainerDir) {
+    if let Ok(bytes) = dir.read_record()
+        && let Ok(record) = bytes.record()
+    {
+        let _ = kill_init(&record);
+        let _ = kill::kill_leftovers(&record);
+    }
 }
 
 /// Removes a container whose record can't be read: its cgroup, and all that runs in it, is known
