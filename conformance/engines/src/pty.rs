@@ -67,11 +67,13 @@ impl Pty {
         }
     }
 
-    /// Key by key, as fingers do: podman sees its detach keys only if each comes alone.
+    /// Key by key, as fingers do: podman sees its detach keys only if each comes alone, which on a
+    /// busy machine takes a while.
     fn type_slowly(&mut self, keys: &str) -> Result<()> {
         for key in keys.as_bytes() {
             self.master.write_all(&[*key]).doing("type on a pty")?;
-            std::thread::sleep(Duration::from_millis(5));
+            let pause = if key.is_ascii_control() { 200 } else { 5 };
+            std::thread::sleep(Duration::from_millis(pause));
         }
         Ok(())
     }
