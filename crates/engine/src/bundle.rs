@@ -36,11 +36,6 @@ impl Bundle {
         let directory = text(&absolute(directory)?)?;
         Ok(Bundle { directory, file: "the default configuration".to_owned(), bytes })
     }
-
-    /// The configuration, borrowing from the bundle.
-    pub fn config(&self) -> Result<spec::Spec<'_>> {
-        parse(&self.file, &self.bytes)
-    }
 }
 
 /// Reads JSON that was read from `file`.

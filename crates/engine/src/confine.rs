@@ -11,7 +11,6 @@
 //!
 //! A filter without no_new_privs needs `CAP_SYS_ADMIN`: it is kept over step 2 and dropped in step 5.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use bpf::seccomp::Filter;
@@ -25,6 +24,7 @@ use sys::{CapabilitySets, Context};
 
 use crate::channel::{Channel, Failure, Message};
 use crate::error::{Error, Result, Step};
+use crate::rootfs::c_string;
 
 /// `CAP_SYS_ADMIN`.
 const SYS_ADMIN: u64 = 1 << 21;
@@ -350,10 +350,6 @@ fn executable(path: &str) -> std::result::Result<(), Errno> {
     // With the effective capabilities: otherwise access(2) leaves them out of account for a user.
     nix::unistd::faccessat(AT_FDCWD, path, AccessFlags::X_OK, AtFlags::AT_EACCESS)?;
     if stat.st_mode & 0o111 == 0 { Err(Errno::EACCES) } else { Ok(()) }
-}
-
-fn c_string(text: &str) -> Result<CString> {
-    crate::rootfs::c_string(text)
 }
 
 /// Whether all descriptors are open that the caller wants passed on: from 3, `count` of them.

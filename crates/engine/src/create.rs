@@ -3,17 +3,14 @@
 //! The story is [`make`]; what the child does meanwhile is [`crate::init`]. Everything that exists is
 //! owned by a [`Making`], which undoes it in reverse unless it is finished.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::SystemTime;
 
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
-};
 use nix::unistd::Pid;
 use plan::HookKind;
 use spec::ContainerStatus;
-use sys::{Context, Forked};
+use sys::Forked;
 
 use crate::agent::{self, Agent};
 use crate::bundle::{self, Bundle};
@@ -22,8 +19,8 @@ use crate::error::{Error, Result, Step};
 use crate::init::{self, Init, Start};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
-use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, START_SOCKET, Store};
-use crate::{hooks, idmap, limits, messages, notify, pid_file, probe, process};
+use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
+use crate::{hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket};
 
 /// What `create` and `run` are asked for.
 pub struct Request<'a> {
@@ -53,8 +50,8 @@ pub struct Request<'a> {
 
 /// `create`: the container waits for `start`.
 pub fn create(request: &Request<'_>) -> Result<()> {
-    with_plan(request, |plan| {
-        let (made, _) = make(request, plan, true)?;
+    with_plan(request, |config, plan| {
+        let (made, _) = make(request, config, plan, true)?;
         made.finish(request)?;
         Ok(())
     })
@@ -74,8 +71,8 @@ pub(crate) struct Started {
 ///
 /// Unless `keep`, a container that ended is deleted.
 pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
-    let started = with_plan(request, |plan| {
-        let (made, channel) = make(request, plan, false)?;
+    let started = with_plan(request, |config, plan| {
+        let (made, channel) = make(request, config, plan, false)?;
         let listener = notify::listen(&made.dir)?;
         if !request.detach {
             crate::foreground::hold_signals()?;
@@ -102,8 +99,12 @@ pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
 }
 
 fn after_start(request: &Request<'_>, plan: &plan::Create<'_>) -> Result<()> {
+    if plan.hooks.of(HookKind::Poststart).is_empty() {
+        return Ok(());
+    }
     let dir = request.store.container(request.id)?;
-    let result = crate::start::run_poststart(&dir, plan.hooks.of(HookKind::Poststart));
+    let bytes = dir.read_record()?;
+    let result = crate::start::run_poststart(&bytes.record()?);
     if result.is_err() {
         // A container whose hooks failed is stopped and removed (runtime.md, "Lifecycle", 9).
         crate::delete::delete(request.store, request.id, true, request.warn)?;
@@ -113,7 +114,7 @@ fn after_start(request: &Request<'_>, plan: &plan::Create<'_>) -> Result<()> {
 
 fn with_plan<T>(
     request: &Request<'_>,
-    act: impl FnOnce(&plan::Create<'_>) -> Result<T>,
+    act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
     crate::store::check_id(request.id)?;
     let config = bundle::parse(&request.bundle.file, &request.bundle.bytes)?;
@@ -129,7 +130,7 @@ fn with_plan<T>(
     for warning in &plan.warnings {
         (request.warn)(warning);
     }
-    act(&plan)
+    act(&config, &plan)
 }
 
 /// Everything that exists of a container being made. Dropped, it undoes itself: the process, the
@@ -149,6 +150,7 @@ struct Making<'p> {
 /// From a plan to a container whose init only waits for the word to start.
 fn make<'p>(
     request: &Request<'_>,
+    config: &spec::Spec<'_>,
     plan: &'p plan::Create<'p>,
     for_start: bool,
 ) -> Result<(Making<'p>, Channel)> {
@@ -160,13 +162,13 @@ fn make<'p>(
     let (channel, child_channel) = Channel::pair()?;
     let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
     let mut making = Making::of(dir, record, lock);
-    making.remember(&place, plan, request.bundle)?;
+    making.remember(&place, plan, config)?;
     let join = making.create_cgroup(&mut place, plan.rootless)?;
     let notify = notify::mount(&making.dir)?;
     let mut extra_env = request.passed.environment.clone();
     extra_env.extend(notify::variable());
     let start = match for_start {
-        true => Start::Socket(listen_for_start(&making.dir)?),
+        true => Start::Socket(start_socket::listen(&making.dir)?),
         false => Start::Channel,
     };
     limits::set_devices(&place, &join, plan)?;
@@ -216,14 +218,13 @@ impl<'p> Making<'p> {
         &mut self,
         place: &cgroup::Cgroup,
         plan: &plan::Create<'_>,
-        bundle: &Bundle,
+        config: &spec::Spec<'_>,
     ) -> Result<()> {
         let paths = place.paths();
         self.record.cgroup =
             paths.map(|(name, path)| (name.to_owned().into(), path.to_owned().into())).collect();
         self.dir.announce(&self.record)?;
-        let config = bundle.config()?;
-        if let Some(process) = config.process {
+        if let Some(process) = config.process.clone() {
             let cgroup = self.record.cgroup.clone();
             self.dir.save_exec(&ExecRecord { cgroup, process, personality: plan.personality })?;
         }
@@ -383,18 +384,4 @@ impl Drop for Making<'_> {
 /// namespace is. Elsewhere the process does it itself, before it becomes somebody else.
 fn limits_from_outside(plan: &plan::Create<'_>) -> bool {
     plan.namespaces.has(plan::NamespaceKind::User)
-}
-
-/// The socket on which `start` will knock.
-fn listen_for_start(dir: &ContainerDir) -> Result<OwnedFd> {
-    let path: PathBuf = dir.short_path(START_SOCKET);
-    let made = || {
-        let socket =
-            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
-        bind(socket.as_raw_fd(), &UnixAddr::new(&path)?)?;
-        listen(&socket, Backlog::new(8)?)?;
-        Ok::<_, nix::Error>(socket)
-    };
-    let name = dir.path().join(START_SOCKET);
-    made().at("bind", name.to_string_lossy()).step(|| "state directory".to_owned())
 }

@@ -20,7 +20,6 @@ use crate::confine::{self, Surroundings};
 use crate::error::{Error, Result, Step};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
-use crate::rootfs::c_string;
 use crate::store::{ContainerDir, Record, SECCOMP_FILE, Store};
 use crate::{
     bundle, console, foreground, init, limits, messages, pid_file, probe, process, status,
@@ -373,12 +372,7 @@ fn enter(record: &Record<'_>, init: OwnedFd, joined: CloneFlags) -> Result<()> {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
     }
     setsid().at("setsid", "")?;
-    match sys::join_session_keyring(&c_string(&format!("_ses.{}", record.id))?) {
-        Err(error) if error.errno != Errno::ENOSYS => {
-            Err(error).step(|| "session keyring".to_owned())
-        }
-        _ => Ok(()),
-    }
+    init::join_keyring(&record.id).step(|| "session keyring".to_owned())
 }
 
 fn set_up_terminal(

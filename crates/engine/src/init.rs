@@ -236,7 +236,9 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
     }
     setsid().at("setsid", "")?;
-    join_keyring(plan)?;
+    if plan.new_keyring {
+        join_keyring(plan.id).step(|| "session keyring (--no-new-keyring)".to_owned())?;
+    }
     set_up_kernel_names(plan)?;
     for mount in plan.mounts.iter().chain(&init.notify) {
         rootfs.mount(mount, init.cgroup)?;
@@ -267,14 +269,12 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     Ok(confined)
 }
 
-fn join_keyring(plan: &Create<'_>) -> Result<()> {
-    if !plan.new_keyring {
-        return Ok(());
-    }
-    match sys::join_session_keyring(&c_string(&format!("_ses.{}", plan.id))?) {
+/// Joins the session keyring of a container: the caller's own stays outside.
+pub(crate) fn join_keyring(id: &str) -> Result<()> {
+    match sys::join_session_keyring(&c_string(&format!("_ses.{id}"))?) {
         // A kernel without keyrings has none to leak.
         Err(error) if error.errno == Errno::ENOSYS => Ok(()),
-        other => other.map(|_| ()).step(|| "session keyring (--no-new-keyring)".to_owned()),
+        other => Ok(other.map(|_| ())?),
     }
 }
 

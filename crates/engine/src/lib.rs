@@ -39,6 +39,7 @@ mod receiver;
 mod resolve;
 mod rootfs;
 mod start;
+mod start_socket;
 mod status;
 mod store;
 mod update;

@@ -1,20 +1,17 @@
 //! `start`: the word that a created container waits for.
 
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
 use plan::HookKind;
 use spec::ContainerStatus;
-use sys::Context;
 
 use crate::agent::{self, Agent};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::status::status;
-use crate::store::{ContainerDir, START_SOCKET, Store};
-use crate::{hooks, messages, notify, process};
+use crate::store::{Record, START_SOCKET, Store};
+use crate::{hooks, messages, notify, process, start_socket};
 
 /// Starts a created container, and returns once the user's program runs.
 ///
@@ -35,11 +32,11 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
         .ok_or(Error::State(messages::START_STOPPED))?;
     let state = record.state(ContainerStatus::Created, Some(record.pid));
     let agent = Agent::connect(record.agent.as_ref(), state)?;
-    let channel = knock(&dir)?;
+    let channel = Channel::from_socket(start_socket::knock(&dir)?);
     let running = agent::let_go(&channel, (Pid::from_raw(record.pid), &init), agent.as_ref());
     dir.unlink(START_SOCKET)?;
     running?;
-    let started = run_poststart(&dir, &record.poststart);
+    let started = run_poststart(&record);
     drop(lock);
     if started.is_err() {
         // A container whose hooks failed is stopped and removed (runtime.md, "Lifecycle", 9).
@@ -51,24 +48,8 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
     }
 }
 
-fn knock(dir: &ContainerDir) -> Result<Channel> {
-    let connected = || {
-        let socket =
-            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(&dir.short_path(START_SOCKET))?)?;
-        Ok::<_, nix::Error>(socket)
-    };
-    let path = dir.path().join(START_SOCKET);
-    Ok(Channel::from_socket(connected().at("connect", path.to_string_lossy())?))
-}
-
 /// Runs the hooks for a container that has just been started.
-pub(crate) fn run_poststart(dir: &ContainerDir, poststart: &[spec::Hook<'_>]) -> Result<()> {
-    if poststart.is_empty() {
-        return Ok(());
-    }
-    let bytes = dir.read_record()?;
-    let record = bytes.record()?;
+pub(crate) fn run_poststart(record: &Record<'_>) -> Result<()> {
     let state = record.state(ContainerStatus::Running, Some(record.pid));
-    hooks::run(HookKind::Poststart, poststart, &state, Path::new(&*record.bundle))
+    hooks::run(HookKind::Poststart, &record.poststart, &state, Path::new(&*record.bundle))
 }

@@ -1,13 +1,10 @@
 //! What a container is doing: asked of the kernel each time, never remembered.
 
-use std::os::fd::AsRawFd;
-
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use spec::ContainerStatus;
 
 use crate::error::Result;
-use crate::process;
 use crate::store::{ContainerDir, Phase, Record, START_SOCKET};
+use crate::{process, start_socket};
 
 /// The status of a container.
 ///
@@ -36,13 +33,5 @@ pub fn status(dir: &ContainerDir, record: &Record<'_>) -> Result<ContainerStatus
 /// Whether the init still waits: somebody listens on its socket. A `start` that was killed may have
 /// left the file, but never the listener.
 fn waits_for_start(dir: &ContainerDir) -> bool {
-    if !dir.has(START_SOCKET) {
-        return false;
-    }
-    let knocked = || {
-        let socket =
-            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(&dir.short_path(START_SOCKET))?)
-    };
-    knocked().is_ok()
+    dir.has(START_SOCKET) && start_socket::knock(dir).is_ok()
 }
