@@ -44,10 +44,6 @@ pub fn parse<'a, T: serde::Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Resu
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(damaged("unexpected EOF: the file is empty"));
     }
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
-        // serde would take a sequence for the object's values.
-        return Err(damaged("invalid type: sequence, expected an object"));
-    }
     if holds_nul(bytes) {
         return Err(damaged("a string holds a NUL character, which no path or argument can"));
     }

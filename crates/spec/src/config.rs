@@ -7,7 +7,7 @@ use crate::{IdMapping, Linux, StringMap, Text};
 
 /// A whole `config.json` (config.md).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Spec<'a> {
     /// The specification's version that the bundle follows (SemVer 2.0.0).
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -40,7 +40,7 @@ pub struct Spec<'a> {
 
 /// `root`: the container's root file system.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Root<'a> {
     /// Absolute, or relative to the bundle.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -52,7 +52,7 @@ pub struct Root<'a> {
 
 /// One element of `mounts`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Mount<'a> {
     /// Where it appears, inside the container.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -76,7 +76,7 @@ pub struct Mount<'a> {
 
 /// `process`, and the file of `exec --process`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Process<'a> {
     /// Whether a pseudo-terminal is attached.
     #[serde(default, deserialize_with = "nullable")]
@@ -127,7 +127,7 @@ pub struct Process<'a> {
 
 /// The terminal's size, in characters.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct ConsoleSize {
     /// Rows.
     #[serde(default, deserialize_with = "nullable")]
@@ -139,7 +139,7 @@ pub struct ConsoleSize {
 
 /// Who the process is.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct User<'a> {
     /// User id inside the container.
     #[serde(default, deserialize_with = "nullable")]
@@ -160,7 +160,7 @@ pub struct User<'a> {
 
 /// The five capability sets, by names such as `CAP_CHOWN`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Capabilities<'a> {
     /// Bounding set.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -181,7 +181,7 @@ pub struct Capabilities<'a> {
 
 /// One limit of setrlimit(2).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Rlimit<'a> {
     /// Its name, such as `RLIMIT_NOFILE`.
     #[serde(rename = "type", default, deserialize_with = "nullable", borrow)]
@@ -196,7 +196,7 @@ pub struct Rlimit<'a> {
 
 /// The scheduling policy of sched_setattr(2).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Scheduler<'a> {
     /// Such as `SCHED_OTHER`.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -223,7 +223,7 @@ pub struct Scheduler<'a> {
 
 /// The I/O scheduling class and priority of ioprio_set(2).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct IoPriority<'a> {
     /// `IOPRIO_CLASS_RT`, `IOPRIO_CLASS_BE` or `IOPRIO_CLASS_IDLE`.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -235,7 +235,7 @@ pub struct IoPriority<'a> {
 
 /// CPU lists for processes started by `exec`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Cpus<'a> {
     /// While the runtime sets the process up.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -247,7 +247,7 @@ pub struct Cpus<'a> {
 
 /// The six kinds of hooks (config.md, "POSIX-platform Hooks").
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Hooks<'a> {
     /// Deprecated: as `createRuntime`, before it.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -271,7 +271,7 @@ pub struct Hooks<'a> {
 
 /// One program to run.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Hook<'a> {
     /// Absolute path of the program.
     #[serde(default, deserialize_with = "nullable", borrow)]

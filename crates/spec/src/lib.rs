@@ -13,6 +13,7 @@
 
 mod config;
 mod linux;
+mod object;
 mod parse;
 mod resources;
 mod seccomp;

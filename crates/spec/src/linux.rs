@@ -9,7 +9,7 @@ use crate::{Resources, Seccomp, StringMap, Text};
 
 /// `linux`: namespaces, devices, cgroups and what else only Linux has.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Linux<'a> {
     /// The namespaces that are created or joined.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -66,7 +66,7 @@ pub struct Linux<'a> {
 
 /// One namespace that the container gets.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Namespace<'a> {
     /// `pid`, `network`, `mount`, `ipc`, `uts`, `user`, `cgroup` or `time`.
     #[serde(rename = "type", default, deserialize_with = "nullable", borrow)]
@@ -78,7 +78,7 @@ pub struct Namespace<'a> {
 
 /// One line of a user namespace's map (user_namespaces(7)).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct IdMapping {
     /// First id inside.
     #[serde(rename = "containerID")]
@@ -92,7 +92,7 @@ pub struct IdMapping {
 
 /// How far a clock of a time namespace is ahead (time_namespaces(7)).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct TimeOffset {
     /// Seconds.
     #[serde(default, deserialize_with = "nullable")]
@@ -104,7 +104,7 @@ pub struct TimeOffset {
 
 /// One device node.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Device<'a> {
     /// Where it is, inside.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -131,7 +131,7 @@ pub struct Device<'a> {
 
 /// A host network device that moves into the container.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct NetDevice<'a> {
     /// Its name inside; empty: the same.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -140,7 +140,7 @@ pub struct NetDevice<'a> {
 
 /// The execution domain of personality(2).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Personality<'a> {
     /// `LINUX` or `LINUX32`.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -152,7 +152,7 @@ pub struct Personality<'a> {
 
 /// A resctrl group (config-linux.md, "IntelRdt").
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct IntelRdt<'a> {
     /// The group's name.
     #[serde(rename = "closID", default, deserialize_with = "nullable", borrow)]
@@ -173,7 +173,7 @@ pub struct IntelRdt<'a> {
 
 /// The NUMA policy of set_mempolicy(2).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct MemoryPolicy<'a> {
     /// Such as `MPOL_BIND`.
     #[serde(default, deserialize_with = "nullable", borrow)]

@@ -9,7 +9,7 @@ use crate::{StringMap, Text};
 
 /// `linux.resources`, and the file of `update --resources`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Resources<'a> {
     /// Device rules, the last match decides.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -42,7 +42,7 @@ pub struct Resources<'a> {
 
 /// Allows or denies access to devices.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct DeviceRule<'a> {
     /// Allow or deny.
     #[serde(default, deserialize_with = "nullable")]
@@ -63,7 +63,7 @@ pub struct DeviceRule<'a> {
 
 /// Memory limits, in bytes; -1 means no limit.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Memory {
     /// Memory.
     #[serde(default)]
@@ -96,7 +96,7 @@ pub struct Memory {
 
 /// CPU time and placement.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Cpu<'a> {
     /// Relative share, 1024 is the default.
     #[serde(default)]
@@ -129,7 +129,7 @@ pub struct Cpu<'a> {
 
 /// Number of tasks.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Pids {
     /// At most this many; -1: no limit.
     #[serde(default)]
@@ -138,7 +138,7 @@ pub struct Pids {
 
 /// Block I/O weights and limits.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct BlockIo {
     /// 10 to 1000.
     #[serde(default)]
@@ -165,7 +165,7 @@ pub struct BlockIo {
 
 /// A weight for one device.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct WeightDevice {
     /// Major number.
     #[serde(default, deserialize_with = "nullable")]
@@ -183,7 +183,7 @@ pub struct WeightDevice {
 
 /// A rate for one device.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct ThrottleDevice {
     /// Major number.
     #[serde(default, deserialize_with = "nullable")]
@@ -198,7 +198,7 @@ pub struct ThrottleDevice {
 
 /// A limit for one size of huge pages.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct HugepageLimit<'a> {
     /// Such as `2MB`.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -210,7 +210,7 @@ pub struct HugepageLimit<'a> {
 
 /// Network class and priorities (cgroup v1).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Network<'a> {
     /// Class for tc(8).
     #[serde(rename = "classID", default)]
@@ -222,7 +222,7 @@ pub struct Network<'a> {
 
 /// A priority for one interface.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct InterfacePriority<'a> {
     /// The interface.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -234,7 +234,7 @@ pub struct InterfacePriority<'a> {
 
 /// RDMA limits of one device.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Rdma {
     /// Handles.
     #[serde(default)]

@@ -7,7 +7,7 @@ use crate::text::nullable;
 
 /// `linux.seccomp`: the filter of system calls.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Seccomp<'a> {
     /// What happens to a call that no rule matches.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -34,7 +34,7 @@ pub struct Seccomp<'a> {
 
 /// One rule of the filter.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct SyscallRule<'a> {
     /// The calls it is for; at least one.
     #[serde(default, deserialize_with = "nullable", borrow)]
@@ -52,7 +52,7 @@ pub struct SyscallRule<'a> {
 
 /// A condition on an argument of a call.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct SyscallArg<'a> {
     /// Which argument, 0 to 5.
     #[serde(default, deserialize_with = "nullable")]

@@ -85,3 +85,18 @@ fn what_is_not_text_is_named() {
     let error = spec::parse::<spec::Spec<'_>>(b"{\n\"a\": \"\xff\"}").unwrap_err();
     assert_eq!(error.to_string(), "line 2, column 7: not valid UTF-8");
 }
+
+#[test]
+fn a_list_is_no_object() {
+    for (text, place) in [
+        ("[]", ""),
+        (r#"{"process": []}"#, "process"),
+        (r#"{"process": {"user": [0, 0]}}"#, "process.user"),
+        (r#"{"mounts": [["/", "/"]]}"#, "mounts[0]"),
+        (r#"{"linux": {"resources": {"memory": [1]}}}"#, "linux.resources.memory"),
+    ] {
+        let error = spec::parse::<spec::Spec<'_>>(text.as_bytes()).unwrap_err();
+        assert!(error.message.starts_with("invalid type: sequence, expected struct"), "{error}");
+        assert!(error.path.starts_with(place), "{text}: {error}");
+    }
+}
