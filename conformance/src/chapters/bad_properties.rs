@@ -29,6 +29,9 @@ pub(crate) const PROPERTIES: &[Test] = &[
     test("wrong-type-mounts", "mounts that is an object is refused by its name", |t| {
         value(t, "/mounts", json!({}), &["mounts"])
     }),
+    test("wrong-type-user", "a user that is a list is refused by its name", |t| {
+        value(t, "/process/user", json!([0, 0]), &["user"])
+    }),
     test("process-missing", "runc: process property must not be empty", |t| {
         t.bundle()?.without_raw("/process").refused(&["process"])
     }),
