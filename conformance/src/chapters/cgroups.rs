@@ -11,19 +11,25 @@ use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, needs, that};
 
 /// A file of the container's cgroup, and what is in it; `a|b` where either will do.
-type Held = (&'static str, &'static str);
+pub(crate) type Held = (&'static str, &'static str);
 
 /// This layout has no such limit.
-const NONE: Held = ("", "");
+pub(crate) const NONE: Held = ("", "");
 
 /// A container with this resource must have this value in this file, on v1 and on v2.
 #[track_caller]
-fn limit(t: &Case, pointer: &str, value: impl Into<Value>, v1: Held, v2: Held) -> Verdict {
+pub(crate) fn limit(
+    t: &Case,
+    pointer: &str,
+    value: impl Into<Value>,
+    v1: Held,
+    v2: Held,
+) -> Verdict {
     limits(t.bundle()?.set(&format!("/linux/resources/{pointer}"), value), v1, v2)
 }
 
 #[track_caller]
-fn limits(b: Bundle<'_>, v1: Held, v2: Held) -> Verdict {
+pub(crate) fn limits(b: Bundle<'_>, v1: Held, v2: Held) -> Verdict {
     let (file, wanted) = either(v1, v2);
     needs(!file.is_empty(), &format!("cgroup {}", either("v2", "v1")))?;
     let hierarchy = file.split('.').next().unwrap_or_default();
@@ -41,13 +47,25 @@ fn unified_keys(t: &Case, keys: Value, v2: Held) -> Verdict {
 
 /// A throttle of the first loop device.
 #[track_caller]
-fn throttle(t: &Case, name: &str, rate: u64, v1: Held, v2: Held) -> Verdict {
+pub(crate) fn throttle(t: &Case, name: &str, rate: u64, v1: Held, v2: Held) -> Verdict {
     needs(Path::new("/sys/dev/block/7:0").exists(), "the block device 7:0")?;
     let device = json!([{ "major": 7, "minor": 0, "rate": rate }]);
     limit(t, &format!("blockIO/{name}"), device, v1, v2)
 }
 
-const MB: u64 = 1 << 20;
+/// A megabyte.
+pub(crate) const MB: u64 = 1 << 20;
+
+/// Skips where there is no such controller, by its v1 name; v2's have others for two of them.
+pub(crate) fn controller(name: &str) -> Verdict {
+    let v2 = || std::fs::read_to_string(path("", "", "cgroup.controllers"));
+    let own = if name == "blkio" { "io" } else { name };
+    let there = match unified() {
+        true => v2()?.split_whitespace().any(|other| other == own),
+        false => path(name, "", "cgroup.procs").exists(),
+    };
+    needs(there, &format!("the cgroup controller {name}"))
+}
 
 /// The chapter's tests of limits.
 pub(crate) const LIMITS: &[Test] = &[

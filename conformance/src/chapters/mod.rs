@@ -2,7 +2,13 @@
 
 mod bad_input;
 mod bad_properties;
+mod cgroup_events;
+mod cgroup_fields;
+mod cgroup_pause;
 mod cgroup_places;
+mod cgroup_rootless;
+mod cgroup_sharing;
+mod cgroup_update;
 mod cgroups;
 mod deletion;
 mod devices;
@@ -32,7 +38,25 @@ pub(crate) const ALL: &[Chapter] = &[
     ("process", &[process::TESTS, privileges::TESTS, seccomp::TESTS]),
     ("mounts", &[mounts::OPTIONS, mount_places::PLACES]),
     ("namespaces", &[namespaces::TESTS, rootless::ROOTLESS]),
-    ("cgroups", &[cgroups::LIMITS, cgroup_places::PLACES, cgroup_places::DEVICES]),
+    (
+        "cgroups",
+        &[
+            cgroups::LIMITS,
+            cgroup_fields::MEMORY,
+            cgroup_fields::CPU,
+            cgroup_places::PLACES,
+            cgroup_sharing::SHARING,
+            cgroup_sharing::WAYS_IN,
+            cgroup_places::DEVICES,
+            cgroup_update::FLAGS,
+            cgroup_update::REFUSED,
+            cgroup_events::STATS,
+            cgroup_events::STREAM,
+            cgroup_pause::PAUSE,
+            cgroup_pause::PROCESSES,
+            cgroup_rootless::USERS,
+        ],
+    ),
     ("devices", &[devices::TESTS]),
     ("hooks", &[hooks::TESTS, hook_runs::TESTS]),
     ("terminal", &[terminal::TESTS]),

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::fs;
 
 /// A bundle that the user with this id can run: a user namespace with that one id.
-fn rootless(t: &Case, uid: u32) -> Verdict<crate::bundle::Bundle<'_>> {
+pub(crate) fn rootless(t: &Case, uid: u32) -> Verdict<crate::bundle::Bundle<'_>> {
     let one = json!([{ "containerID": 0, "hostID": uid, "size": 1 }]);
     let b = t.bundle()?.unshare("user").set("/linux/uidMappings", one.clone());
     let b = b.set("/linux/gidMappings", one).without("/linux/resources").owned_by(uid)?;
@@ -21,7 +21,7 @@ fn rootless(t: &Case, uid: u32) -> Verdict<crate::bundle::Bundle<'_>> {
 }
 
 /// Runs the runtime as this user.
-fn user(uid: &str) -> [&str; 6] {
+pub(crate) fn user(uid: &str) -> [&str; 6] {
     ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"]
 }
 
