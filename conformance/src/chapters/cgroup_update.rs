@@ -1,4 +1,4 @@
-//! Cgroups: `update`, by every flag and form, all or nothing.
+//! Cgroups: `update`, by every flag and form.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::verdict::{Verdict, has, is, lacks, needs, that};
 const LIMIT: (&str, &str) = ("memory.limit_in_bytes", "memory.max");
 
 /// A running container with 64 MB of memory without swap, and 20 tasks.
-fn limited(t: &Case) -> Verdict<Container<'_>> {
+pub(super) fn limited(t: &Case) -> Verdict<Container<'_>> {
     let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
     let b = b.set("/linux/resources/memory/swap", 64 * MB);
     b.set("/linux/resources/pids/limit", 20).sleeps().start()
@@ -21,7 +21,7 @@ fn limited(t: &Case) -> Verdict<Container<'_>> {
 
 /// The first of the files that this layout has holds what is wanted; `a|b` where either will do.
 #[track_caller]
-fn holds(c: &Container<'_>, v1: (&str, &str), v2: (&str, &str)) -> Verdict {
+pub(super) fn holds(c: &Container<'_>, v1: (&str, &str), v2: (&str, &str)) -> Verdict {
     let (file, wanted) = either(v1, v2);
     let found = read(file.split('.').next().unwrap_or_default(), &c.id, file)?;
     that(wanted.split('|').any(|text| text == found), format!("{file}: {found:?} is {wanted:?}"))
@@ -29,13 +29,13 @@ fn holds(c: &Container<'_>, v1: (&str, &str), v2: (&str, &str)) -> Verdict {
 
 /// `update` with these flags must succeed.
 #[track_caller]
-fn update<'a>(c: &Container<'_>, flags: impl IntoIterator<Item = &'a str>) -> Verdict {
+pub(super) fn update<'a>(c: &Container<'_>, flags: impl IntoIterator<Item = &'a str>) -> Verdict {
     c.case.call(["update"]).args(flags).arg(&c.id).ok().map(drop)
 }
 
 /// The memory limit, in bytes.
 #[track_caller]
-fn memory(c: &Container<'_>, wanted: &str) -> Verdict {
+pub(super) fn memory(c: &Container<'_>, wanted: &str) -> Verdict {
     holds(c, (LIMIT.0, wanted), (LIMIT.1, wanted))
 }
 
@@ -183,100 +183,5 @@ pub(crate) const FLAGS: &[Test] = &[
         let keys = json!({ "unified": { "memory.high": "33554432" } }).to_string();
         t.call(["update", "--resources", "-", &c.id]).stdin(keys)?.ok()?;
         is(read("memory", &c.id, "memory.high")?.as_str(), "33554432")
-    }),
-];
-
-/// The chapter's tests of updates that are refused, and of what an update leaves alone.
-pub(crate) const REFUSED: &[Test] = &[
-    test("update-leaves-others", "what is not given stays as it is", |t| {
-        let c = limited(t)?;
-        update(&c, ["--cpu-share", "1024"])?;
-        memory(&c, "67108864")?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "20")
-    }),
-    test("update-all-or-nothing", "an update that fails leaves all old limits", |t| {
-        let c = limited(t)?;
-        let line = ["update", "--memory", "32M", "--memory-swap", "32M", "--pids-limit", "7"];
-        let out = t.call(line).args(["--cpuset-cpus", "9999"]).arg(&c.id).output()?;
-        out.refused(&["cpuset.cpus"])?;
-        memory(&c, "67108864")?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "20")
-    }),
-    test("update-below-usage", "v1 refuses a limit below what is in use, and keeps its own", |t| {
-        needs(!unified(), "cgroup v1")?;
-        let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
-        let b = b.mount("/mem", "tmpfs", "tmpfs", &["size=40m"]);
-        let b = b.set("/linux/resources/memory/swap", 64 * MB);
-        let c = b.sh("dd if=/dev/zero of=/mem/x bs=1M count=24 && echo up; sleep 100").start()?;
-        c.shows("up")?;
-        t.rt(["update", "--memory", "8M", &c.id])?.refused(&["memory"])?;
-        memory(&c, "67108864")
-    }),
-    test("update-checks-before", "spec 1.1: checkBeforeUpdate spares what is in use", |t| {
-        needs(unified(), "cgroup v2")?;
-        let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
-        let b = b.mount("/mem", "tmpfs", "tmpfs", &["size=40m"]);
-        let c = b.sh("dd if=/dev/zero of=/mem/x bs=1M count=24 && echo up; sleep 100").start()?;
-        c.shows("up")?;
-        let low = json!({ "memory": { "limit": 8 * MB, "checkBeforeUpdate": true } }).to_string();
-        let out = t.call(["update", "--resources", "-", &c.id]).stdin(low)?.output()?;
-        out.refused(&["memory"])?;
-        memory(&c, "67108864")?;
-        c.is("running")
-    }),
-    test("update-bad-size", "runc: a size that is none is refused by its flag", |t| {
-        let c = limited(t)?;
-        t.rt(["update", "--memory", "lots", &c.id])?.refused(&["memory", "lots"])?;
-        memory(&c, "67108864")
-    }),
-    test("update-bad-number", "runc: a number that is none is refused by its flag", |t| {
-        let c = limited(t)?;
-        t.rt(["update", "--pids-limit", "few", &c.id])?.refused(&["pids-limit", "few"])?;
-        t.rt(["update", "--cpu-quota", "1.5", &c.id])?.refused(&["cpu-quota", "1.5"])?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "20")
-    }),
-    test("update-unknown-flag", "an unknown flag is refused by its name", |t| {
-        let c = limited(t)?;
-        t.rt(["update", "--memroy", "1M", &c.id])?.refused(&["memroy"])
-    }),
-    test("update-refused-value", "what the kernel refuses is told by its file", |t| {
-        let c = limited(t)?;
-        let out = t.rt(["update", "--cpu-quota", "100", &c.id])?;
-        out.refused(&["cpu.cfs_quota_us|cpu.max"])?;
-        holds(&c, ("cpu.cfs_quota_us", "-1"), ("cpu.max", "max 100000"))
-    }),
-    test("update-bad-json", "resources that are no JSON are refused", |t| {
-        let c = limited(t)?;
-        let out = t.call(["update", "--resources", "-", &c.id]).stdin("{\"pids\": {")?.output()?;
-        out.refused(&["eof|json|unexpected"])?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "20")
-    }),
-    test("update-no-file", "a file of resources that is not there is named", |t| {
-        let c = limited(t)?;
-        t.rt(["update", "--resources", "/no/such/file", &c.id])?.refused(&["/no/such/file"])
-    }),
-    test("update-missing", "runc: update of an unknown id is an error", |t| {
-        t.rt(["update", "--pids-limit", "5", "nothing"])?.refused(&["does not exist"])
-    }),
-    test("update-stopped", "runc: update of a stopped container is an error", |t| {
-        let c = t.bundle()?.start()?;
-        c.becomes("stopped")?;
-        t.rt(["update", "--pids-limit", "5", &c.id])?.refused(&["not running"])
-    }),
-    test("update-created", "a created container is updated before it starts", |t| {
-        let c = t.bundle()?.sleeps().create()?;
-        update(&c, ["--pids-limit", "29"])?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "29")?;
-        c.is("created")?;
-        c.start()
-    }),
-    test("update-paused", "a paused container is updated, and stays paused", |t| {
-        let c = limited(t)?;
-        c.rt("pause")?.ok()?;
-        update(&c, ["--pids-limit", "29", "--memory", "48M", "--memory-swap", "48M"])?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "29")?;
-        memory(&c, "50331648")?;
-        c.is("paused")?;
-        c.rt("resume")?.ok().map(drop)
     }),
 ];

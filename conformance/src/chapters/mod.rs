@@ -2,13 +2,16 @@
 
 mod bad_input;
 mod bad_properties;
+mod cgroup_block;
 mod cgroup_events;
 mod cgroup_fields;
 mod cgroup_pause;
 mod cgroup_places;
 mod cgroup_rootless;
 mod cgroup_sharing;
+mod cgroup_stats;
 mod cgroup_update;
+mod cgroup_update_refused;
 mod cgroups;
 mod deletion;
 mod devices;
@@ -44,13 +47,14 @@ pub(crate) const ALL: &[Chapter] = &[
             cgroups::LIMITS,
             cgroup_fields::MEMORY,
             cgroup_fields::CPU,
+            cgroup_block::BLOCK,
             cgroup_places::PLACES,
             cgroup_sharing::SHARING,
             cgroup_sharing::WAYS_IN,
             cgroup_places::DEVICES,
             cgroup_update::FLAGS,
-            cgroup_update::REFUSED,
-            cgroup_events::STATS,
+            cgroup_update_refused::REFUSED,
+            cgroup_stats::STATS,
             cgroup_events::STREAM,
             cgroup_pause::PAUSE,
             cgroup_pause::PROCESSES,
