@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::call::{Call, Output};
 use crate::case::Case;
 use crate::container::Container;
+use crate::layout;
 use crate::rootfs;
 use crate::verdict::{Verdict, fail};
 
@@ -52,7 +53,34 @@ impl<'t> Bundle<'t> {
         let dir = case.dir(&format!("bundle-{id}"))?;
         rootfs::make(&dir.join("rootfs"), busybox)?;
         let config = plain(&id);
-        Ok(Self { case, id, dir, config, raw: false, flags: RefCell::default() })
+        let bundle = Self { case, id, dir, config, raw: false, flags: RefCell::default() };
+        let bundle = if layout::rootless() { bundle.of_user()? } else { bundle };
+        // crun makes a cgroup of its own below a scope, with the limits, unless told not to.
+        if layout::systemd() {
+            return Ok(bundle.set("/annotations/run.oci.systemd.subgroup", ""));
+        }
+        Ok(bundle)
+    }
+
+    /// What an ordinary user can run: a user namespace with the user's own ids.
+    fn of_user(self) -> Verdict<Self> {
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let user = nix::unistd::User::from_uid(uid.into())?.map(|user| user.name);
+        let user = user.unwrap_or_default();
+        let map = |file: &str, own: u32| -> Verdict<Value> {
+            let mut map = vec![json!({ "containerID": 0, "hostID": own, "size": 1 })];
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix(&user)?.strip_prefix(':'));
+            if let Some((first, size)) = line.and_then(|line| line.split_once(':')) {
+                let (first, size): (u32, u32) = (first.parse()?, size.parse()?);
+                map.push(json!({ "containerID": 1, "hostID": first, "size": size }));
+            }
+            Ok(map.into())
+        };
+        let uids = map("/etc/subuid", uid)?;
+        let gids = map("/etc/subgid", gid)?;
+        let bundle = self.unshare("user").set("/linux/uidMappings", uids);
+        Ok(bundle.set("/linux/gidMappings", gids))
     }
 
     /// The root filesystem on the host.
@@ -346,7 +374,7 @@ fn plain(id: &str) -> Value {
             }
         ],
         "linux": {
-            "cgroupsPath": format!("/{id}"),
+            "cgroupsPath": layout::place(id),
             "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
             "namespaces": [
                 { "type": "pid" }, { "type": "network" }, { "type": "ipc" }, { "type": "uts" },

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::case::Case;
+use crate::layout;
 use crate::verdict::{Verdict, fail, is, that};
 
 /// A command line of the runtime, being written.
@@ -109,6 +110,9 @@ impl<'t> Call<'t> {
         let stderr = case.path(&format!("call-{number}.err"));
         let mut line: Vec<OsString> = self.through;
         line.push(case.runtime.clone().into());
+        if layout::systemd() {
+            line.push("--systemd-cgroup".into());
+        }
         line.extend(self.globals);
         if let Some(root) = self.root {
             line.extend(["--root".into(), root.into()]);
@@ -116,6 +120,11 @@ impl<'t> Call<'t> {
         line.extend(self.args);
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).env_clear().env("PATH", crate::case::PATH).envs(self.env);
+        if layout::rootless() {
+            // Where a user's runtime finds the user's systemd.
+            let bus = ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+            command.envs(bus.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        }
         command.current_dir(self.dir.as_deref().unwrap_or(&case.scratch));
         let [stdin, out, err] = self.stdio;
         command.stdin(stdin.unwrap_or_else(Stdio::null));

@@ -1,7 +1,10 @@
-//! Where a cgroup's files are: v1 has a hierarchy for each controller, v2 one for all.
+//! Where a cgroup's files are: v1 has a hierarchy for each controller, v2 one for all; and below
+//! which cgroup a container's own is, as its maker says: root, an ordinary user, or systemd.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::bundle::Bundle;
 use crate::verdict::{Verdict, needs};
@@ -19,14 +22,86 @@ pub(crate) fn either<T>(v1: T, v2: T) -> T {
     if unified() { v2 } else { v1 }
 }
 
+static SYSTEMD: OnceLock<bool> = OnceLock::new();
+
+/// What the names of the tests' scopes begin with.
+pub(crate) const SCOPE: &str = "conformance-";
+
+/// Says once, at the start, whether systemd makes the cgroups: `--systemd`.
+pub(crate) fn choose(systemd: bool) {
+    let _ = SYSTEMD.set(systemd);
+}
+
+/// Does systemd make the cgroups?
+pub(crate) fn systemd() -> bool {
+    SYSTEMD.get().copied().unwrap_or(false)
+}
+
+/// Do the tests run as an ordinary user?
+pub(crate) fn rootless() -> bool {
+    !nix::unistd::geteuid().is_root()
+}
+
+/// Skips where systemd makes the cgroups: `cgroupsPath` is a unit then, and no path.
+pub(crate) fn paths() -> Verdict {
+    needs(!systemd(), "cgroups that the runtime makes by their paths")
+}
+
+/// Skips where the tests run as an ordinary user.
+pub(crate) fn root() -> Verdict {
+    needs(!rootless(), "root")
+}
+
+/// The `cgroupsPath` of a container with this id.
+pub(crate) fn place(id: &str) -> String {
+    let scope = SCOPE.trim_end_matches('-');
+    match (systemd(), rootless()) {
+        (true, false) => format!("system.slice:{scope}:{id}"),
+        (true, true) => format!("user.slice:{scope}:{id}"),
+        (false, _) => format!("{}/{id}", above()),
+    }
+}
+
+/// The cgroup of a container whose `cgroupsPath` is `place(id)`, as `/proc/PID/cgroup` shows it.
+pub(crate) fn of(id: &str) -> String {
+    let (id, below) =
+        id.split_once('/').map_or((id, String::new()), |(id, below)| (id, format!("/{below}")));
+    match (systemd(), rootless()) {
+        (true, false) => format!("/system.slice/{SCOPE}{id}.scope{below}"),
+        (true, true) => format!("{}/user.slice/{SCOPE}{id}.scope{below}", above()),
+        (false, _) => format!("{}/{id}{below}", above()),
+    }
+}
+
+/// The cgroup above those of the tests: the root, or the one that was delegated to this user; that
+/// of v2, since in v1 nothing is safely delegated.
+fn above() -> String {
+    if !rootless() {
+        return String::new();
+    }
+    let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let user = nix::unistd::geteuid().as_raw();
+    let ours = |place: &&Path| {
+        let place = place.strip_prefix("/").unwrap_or(place);
+        fs::metadata(Path::new(TOP).join(place)).is_ok_and(|meta| meta.uid() == user)
+    };
+    let top = Path::new(own).ancestors().take_while(ours).last();
+    top.map_or_else(String::new, |place| place.display().to_string())
+}
+
 /// The directory of a v1 hierarchy, or v2's.
 pub(crate) fn hierarchy(name: &str) -> String {
     either(format!("{TOP}/{name}"), TOP.to_owned())
 }
 
-/// A file of a cgroup, in a v1 hierarchy or in v2's.
+/// A file of a container's cgroup, in a v1 hierarchy or in v2's. `cgroup` is the container's id, or
+/// a path that begins with it; or that of a cgroup below the root.
 pub(crate) fn path(name: &str, cgroup: &str, file: &str) -> PathBuf {
-    Path::new(&hierarchy(name)).join(cgroup).join(file)
+    let top = hierarchy(name);
+    let direct = Path::new(&top).join(cgroup);
+    let dir = if direct.exists() { direct } else { PathBuf::from(top + &of(cgroup)) };
+    dir.join(file)
 }
 
 /// The text of a file of a cgroup.

@@ -30,7 +30,7 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     all
 }
 
-/// The cgroups, in every hierarchy, whose name starts with `tag`.
+/// The cgroups, in every hierarchy, whose name starts with `tag`; a scope's, after its prefix.
 pub(crate) fn cgroups(tag: &str) -> impl Iterator<Item = PathBuf> {
     let mut found = Vec::new();
     collect(Path::new(layout::TOP), tag, 7, &mut found);
@@ -44,7 +44,8 @@ fn collect(dir: &Path, tag: &str, depth: u32, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect(&entry.path(), tag, depth - 1, found);
-            if entry.file_name().to_string_lossy().starts_with(tag) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.strip_prefix(layout::SCOPE).unwrap_or(&name).starts_with(tag) {
                 found.push(entry.path());
             }
         }

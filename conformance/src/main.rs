@@ -55,6 +55,7 @@ fn cli() -> Command {
                 .default_value("1")
                 .help("Wait longer for everything: for a slow machine"),
         )
+        .arg(flag("systemd").help("Let systemd make the cgroups: --systemd-cgroup in every call"))
         .arg(flag("verbose").help("Print what each failing test found"))
         .arg(flag("list").help("Print the tests and the sentences they hold"))
         .arg(flag("null").help("Show that no test passes on a runtime that does nothing"))
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     let words = |name: &str| -> Vec<String> {
         args.get_many::<String>(name).into_iter().flatten().cloned().collect()
     };
+    layout::choose(args.get_flag("systemd"));
     let patience = args.get_one("patience").copied().unwrap_or(1);
     if let [name, runtime, scratch, tag] = &words("single")[..] {
         let scale = schedule::Scale { null: args.get_flag("null"), patience };

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::layout;
 use crate::leftover;
 use crate::rootfs;
 use crate::table::Test;
@@ -125,6 +126,9 @@ fn process(
     command.arg("--patience").arg(scale.patience.to_string());
     if scale.null {
         command.arg("--null");
+    }
+    if layout::systemd() {
+        command.arg("--systemd");
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let (begun, bound) = (Instant::now(), BOUND * scale.patience);

@@ -104,6 +104,8 @@ pub(crate) const PROPERTIES: &[Test] = &[
         value(t, "/linux/seccomp", filter, &["SCMP_ARCH_PDP11"])
     }),
     test("cgroups-path-climbs", "a cgroupsPath with .. stays in the hierarchy", |t| {
+        layout::paths()?;
+        layout::root()?;
         let b = t.bundle()?;
         let path = format!("/../../../../{}", b.id);
         let c = b.set("/linux/cgroupsPath", path).sleeps().create()?;

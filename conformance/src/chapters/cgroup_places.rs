@@ -17,11 +17,13 @@ pub(crate) const PLACES: &[Test] = &[
             let line = layout::line(&text, controller);
             needs(line.is_some(), &format!("cgroup v2, or v1's controller {controller}"))?;
             let place = line.and_then(|line| line.splitn(3, ':').nth(2)).unwrap_or_default();
-            is(place, format!("/{}", c.id))?;
+            is(place, layout::of(&c.id))?;
         }
         Ok(())
     }),
     test("placement-default", "runc: without cgroupsPath the cgroup is named by the id", |t| {
+        layout::paths()?;
+        layout::root()?;
         let c = t.bundle()?.without("/linux/cgroupsPath").sleeps().start()?;
         let text = c.proc("cgroup")?;
         let line = layout::line(&text, "pids").unwrap_or_default();
@@ -31,6 +33,8 @@ pub(crate) const PLACES: &[Test] = &[
         "placement-nested",
         "a cgroupsPath of several levels is made, and its leaf removed",
         |t| {
+            layout::paths()?;
+            layout::root()?;
             let b = t.bundle()?.sleeps();
             let (outer, id) = (format!("{}-outer", b.id), b.id.clone());
             let c = b.set("/linux/cgroupsPath", format!("/{outer}/{id}")).start()?;
@@ -81,8 +85,10 @@ pub(crate) const PLACES: &[Test] = &[
         },
     ),
     test("exec-under-limits", "exec's processes count for the container's limits", |t| {
-        let c = t.bundle()?.set("/linux/resources/pids/limit", 3).sleeps().start()?;
-        let out = c.exec([], ["/bin/sh", "-c", "sleep 1 & sleep 1 & sleep 1 & wait; true"]);
+        // Room for a runtime of many threads, which is in the cgroup before the process is.
+        let c = t.bundle()?.set("/linux/resources/pids/limit", 20).sleeps().start()?;
+        let script = "for i in $(seq 40); do sleep 1 & done; wait; true";
+        let out = c.exec([], ["/bin/sh", "-c", script]);
         let said = out.output()?;
         has(said.stderr, "fork")?;
         that(read("pids", &c.id, "pids.events")? != "max 0", "the limit was hit")

@@ -8,7 +8,7 @@ use super::rootless::{rootless, user};
 use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::case::Case;
-use crate::layout::{TOP, path, read, unified};
+use crate::layout::{self, TOP, path, read, unified};
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, needs, that};
 
@@ -24,6 +24,8 @@ struct Delegated<'t> {
 impl<'t> Delegated<'t> {
     fn new(t: &'t Case) -> Verdict<Self> {
         needs(unified(), "cgroup v2")?;
+        layout::root()?;
+        layout::paths()?;
         let top = format!("{}-delegated", t.id());
         let has = fs::read_to_string(path("", "", "cgroup.controllers"))?;
         let wanted = ["cpu", "memory", "pids"];

@@ -38,6 +38,8 @@ fn unmake(dirs: &[PathBuf]) {
 
 /// A bundle whose cgroup is this one.
 fn at<'t>(t: &'t Case, cgroup: &str) -> Verdict<Bundle<'t>> {
+    layout::paths()?;
+    layout::root()?;
     Ok(t.bundle()?.set("/linux/cgroupsPath", format!("/{cgroup}")))
 }
 
@@ -128,6 +130,8 @@ pub(crate) const SHARING: &[Test] = &[
         "path-without-slash",
         "a relative cgroupsPath is below the caller's cgroup or the top",
         |t| {
+            layout::paths()?;
+            layout::root()?;
             let b = t.bundle()?;
             let id = b.id.clone();
             let c = b.set("/linux/cgroupsPath", format!("{id}-rel/leaf")).sleeps().start()?;

@@ -1,6 +1,7 @@
 //! Namespaces: containers that an unprivileged user makes.
 
 use crate::case::Case;
+use crate::layout;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, is, needs};
 use serde_json::json;
@@ -8,6 +9,9 @@ use std::fs;
 
 /// A bundle that the user with this id can run: a user namespace with that one id.
 pub(crate) fn rootless(t: &Case, uid: u32) -> Verdict<crate::bundle::Bundle<'_>> {
+    // This user is nobody's: there is no systemd of its own.
+    layout::root()?;
+    layout::paths()?;
     let one = json!([{ "containerID": 0, "hostID": uid, "size": 1 }]);
     let b = t.bundle()?.unshare("user").set("/linux/uidMappings", one.clone());
     let b = b.set("/linux/gidMappings", one).without("/linux/resources").owned_by(uid)?;
