@@ -169,6 +169,7 @@ pub(crate) const CPU: &[Test] = &[
         limit(t, "cpu/cpus", "0,1", ("cpuset.cpus", "0-1"), ("cpuset.cpus", "0-1"))
     }),
     test("cpuset-mems-refused", "a memory node that is not there is refused by its file", |t| {
+        controller("cpuset")?;
         t.bundle()?.set("/linux/resources/cpu/mems", "63").refused(&["cpuset.mems"])
     }),
     test("blkio-throttle-write", "spec, Block IO: throttleWriteBpsDevice", |t| {
@@ -182,6 +183,7 @@ pub(crate) const CPU: &[Test] = &[
         throttle(t, "throttleReadIOPSDevice", 50, v1, v2)
     }),
     test("blkio-throttles-together", "several throttles of one device don't undo another", |t| {
+        controller("blkio")?;
         needs(fs::exists("/sys/dev/block/7:0")?, "the block device 7:0")?;
         let rate = |rate: u64| json!([{ "major": 7, "minor": 0, "rate": rate }]);
         let b = t.bundle()?.set("/linux/resources/blockIO/throttleReadBpsDevice", rate(4096));
@@ -195,6 +197,7 @@ pub(crate) const CPU: &[Test] = &[
         is(read("blkio", &c.id, "blkio.throttle.write_iops_device")?.as_str(), "7:0 7")
     }),
     test("blkio-throttle-unknown", "a throttle of a device that is not there is refused", |t| {
+        controller("blkio")?;
         let device = json!([{ "major": 254, "minor": 4321, "rate": 1 }]);
         let b = t.bundle()?.set("/linux/resources/blockIO/throttleReadBpsDevice", device);
         b.refused(&["io.max|blkio.throttle.read_bps_device", "254:4321"])
@@ -219,6 +222,7 @@ pub(crate) const CPU: &[Test] = &[
         is(read("cpu", &c.id, "cpu.max")?.as_str(), "max 100000")
     }),
     test("limits-gone-with-it", "a limit that is refused leaves no cgroup with the others", |t| {
+        controller("cpuset")?;
         let b = t.bundle()?.set("/linux/resources/pids/limit", 9);
         let b = b.set("/linux/resources/cpu/cpus", "4000");
         b.refused(&["cpuset.cpus", "4000"])?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::cgroups::controller;
 use crate::bundle::Bundle;
 use crate::case::Case;
 use crate::layout::{self, either, hierarchies, path, read, unified};
@@ -12,6 +13,8 @@ use crate::verdict::{Verdict, has, is, needs, that};
 
 /// Makes a cgroup in every hierarchy; a v1 cpuset gets what its parent has.
 fn make(cgroup: &str) -> Verdict<Vec<PathBuf>> {
+    layout::paths()?;
+    layout::root()?;
     let mut made = Vec::new();
     for name in hierarchies()? {
         let dir = path(&name, cgroup, "");
@@ -147,6 +150,7 @@ pub(crate) const SHARING: &[Test] = &[
         },
     ),
     test("failed-create-leaves-parent", "a refused create removes what it made, no more", |t| {
+        controller("cpuset")?;
         let outer = format!("{}-outer", t.id());
         let made = make(&outer)?;
         let b = at(t, &format!("{outer}/inner"))?.set("/linux/resources/cpu/cpus", "4000");
@@ -167,11 +171,9 @@ pub(crate) const WAYS_IN: &[Test] = &[
         let text = b.prints()?;
         let places = places(&text);
         that(!places.is_empty(), "there are cgroups")?;
+        let wanted = layout::of(&id);
         for place in places {
-            that(
-                place.ends_with(&format!("/{id}")) || place.contains(&format!("{id}.scope")),
-                place,
-            )?;
+            that(place.ends_with(&wanted), format!("{place} ends with {wanted}"))?;
         }
         Ok(())
     }),
@@ -220,9 +222,9 @@ pub(crate) const WAYS_IN: &[Test] = &[
         fs::create_dir(path("pids", &c.id, "sub"))?;
         let out = c.exec(["--cgroup", "pids:sub"], ["/bin/cat", "/proc/self/cgroup"]).ok()?;
         let line = layout::line(&out, "pids").unwrap_or_default();
-        that(line.ends_with(&format!("/{}/sub", c.id)), line)?;
+        that(line.ends_with(&layout::of(&format!("{}/sub", c.id))), line)?;
         let line = layout::line(&out, "memory").unwrap_or_default();
-        that(line.ends_with(&format!("/{}", c.id)), line)
+        that(line.ends_with(&layout::of(&c.id)), line)
     }),
     test("exec-limits-below", "a limit of a cgroup below holds for what exec puts there", |t| {
         let c = t.bundle()?.sleeps().start()?;

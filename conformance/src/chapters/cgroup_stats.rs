@@ -138,6 +138,7 @@ pub(crate) const STATS: &[Test] = &[
         Ok(())
     }),
     test("stats-blkio", "events: what a block device was asked for, by its number", |t| {
+        controller("blkio")?;
         needs(fs::exists("/sys/dev/block/7:0")?, "the block device 7:0")?;
         let c = t.bundle()?.sleeps().start()?;
         let data = stats(&c)?;

@@ -138,6 +138,7 @@ pub(crate) const FLAGS: &[Test] = &[
         holds(&c, ("cpu.idle", "0"), ("cpu.idle", "0"))
     }),
     test("update-cpuset", "runc: update --cpuset-cpus and --cpuset-mems", |t| {
+        controller("cpuset")?;
         let c = t.bundle()?.sleeps().start()?;
         update(&c, ["--cpuset-cpus", "0", "--cpuset-mems", "0"])?;
         holds(&c, ("cpuset.cpus", "0"), ("cpuset.cpus", "0"))?;

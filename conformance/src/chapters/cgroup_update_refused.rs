@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::cgroup_update::{holds, limited, memory, update};
-use super::cgroups::MB;
+use super::cgroups::{MB, controller};
 use crate::layout::{read, unified};
 use crate::table::{Test, test};
 use crate::verdict::{is, needs};
@@ -17,6 +17,7 @@ pub(crate) const REFUSED: &[Test] = &[
         is(read("pids", &c.id, "pids.max")?.as_str(), "20")
     }),
     test("update-all-or-nothing", "an update that fails leaves all old limits", |t| {
+        controller("cpuset")?;
         let c = limited(t)?;
         let line = ["update", "--memory", "32M", "--memory-swap", "32M", "--pids-limit", "7"];
         let out = t.call(line).args(["--cpuset-cpus", "9999"]).arg(&c.id).output()?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bundle::Bundle;
 use crate::case::Case;
-use crate::layout::{either, path, read, unified};
+use crate::layout::{self, either, path, read, unified};
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, needs, that};
 
@@ -33,7 +33,11 @@ pub(crate) fn limits(b: Bundle<'_>, v1: Held, v2: Held) -> Verdict {
     let (file, wanted) = either(v1, v2);
     needs(!file.is_empty(), &format!("cgroup {}", either("v2", "v1")))?;
     let hierarchy = file.split('.').next().unwrap_or_default();
-    crate::layout::has(hierarchy)?;
+    match hierarchy {
+        "cgroup" => {}
+        "io" => controller("blkio")?,
+        name => controller(name)?,
+    }
     let c = b.sleeps().start()?;
     let found = read(hierarchy, &c.id, file)?;
     that(wanted.split('|').any(|text| text == found), format!("{file}: {found:?} is {wanted:?}"))
@@ -56,13 +60,16 @@ pub(crate) fn throttle(t: &Case, name: &str, rate: u64, v1: Held, v2: Held) -> V
 /// A megabyte.
 pub(crate) const MB: u64 = 1 << 20;
 
-/// Skips where there is no such controller, by its v1 name; v2's have others for two of them.
+/// Skips where there is no such controller, by its v1 name; or it is not delegated to this user.
 pub(crate) fn controller(name: &str) -> Verdict {
-    let v2 = || std::fs::read_to_string(path("", "", "cgroup.controllers"));
-    let own = if name == "blkio" { "io" } else { name };
-    let there = match unified() {
-        true => v2()?.split_whitespace().any(|other| other == own),
-        false => path(name, "", "cgroup.procs").exists(),
+    let there = if unified() {
+        let own = std::fs::read_to_string("/proc/self/cgroup")?;
+        let own = own.trim().strip_prefix("0::/").filter(|_| layout::rootless());
+        let list = path("", own.unwrap_or_default(), "cgroup.controllers");
+        let name = if name == "blkio" { "io" } else { name };
+        std::fs::read_to_string(list)?.split_whitespace().any(|other| other == name)
+    } else {
+        path(name, "", "cgroup.procs").exists()
     };
     needs(there, &format!("the cgroup controller {name}"))
 }
@@ -189,6 +196,7 @@ pub(crate) const LIMITS: &[Test] = &[
         "limit-refused-by-kernel",
         "a limit that the kernel refuses fails create, by its file",
         |t| {
+            controller("cpuset")?;
             let b = t.bundle()?.set("/linux/resources/cpu/cpus", "4000");
             b.refused(&["cpuset.cpus"])
         },
