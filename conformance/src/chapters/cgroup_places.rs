@@ -1,5 +1,6 @@
 //! Cgroups: where the processes are, and the devices they may open.
 
+use super::cgroup_fields::MANY;
 use crate::bundle::Bundle;
 use crate::layout::{self, either, hierarchies, hierarchy, path, read, unified};
 use crate::leftover;
@@ -87,8 +88,7 @@ pub(crate) const PLACES: &[Test] = &[
     test("exec-under-limits", "exec's processes count for the container's limits", |t| {
         // Room for a runtime of many threads, which is in the cgroup before the process is.
         let c = t.bundle()?.set("/linux/resources/pids/limit", 20).sleeps().start()?;
-        let script = "for i in $(seq 40); do sleep 1 & done; wait; true";
-        let out = c.exec([], ["/bin/sh", "-c", script]);
+        let out = c.exec([], ["/bin/sh", "-c", MANY]);
         let said = out.output()?;
         has(said.stderr, "fork")?;
         that(read("pids", &c.id, "pids.events")? != "max 0", "the limit was hit")
