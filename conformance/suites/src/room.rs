@@ -68,11 +68,14 @@ impl Visit<'_> {
 /// The door: makes the namespaces, and waits for the keeper.
 pub(crate) fn door(arguments: &[OsString]) -> Result<u8> {
     set_pdeathsig(Signal::SIGKILL).doing("tie the door to the driver")?;
-    let namespaces = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWPID
+    let mut namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
+    // systemd is told of processes by their pids, which must be those that it knows.
+    if !with_systemd() {
+        namespaces |= CloneFlags::CLONE_NEWPID;
+    }
     unshare(namespaces).doing("make the room's namespaces")?;
     let itself = std::env::current_exe().doing("find this program")?;
     let status =
@@ -135,13 +138,18 @@ fn thaw_when_told_to_end() -> Result<()> {
     Ok(())
 }
 
+/// Is systemd the init of this machine?
+fn with_systemd() -> bool {
+    Path::new("/run/systemd/system").exists()
+}
+
 /// Makes the room's own `/proc`, `/run` and `/tmp`.
 fn furnish(keep: &[OsString]) -> Result<()> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).doing("make / private")?;
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none).doing("mount /proc")?;
     // Where systemd is the init the tests talk to it, and need its sockets.
-    if !Path::new("/run/systemd/system").exists() {
+    if !with_systemd() {
         tmpfs(Path::new("/run"), "mode=755")?;
     }
     fresh_tmp(keep)?;
