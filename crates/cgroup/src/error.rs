@@ -57,8 +57,20 @@ pub enum Error {
         /// The most that was ever in use, in bytes.
         peak: u64,
     },
+    /// A limit not above what is in use already, where that was to be checked before.
+    BelowUsage {
+        /// `memory` or `memory+swap`.
+        what: &'static str,
+        /// The limit asked for, in bytes.
+        limit: i64,
+        /// Bytes of memory in use now.
+        usage: u64,
+    },
     /// `unified` was given, and this is not a machine where cgroup v2 has the controllers.
-    UnifiedOnV1,
+    UnifiedOnV1 {
+        /// The first file that it names.
+        name: String,
+    },
     /// A path which is not strictly inside of what it has to be inside of.
     Escape {
         /// The path as it was given.
@@ -98,17 +110,22 @@ impl fmt::Display for Error {
             }
             Error::Call { call, path, errno } => write!(f, "{path}: {call}: {}", errno.desc()),
             Error::NoController { controller, limit } => {
-                write!(f, "cannot set {limit}: the {controller} controller is not available here")
+                // runc's words, up to the name.
+                write!(f, "cannot set {limit}: container could not join or create cgroup ")?;
+                write!(f, "with the {controller} controller")
             }
             Error::Value { name, value, reason } => write!(f, "{name}: {value:?}: {reason}"),
             Error::MemoryInUse { limit, usage, peak } => write!(
                 f,
                 "unable to set memory limit to {limit} (current usage: {usage}, peak usage: {peak})"
             ),
-            Error::UnifiedOnV1 => write!(
-                f,
-                "cannot use unified resources: cgroup v2 does not have the controllers here"
-            ),
+            // These and the one before are runc's words; the next one begins with them.
+            Error::BelowUsage { what, limit, usage } => {
+                write!(f, "rejecting {what} limit {limit} <= usage {usage}")
+            }
+            Error::UnifiedOnV1 { name } => {
+                write!(f, "invalid configuration: cannot use unified on cgroup v1: {name}")
+            }
             Error::Escape { path, base } => {
                 write!(f, "{path:?} is not the path of a cgroup below {base}")
             }

@@ -68,8 +68,8 @@ pub use error::{Error, Result};
 pub use layout::{Hierarchy, Layout, Mode};
 pub use oom::OomWatch;
 pub use resources::{
-    BlockIo, Cpu, DeviceRule, Hugepage, Memory, Network, Rdma, Resources, Throttle, WeightDevice,
-    io_weight_of_blkio, swap_max, weight_of_shares,
+    BlockIo, Cpu, DeviceRule, Hugepage, Ignored, Memory, Network, OomKiller, Rdma, Resources,
+    Throttle, WeightDevice, io_weight_of_blkio, swap_max, weight_of_shares,
 };
 pub use snapshot::Snapshot;
 pub use stats::{

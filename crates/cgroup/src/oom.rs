@@ -45,6 +45,20 @@ impl Cgroup {
     }
 }
 
+impl Cgroup {
+    /// The limit of the cgroup's own memory: the file that has it, and the bytes. `None` where there
+    /// is none, or no memory controller.
+    pub fn memory_limit(&self) -> Option<(&'static str, u64)> {
+        let (dir, name) = match (self.v1_dir("memory"), self.v2_dir()) {
+            (Some(dir), _) => (dir, v1::MEMORY_LIMIT),
+            (None, dir) => (dir?, "memory.max"),
+        };
+        let limit = file::read(dir, name).ok()?.trim().parse().ok()?;
+        // v1's no limit is the largest number of whole pages.
+        (limit < 1 << 62).then_some((name, limit))
+    }
+}
+
 fn watch_v1(dir: &str) -> Result<Source> {
     let path = file::join(dir, v1::OOM_CONTROL);
     let watched = file::open(&path, OFlag::O_RDONLY)

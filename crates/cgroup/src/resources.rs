@@ -1,9 +1,14 @@
 //! The limits of a container, as plain data, and the arithmetic between v1's units and v2's.
 //!
 //! The names and units are those of `linux.resources` in the OCI runtime specification
-//! (config-linux.md, "Control groups"). What is `None` or empty is left alone.
+//! (config-linux.md, "Control groups"). What is `None` or empty is left alone. What a layout has
+//! nothing for is told by [`Resources::ignored`], before anything is written.
 
+use std::fmt;
+
+use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
+use crate::layout::Mode;
 
 /// Everything that [`Cgroup::set`](crate::Cgroup::set) can limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,11 +24,12 @@ pub struct Resources<'a> {
     pub block_io: BlockIo,
     /// Huge pages: one entry per page size.
     pub hugepages: Vec<Hugepage<'a>>,
-    /// Marks on network traffic. v1 only: v2 has no such controller, and ignores them as runc does.
+    /// Marks on network traffic. v1 only.
     pub network: Network<'a>,
     /// Remote direct memory access: one entry per device.
     pub rdma: Vec<Rdma<'a>>,
-    /// v2 files by name, with what to write there, after everything else. An error on v1.
+    /// v2 files by name, with what to write there, after everything else; each line of a value is
+    /// written by itself. An error on v1.
     pub unified: Vec<(&'a str, &'a str)>,
 }
 
@@ -37,15 +43,32 @@ pub struct Memory {
     /// Memory **and** swap together: `memory.memsw.limit_in_bytes`; v2's `memory.swap.max` gets
     /// the difference to `limit`.
     pub swap: Option<i64>,
-    /// `memory.swappiness`, 0 to 100. v1 only: ignored on v2.
+    /// The kernel's own memory, in bytes: known to be asked for, and never limited. Since Linux
+    /// 4.5 it is part of the memory, and since 6.1 its file refuses numbers.
+    pub kernel: Option<i64>,
+    /// The same for its buffers for TCP.
+    pub kernel_tcp: Option<i64>,
+    /// `memory.swappiness`, 0 to 100. v1 only. [`u64::MAX`] is -1 of those who mean "unset".
     pub swappiness: Option<u64>,
-    /// Write 1 to `memory.oom_control`. v1 only: ignored on v2.
-    pub disable_oom_killer: bool,
-    /// Write 1 to `memory.use_hierarchy`. v1 only; since Linux 5.11 it is 1 always.
+    /// `memory.oom_control`. v1 only: v2's kernel always kills.
+    pub oom_killer: OomKiller,
+    /// Write 1 to `memory.use_hierarchy`. On v2, and on v1 since Linux 5.11, it is so always.
     pub use_hierarchy: bool,
     /// Refuse a limit below what is in use now, rather than have the kernel reclaim and kill.
     /// v1's kernel refuses by itself what it cannot reclaim; so this matters on v2.
     pub check_before_update: bool,
+}
+
+/// What happens to a process that asks for more memory than there may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OomKiller {
+    /// What happened before; in a new cgroup, what happens in its parent.
+    #[default]
+    Unchanged,
+    /// It, or another one, is killed.
+    Enabled,
+    /// It waits until there is memory.
+    Disabled,
 }
 
 /// `cpu`: times in microseconds; 0 is "leave it alone" but for `burst` and `idle`.
@@ -57,17 +80,17 @@ pub struct Cpu<'a> {
     pub quota: Option<i64>,
     /// `cpu.cfs_period_us`, the second field of `cpu.max`.
     pub period: Option<u64>,
-    /// `cpu.cfs_burst_us`, `cpu.max.burst` (Linux 5.14; left out on an older one).
+    /// `cpu.cfs_burst_us`, `cpu.max.burst` (Linux 5.14; on an older one only 0 is no error).
     pub burst: Option<u64>,
-    /// `cpu.rt_runtime_us`. v1 only: ignored on v2.
+    /// `cpu.rt_runtime_us`. v1 only.
     pub realtime_runtime: Option<i64>,
-    /// `cpu.rt_period_us`. v1 only: ignored on v2.
+    /// `cpu.rt_period_us`. v1 only.
     pub realtime_period: Option<u64>,
     /// `cpuset.cpus`: a list such as `0-3,7`.
     pub cpus: Option<&'a str>,
     /// `cpuset.mems`: a list of memory nodes.
     pub mems: Option<&'a str>,
-    /// `cpu.idle`: 1 for SCHED_IDLE, 0 to leave it (Linux 5.15).
+    /// `cpu.idle`: 1 for SCHED_IDLE, which has no share; 0 to leave it (Linux 5.15).
     pub idle: Option<i64>,
 }
 
@@ -76,7 +99,7 @@ pub struct Cpu<'a> {
 pub struct BlockIo {
     /// 10 to 1000 (bfq: 1 to 1000).
     pub weight: Option<u16>,
-    /// v1 only, and gone since Linux 5.0: `blkio.leaf_weight`.
+    /// `blkio.leaf_weight`: v1 only, and gone since Linux 5.0.
     pub leaf_weight: Option<u16>,
     /// Weights of single devices.
     pub weight_devices: Vec<WeightDevice>,
@@ -123,16 +146,16 @@ pub struct Hugepage<'a> {
     pub limit: u64,
 }
 
-/// `network`.
+/// `network`: v1 only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network<'a> {
-    /// `net_cls.classid`.
+    /// `net_cls.classid`; 0 is none.
     pub class_id: Option<u32>,
     /// `net_prio.ifpriomap`: interface and priority.
     pub priorities: Vec<(&'a str, u32)>,
 }
 
-/// Limits of one RDMA device: `rdma.max`.
+/// Limits of one RDMA device: `rdma.max`. [`u32::MAX`] is no limit, as statistics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rdma<'a> {
     /// The device, such as `mlx5_1`.
@@ -150,6 +173,84 @@ pub struct DeviceRule<'a> {
     pub allow: bool,
     /// `c 1:3 rwm`, `b *:* m`; `a` is everything.
     pub line: &'a str,
+}
+
+/// A field of [`Resources`] that a layout has nothing for, from [`Resources::ignored`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Its path in the specification's `linux.resources`, such as `memory.swappiness`.
+    pub field: &'static str,
+    /// Why it can't be had.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+/// runc's words.
+const KERNEL_MEMORY: &str = "Kernel memory settings are ignored and will be removed";
+const V1_ONLY: &str = "ignored, since cgroup v2 has no such setting";
+
+impl Resources<'_> {
+    /// What [`Cgroup::set`] passes over where the cgroups are like this: the caller should say so.
+    /// Where something is missing that others have, such as a controller, `set` fails instead.
+    pub fn ignored(&self, mode: Mode) -> Vec<Ignored> {
+        let Resources { memory, cpu, block_io, network, .. } = self;
+        let idle = cpu.idle.is_some_and(|idle| idle != 0);
+        let always = [
+            (memory.kernel.is_some(), "memory.kernel", KERNEL_MEMORY),
+            (memory.kernel_tcp.is_some(), "memory.kernelTCP", KERNEL_MEMORY),
+            (
+                idle && cpu.shares.is_some_and(|shares| shares != 0),
+                "cpu.shares",
+                "ignored, since an idle cgroup has none (cpu.idle)",
+            ),
+        ];
+        let leaf = |weight: Option<u16>| weight.is_some_and(|weight| weight != 0);
+        let leaf_device = |device: &WeightDevice| leaf(device.leaf_weight);
+        let on_v2 = [
+            (memory.asked_swappiness().is_some(), "memory.swappiness"),
+            (memory.oom_killer == OomKiller::Disabled, "memory.disableOOMKiller"),
+            (cpu.realtime_runtime.is_some_and(|time| time != 0), "cpu.realtimeRuntime"),
+            (cpu.realtime_period.is_some_and(|time| time != 0), "cpu.realtimePeriod"),
+            (leaf(block_io.leaf_weight), "blockIO.leafWeight"),
+            (block_io.weight_devices.iter().any(leaf_device), "blockIO.weightDevice.leafWeight"),
+            (network.class_id.is_some_and(|id| id != 0), "network.classID"),
+            (!network.priorities.is_empty(), "network.priorities"),
+        ];
+        let on_v2 = on_v2.iter().filter(|_| mode == Mode::Unified);
+        let on_v2 = on_v2.map(|&(given, field)| (given, field, V1_ONLY));
+        let all = always.into_iter().chain(on_v2).filter(|(given, ..)| *given);
+        all.map(|(_, field, reason)| Ignored { field, reason }).collect()
+    }
+}
+
+impl Cgroup {
+    /// What [`set`](Cgroup::set) passes over here: [`Resources::ignored`] of this layout.
+    pub fn ignored(&self, resources: &Resources<'_>) -> Vec<Ignored> {
+        resources.ignored(match self.is_unified() {
+            true => Mode::Unified,
+            false => Mode::Hybrid,
+        })
+    }
+}
+
+impl Memory {
+    /// The swappiness, if one was asked for.
+    pub(crate) fn asked_swappiness(&self) -> Option<u64> {
+        self.swappiness.filter(|&value| value != u64::MAX)
+    }
+}
+
+impl Cpu<'_> {
+    /// The shares, if any were asked for that can be had.
+    pub(crate) fn asked_shares(&self) -> Option<u64> {
+        let idle = self.idle.is_some_and(|idle| idle != 0);
+        self.shares.filter(|&shares| shares != 0 && !idle)
+    }
 }
 
 /// v2's `cpu.weight` (1 to 10000, 100 in the middle) for v1's `cpu.shares` (2 to 262144, 1024 in
@@ -192,10 +293,10 @@ pub fn swap_max(limit: Option<i64>, swap: Option<i64>) -> Result<Option<i64>> {
         (_, 0) => Ok(None),
         (_, -1) => Ok(Some(-1)),
         (-1, swap) => Ok(Some(swap)),
-        (0, swap) => invalid(swap, "a limit of memory and swap needs a memory limit"),
+        (0, swap) => invalid(swap, "unable to set swap limit without memory limit"),
         (limit, swap) if limit < 0 || swap < 0 => invalid(swap, "a negative limit other than -1"),
         (limit, swap) if swap < limit => {
-            invalid(swap, "the limit of memory and swap is below that of memory")
+            invalid(swap, "memory+swap limit should be >= memory limit")
         }
         (limit, swap) => Ok(Some(swap - limit)),
     }
@@ -204,6 +305,84 @@ pub fn swap_max(limit: Option<i64>, swap: Option<i64>) -> Result<Option<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_layout_lacks_is_named() {
+        let fields = |resources: &Resources<'_>, mode| {
+            resources.ignored(mode).iter().map(|ignored| ignored.field).collect::<Vec<_>>()
+        };
+        let all = Resources {
+            memory: Memory {
+                kernel: Some(-1),
+                kernel_tcp: Some(0),
+                swappiness: Some(0),
+                oom_killer: OomKiller::Disabled,
+                use_hierarchy: true,
+                ..Memory::default()
+            },
+            cpu: Cpu {
+                shares: Some(2),
+                idle: Some(1),
+                realtime_runtime: Some(-1),
+                realtime_period: Some(1),
+                ..Cpu::default()
+            },
+            block_io: BlockIo {
+                leaf_weight: Some(10),
+                weight_devices: vec![WeightDevice {
+                    major: 8,
+                    minor: 0,
+                    weight: Some(10),
+                    leaf_weight: Some(10),
+                }],
+                ..BlockIo::default()
+            },
+            network: Network { class_id: Some(1), priorities: vec![("lo", 0)] },
+            ..Resources::default()
+        };
+        let always = ["memory.kernel", "memory.kernelTCP", "cpu.shares"];
+        for mode in [Mode::Legacy, Mode::Hybrid, Mode::None] {
+            assert_eq!(fields(&all, mode), always, "{mode:?}");
+        }
+        let on_v2 = [
+            "memory.swappiness",
+            "memory.disableOOMKiller",
+            "cpu.realtimeRuntime",
+            "cpu.realtimePeriod",
+            "blockIO.leafWeight",
+            "blockIO.weightDevice.leafWeight",
+            "network.classID",
+            "network.priorities",
+        ];
+        assert_eq!(fields(&all, Mode::Unified), [&always[..], &on_v2].concat());
+        assert_eq!(
+            all.ignored(Mode::Hybrid)[0].to_string(),
+            "memory.kernel: Kernel memory settings are ignored and will be removed"
+        );
+    }
+
+    #[test]
+    fn what_asks_for_nothing_is_not_ignored() {
+        let nothing = Resources {
+            memory: Memory {
+                swappiness: Some(u64::MAX),
+                oom_killer: OomKiller::Enabled,
+                check_before_update: true,
+                ..Memory::default()
+            },
+            cpu: Cpu {
+                shares: Some(0),
+                idle: Some(1),
+                realtime_runtime: Some(0),
+                realtime_period: Some(0),
+                ..Cpu::default()
+            },
+            block_io: BlockIo { leaf_weight: Some(0), ..BlockIo::default() },
+            network: Network { class_id: Some(0), ..Network::default() },
+            ..Resources::default()
+        };
+        assert_eq!(nothing.ignored(Mode::Unified), []);
+    }
 
     #[test]
     fn shares_and_weights() {

@@ -1,13 +1,16 @@
 //! What limits were before they are changed, so that a change which fails halfway is taken back.
 //!
-//! Put back is what this can read: not the weights of single block devices, nor those of v1's
-//! leaves, nor huge pages, networks and RDMA, nor lines that `unified` added to a file of several.
+//! A snapshot holds the whole text of every file that [`Cgroup::set`] would write, and puts back
+//! what is different, line by line where a file has a line for each device. Not put back is what
+//! the kernel lets nobody undo (`memory.use_hierarchy`), and what `unified` says to v2's own files
+//! (`cgroup.subtree_control`, `cgroup.type`), but for `cgroup.max.*` and `cgroup.freeze`.
 
 use crate::cgroup::Cgroup;
 use crate::error::Result;
 use crate::file;
 use crate::path;
-use crate::resources::{BlockIo, Cpu, Memory, Resources, Throttle};
+use crate::resources::{BlockIo, Cpu, Memory, OomKiller, Resources};
+use crate::v1::OOM_CONTROL;
 
 /// Values of control files, from [`Cgroup::snapshot`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,19 +22,29 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Group {
     dir: String,
-    values: Vec<Value>,
+    /// Name and text.
+    files: Vec<(String, String)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Value {
-    file: String,
-    /// The first word of the line that it is, such as `8:0`; empty where it is the whole file.
-    key: String,
-    /// What was there; `None`: no such line.
-    text: Option<String>,
-    /// What to write for no such line.
-    none: String,
-}
+/// Files with a line for each device, and what to write after the device to have no such line.
+const BY_DEVICE: [(&str, &str); 15] = [
+    ("io.max", "rbps=max wbps=max riops=max wiops=max"),
+    ("io.weight", "default"),
+    ("io.bfq.weight", "default"),
+    ("io.latency", "target=0"),
+    ("rdma.max", "hca_handle=max hca_object=max"),
+    ("blkio.weight_device", "default"),
+    ("blkio.leaf_weight_device", "default"),
+    ("blkio.bfq.weight_device", "default"),
+    ("blkio.throttle.read_bps_device", "0"),
+    ("blkio.throttle.write_bps_device", "0"),
+    ("blkio.throttle.read_iops_device", "0"),
+    ("blkio.throttle.write_iops_device", "0"),
+    // These have all of theirs always.
+    ("net_prio.ifpriomap", ""),
+    ("misc.max", ""),
+    ("dmem.max", ""),
+];
 
 impl Cgroup {
     /// The present values of what [`set`](Cgroup::set) would change. A file that isn't there, or
@@ -45,17 +58,22 @@ impl Cgroup {
         snapshot
     }
 
-    /// The limits of an update in full: v2 keeps swap apart from memory, so that a new limit on
-    /// both together means something only beside the present one on memory. What else is not
-    /// given is left alone, v2's `memory.swap.max` included.
+    /// The limits of an update in full.
+    ///
+    /// The specification's limit on swap is one on memory and swap together, as v1 has it. v2
+    /// keeps swap apart; so there a new limit on one of the two means something only beside the
+    /// present one on the other: memory alone leaves the sum as it is, the sum alone the memory.
+    /// What else is not given is left alone.
     pub fn complete(&self, memory: Memory) -> Memory {
-        let given = memory.limit.is_some_and(|limit| limit != 0);
-        match self.v2_dir() {
-            Some(dir) if self.is_unified() && !given && memory.swap.is_some_and(|s| s > 0) => {
-                let now = file::read(dir, "memory.max").ok();
-                let limit = now.and_then(|text| text.trim().parse().ok());
-                Memory { limit: limit.or(memory.limit), ..memory }
+        let (true, Some(dir)) = (self.is_unified(), self.v2_dir()) else { return memory };
+        let now = |name| -> Option<i64> { file::read(dir, name).ok()?.trim().parse().ok() };
+        match (memory.limit.unwrap_or(0), memory.swap.unwrap_or(0)) {
+            (1.., 0) => {
+                let swap = now("memory.swap.max").zip(now("memory.max"));
+                let swap = swap.and_then(|(swap, limit)| swap.checked_add(limit));
+                Memory { swap: swap.or(memory.swap), ..memory }
             }
+            (0, 1..) => Memory { limit: now("memory.max").or(memory.limit), ..memory },
             _ => memory,
         }
     }
@@ -75,10 +93,16 @@ impl Snapshot {
     }
 
     fn take_v1(&mut self, cgroup: &Cgroup, resources: &Resources<'_>) {
-        let Resources { memory, cpu, block_io, .. } = resources;
+        let Resources { memory, cpu, block_io, network, .. } = resources;
         if let (Some(dir), true) = (cgroup.v1_dir("memory"), *memory != Memory::default()) {
             self.files(dir, &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]);
             self.files(dir, &["memory.soft_limit_in_bytes"]);
+            if memory.oom_killer != OomKiller::Unchanged {
+                self.files(dir, &[OOM_CONTROL]);
+            }
+            if memory.swappiness.is_some() {
+                self.files(dir, &["memory.swappiness"]);
+            }
         }
         if let (Some(dir), true) = (cgroup.v1_dir("cpu"), *cpu != Cpu::default()) {
             self.weight(dir, "cpu.shares");
@@ -86,67 +110,65 @@ impl Snapshot {
             self.files(dir, &["cpu.rt_period_us", "cpu.rt_runtime_us"]);
         }
         if let (Some(dir), true) = (cgroup.v1_dir("cpuset"), cpu.cpus.or(cpu.mems).is_some()) {
-            self.files(dir, &["cpuset.cpus"]);
-            self.files(dir, &["cpuset.mems"]);
+            self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
         }
         if let (Some(dir), true) = (cgroup.v1_dir("pids"), resources.pids.is_some()) {
             self.files(dir, &["pids.max"]);
         }
         if let (Some(dir), true) = (cgroup.v1_dir("blkio"), *block_io != BlockIo::default()) {
-            self.files(dir, &["blkio.weight"]);
-            self.files(dir, &["blkio.bfq.weight"]);
-            for (file, throttles) in [
-                ("blkio.throttle.read_bps_device", &block_io.throttle_read_bps),
-                ("blkio.throttle.write_bps_device", &block_io.throttle_write_bps),
-                ("blkio.throttle.read_iops_device", &block_io.throttle_read_iops),
-                ("blkio.throttle.write_iops_device", &block_io.throttle_write_iops),
-            ] {
-                self.devices(dir, file, throttles, "0");
-            }
+            self.each(dir, &["blkio.weight", "blkio.bfq.weight", "blkio.leaf_weight"]);
+            let by_device = BY_DEVICE.iter().map(|(file, _)| *file);
+            let by_device: Vec<&str> = by_device.filter(|f| f.starts_with("blkio.")).collect();
+            self.each(dir, &by_device);
+        }
+        if let Some(dir) = cgroup.v1_dir("hugetlb") {
+            self.hugepages(dir, resources, "limit_in_bytes");
+        }
+        if let (Some(dir), true) = (cgroup.v1_dir("net_cls"), network.class_id.is_some()) {
+            self.files(dir, &["net_cls.classid"]);
+        }
+        if let (Some(dir), false) = (cgroup.v1_dir("net_prio"), network.priorities.is_empty()) {
+            self.files(dir, &["net_prio.ifpriomap"]);
+        }
+        if let (Some(dir), false) = (cgroup.v1_dir("rdma"), resources.rdma.is_empty()) {
+            self.files(dir, &["rdma.max"]);
         }
     }
 
     fn take_v2(&mut self, dir: &str, resources: &Resources<'_>) {
         let Resources { memory, cpu, block_io, .. } = resources;
         if *memory != Memory::default() {
-            for file in ["memory.swap.max", "memory.max", "memory.low"] {
-                self.files(dir, &[file]);
-            }
+            self.each(dir, &["memory.swap.max", "memory.max", "memory.low"]);
         }
         if *cpu != Cpu::default() {
             self.weight(dir, "cpu.weight");
             self.files(dir, &["cpu.max", "cpu.max.burst"]);
-            self.files(dir, &["cpuset.cpus"]);
-            self.files(dir, &["cpuset.mems"]);
+            self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
         }
         if resources.pids.is_some() {
             self.files(dir, &["pids.max"]);
         }
-        if block_io.weight.is_some() {
-            self.lines(dir, "io.bfq.weight", &["default"], "");
-            self.lines(dir, "io.weight", &["default"], "");
+        if *block_io != BlockIo::default() {
+            self.each(dir, &["io.bfq.weight", "io.weight", "io.max"]);
         }
-        for throttles in [
-            &block_io.throttle_read_bps,
-            &block_io.throttle_write_bps,
-            &block_io.throttle_read_iops,
-            &block_io.throttle_write_iops,
-        ] {
-            self.devices(dir, "io.max", throttles, "rbps=max wbps=max riops=max wiops=max");
+        self.hugepages(dir, resources, "max");
+        if !resources.rdma.is_empty() {
+            self.files(dir, &["rdma.max"]);
         }
-        for (file, _) in resources.unified.iter().filter(|(name, _)| path::is_file_name(name)) {
-            let text = file::read(dir, file).unwrap_or_default();
-            let first_words = |line| str::split_whitespace(line).next();
-            match text.lines().count() {
-                0 => {}
-                1 => self.files(dir, &[file]),
-                _ => self.lines(
-                    dir,
-                    file,
-                    &text.lines().filter_map(first_words).collect::<Vec<_>>(),
-                    "",
-                ),
+        for (name, _) in &resources.unified {
+            let own = name.starts_with("cgroup.");
+            let value = name.starts_with("cgroup.max.") || *name == "cgroup.freeze";
+            if path::is_file_name(name) && (!own || value) {
+                self.files(dir, &[name]);
             }
+        }
+    }
+
+    fn hugepages(&mut self, dir: &str, resources: &Resources<'_>, suffix: &str) {
+        let sizes = resources.hugepages.iter().map(|page| page.page_size);
+        for size in sizes.filter(|size| path::is_file_name(size)) {
+            self.files(dir, &[&format!("hugetlb.{size}.{suffix}")]);
+            self.files(dir, &[&format!("hugetlb.{size}.rsvd.{suffix}")]);
         }
     }
 
@@ -158,69 +180,69 @@ impl Snapshot {
         }
     }
 
-    /// Files of one value, which belong together.
-    fn files(&mut self, dir: &str, files: &[&str]) {
-        let value = |file: &&str| {
-            let text = file::read(dir, file).ok()?.trim_end().to_owned();
-            let (file, key, none) = ((*file).to_owned(), String::new(), String::new());
-            Some(Value { file, key, text: Some(text), none })
-        };
-        let values = files.iter().filter_map(value).collect();
-        self.groups.push(Group { dir: dir.to_owned(), values });
-    }
-
-    fn devices(&mut self, dir: &str, file: &str, throttles: &[Throttle], none: &str) {
-        let keys: Vec<String> =
-            throttles.iter().map(|device| format!("{}:{}", device.major, device.minor)).collect();
-        self.lines(dir, file, &keys, none);
-    }
-
-    /// Lines of a file by their first word.
-    fn lines<K: AsRef<str>>(&mut self, dir: &str, file: &str, keys: &[K], none: &str) {
-        if keys.is_empty() {
-            return;
+    /// Files that have nothing to do with each other.
+    fn each(&mut self, dir: &str, files: &[&str]) {
+        for file in files {
+            self.files(dir, &[file]);
         }
-        let Ok(text) = file::read(dir, file) else { return };
-        let value = |key: &K| {
-            let (file, key) = (file.to_owned(), key.as_ref().to_owned());
-            let text = find(&text, &key).map(str::to_owned);
-            let none = if none.is_empty() { String::new() } else { format!("{key} {none}") };
-            Value { file, key, text, none }
+    }
+
+    /// Files which belong together.
+    fn files(&mut self, dir: &str, files: &[&str]) {
+        // What was remembered first is from before.
+        let known = |file: &&&str| {
+            let mut all = self.groups.iter().filter(|group| group.dir == dir);
+            !all.any(|group| group.files.iter().any(|(name, _)| name == **file))
         };
-        let values = keys.iter().map(value).collect();
-        self.groups.push(Group { dir: dir.to_owned(), values });
+        let read = |file: &&str| Some(((*file).to_owned(), file::read(dir, file).ok()?));
+        let files: Vec<(String, String)> = files.iter().filter(known).filter_map(read).collect();
+        if !files.is_empty() {
+            self.groups.push(Group { dir: dir.to_owned(), files });
+        }
     }
 }
 
 impl Group {
     fn restore(&self) -> Result<()> {
-        let changed = |value: &&Value| match file::read(&self.dir, &value.file) {
-            Ok(now) => find(&now, &value.key) != value.text.as_deref(),
-            Err(_) => false,
-        };
-        let values: Vec<(&str, String)> = self
-            .values
-            .iter()
-            .filter(changed)
-            .map(|value| (&value.file[..], value.text.as_ref().unwrap_or(&value.none).clone()))
-            .filter(|(_, text)| !text.is_empty())
-            .collect();
+        let mut values = Vec::new();
+        for (name, before) in &self.files {
+            // What is gone since is nobody's limit.
+            let Ok(now) = file::read(&self.dir, name) else { continue };
+            values.extend(back(name, before, &now).into_iter().map(|value| (&name[..], value)));
+        }
         file::write_related(&self.dir, &values, "")
     }
 }
 
-/// The line with this first word, or, without one, all of the text.
-fn find<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    match key {
-        "" => Some(text.trim_end()),
-        key => text.lines().find(|line| line.split(' ').next() == Some(key)),
+/// What to write so that a file that has the text `now` gets the one from `before`.
+fn back(name: &str, before: &str, now: &str) -> Vec<String> {
+    if name == OOM_CONTROL {
+        let disabled = |text| file::keyed(text, "oom_kill_disable");
+        let before = disabled(before).filter(|before| disabled(now) != Some(*before));
+        return before.iter().map(u64::to_string).collect();
     }
+    let Some((_, none)) = BY_DEVICE.iter().find(|(file, _)| *file == name) else {
+        return match before == now {
+            true => Vec::new(),
+            // No text at all would be no write; the kernel takes a line feed for nothing.
+            false if before.trim().is_empty() => vec!["\n".to_owned()],
+            false => vec![before.trim_end().to_owned()],
+        };
+    };
+    let device = |line: &'_ str| line.split(' ').next().map(str::to_owned);
+    let devices: Vec<Option<String>> = before.lines().map(device).collect();
+    let new = now.lines().map(device).filter(|device| !devices.contains(device)).flatten();
+    let changed = before.lines().filter(|line| !now.lines().any(|other| other == *line));
+    new.filter(|_| !none.is_empty())
+        .map(|device| format!("{device} {none}"))
+        .chain(changed.map(str::to_owned))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::WeightDevice;
+    use crate::resources::{Hugepage, Rdma, Throttle, WeightDevice, swap_max};
     use std::fs;
     use std::path::PathBuf;
 
@@ -279,28 +301,147 @@ mod tests {
     }
 
     #[test]
-    fn devices_that_had_no_limit_get_none() {
-        let files = Files::new("devices", &[("io.max", "8:0 rbps=5\n")]);
-        let throttle = |minor| Throttle { major: 8, minor, rate: 7 };
+    fn lines_of_devices_come_back_one_by_one() {
+        for (name, before, now, values) in [
+            (
+                "io.max",
+                "8:0 rbps=5 wbps=max riops=max wiops=max\n8:32 rbps=1 wbps=max riops=max wiops=max\n",
+                "8:16 rbps=max wbps=7 riops=max wiops=max\n8:32 rbps=1 wbps=max riops=max wiops=max\n",
+                &[
+                    "8:16 rbps=max wbps=max riops=max wiops=max",
+                    "8:0 rbps=5 wbps=max riops=max wiops=max",
+                ][..],
+            ),
+            (
+                "io.weight",
+                "default 100\n8:0 300\n",
+                "default 200\n8:0 300\n8:16 5\n",
+                &["8:16 default", "default 100"],
+            ),
+            ("blkio.throttle.read_bps_device", "", "8:0 5\n", &["8:0 0"]),
+            ("blkio.bfq.weight_device", "8:0 5\n", "8:0 6\n", &["8:0 5"]),
+            ("net_prio.ifpriomap", "lo 0\neth0 0\n", "lo 0\neth0 3\n", &["eth0 0"]),
+            (
+                "rdma.max",
+                "",
+                "mlx4_0 hca_handle=2 hca_object=max\n",
+                &["mlx4_0 hca_handle=max hca_object=max"],
+            ),
+            (
+                "memory.oom_control",
+                "oom_kill_disable 0\nunder_oom 0\n",
+                "oom_kill_disable 1\n",
+                &["0"],
+            ),
+            ("memory.oom_control", "oom_kill_disable 0\noom_kill 1\n", "oom_kill_disable 0\n", &[]),
+            ("pids.max", "max\n", "5\n", &["max"]),
+            ("pids.max", "max\n", "max\n", &[]),
+            ("cpuset.cpus", "\n", "0-1\n", &["\n"]),
+        ] {
+            assert_eq!(back(name, before, now), values, "{name}: {now}");
+        }
+    }
+
+    #[test]
+    fn everything_that_set_writes_is_remembered() {
+        let names = [
+            "pids.max",
+            "memory.swap.max",
+            "memory.max",
+            "memory.low",
+            "io.bfq.weight",
+            "io.max",
+            "cpu.weight",
+            "cpu.max",
+            "cpu.max.burst",
+            "cpuset.cpus",
+            "cpuset.mems",
+            "hugetlb.2MB.max",
+            "hugetlb.2MB.rsvd.max",
+            "rdma.max",
+            "memory.high",
+            "cgroup.max.depth",
+        ];
+        let files = Files::new("all", &names.map(|name| (name, "before\n")));
+        fs::write(files.0.join("memory.current"), "1\n").unwrap();
+        let throttle = vec![Throttle { major: 8, minor: 0, rate: 7 }];
         let resources = Resources {
+            memory: Memory {
+                limit: Some(1 << 20),
+                swap: Some(1 << 21),
+                reservation: Some(5),
+                ..Memory::default()
+            },
+            cpu: Cpu {
+                shares: Some(5),
+                quota: Some(5000),
+                burst: Some(0),
+                cpus: Some("0"),
+                mems: Some("0"),
+                ..Cpu::default()
+            },
+            pids: Some(3),
             block_io: BlockIo {
-                throttle_read_bps: vec![throttle(0), throttle(16)],
+                weight: Some(10),
                 weight_devices: vec![WeightDevice {
                     major: 8,
                     minor: 0,
                     weight: Some(10),
                     leaf_weight: None,
                 }],
+                throttle_read_bps: throttle,
                 ..BlockIo::default()
             },
+            hugepages: vec![Hugepage { page_size: "2MB", limit: 5 }],
+            rdma: vec![Rdma { device: "mlx4_0", hca_handles: Some(1), hca_objects: None }],
+            unified: vec![("memory.high", "9"), ("cgroup.max.depth", "8"), ("memory.max", "7")],
             ..Resources::default()
         };
-        let snapshot = files.cgroup().snapshot(&resources);
-        let values: Vec<_> = snapshot.groups.iter().flat_map(|group| &group.values).collect();
-        assert_eq!(values.len(), 2);
-        assert_eq!(values[0].text.as_deref(), Some("8:0 rbps=5"));
-        assert_eq!(values[1].text, None);
-        assert_eq!(values[1].none, "8:16 rbps=max wbps=max riops=max wiops=max");
+        let cgroup = files.cgroup();
+        let snapshot = cgroup.snapshot(&resources);
+        let mut remembered: Vec<&str> = Vec::new();
+        for group in &snapshot.groups {
+            remembered.extend(group.files.iter().map(|(name, _)| &name[..]));
+        }
+        let mut sorted = names.to_vec();
+        sorted.sort_unstable();
+        remembered.sort_unstable();
+        assert_eq!(remembered, sorted);
+        cgroup.set(&resources).unwrap();
+        for name in names {
+            assert_ne!(files.read(name), "before\n", "{name} is written");
+        }
+    }
+
+    /// Each write of a change fails in turn: the values from before are there again.
+    #[test]
+    fn whichever_write_fails_is_taken_back() {
+        let names = ["pids.max", "memory.swap.max", "memory.max", "memory.low", "cpu.weight"];
+        let resources = Resources {
+            memory: Memory {
+                limit: Some(40),
+                swap: Some(90),
+                reservation: Some(5),
+                ..Memory::default()
+            },
+            cpu: Cpu { shares: Some(1024), ..Cpu::default() },
+            pids: Some(3),
+            ..Resources::default()
+        };
+        for broken in names {
+            let files = Files::new(broken, &names.map(|name| (name, "77777\n")));
+            // A directory can't be opened for writing.
+            fs::remove_file(files.0.join(broken)).unwrap();
+            fs::create_dir(files.0.join(broken)).unwrap();
+            let cgroup = files.cgroup();
+            let before = cgroup.snapshot(&resources);
+            let error = cgroup.set(&resources).unwrap_err();
+            assert!(error.to_string().contains(broken), "{error}");
+            assert_eq!(before.restore(), Ok(()), "{broken}");
+            for name in names.iter().filter(|name| **name != broken) {
+                assert_eq!(files.read(name), "77777\n", "{name} after a failure of {broken}");
+            }
+        }
     }
 
     #[test]
@@ -309,8 +450,8 @@ mod tests {
         let resources =
             Resources { cpu: Cpu { idle: Some(0), ..Cpu::default() }, ..Resources::default() };
         let snapshot = files.cgroup().snapshot(&resources);
-        let names = snapshot.groups.iter().flat_map(|group| &group.values).map(|v| &v.file[..]);
-        assert_eq!(names.collect::<Vec<_>>(), ["cpu.idle"]);
+        let names = snapshot.groups.iter().flat_map(|group| &group.files);
+        assert_eq!(names.map(|(name, _)| &name[..]).collect::<Vec<_>>(), ["cpu.idle"]);
     }
 
     #[test]
@@ -322,5 +463,23 @@ mod tests {
         assert_eq!(files.cgroup().complete(both), both);
         let unlimited = Files::new("unlimited", &[("memory.max", "max\n")]);
         assert_eq!(unlimited.cgroup().complete(swap), swap);
+    }
+
+    #[test]
+    fn memory_alone_leaves_the_sum_as_it_is() {
+        let memory = |limit| Memory { limit: Some(limit), ..Memory::default() };
+        let files = Files::new("sum", &[("memory.max", "4096\n"), ("memory.swap.max", "8192\n")]);
+        let complete = files.cgroup().complete(memory(8192));
+        assert_eq!(complete.swap, Some(12288));
+        assert_eq!(swap_max(complete.limit, complete.swap), Ok(Some(4096)));
+        // As on v1 it has to be raised with what it includes.
+        let more = files.cgroup().complete(memory(16384));
+        assert!(swap_max(more.limit, more.swap).is_err());
+        assert_eq!(files.cgroup().complete(memory(-1)), memory(-1));
+        let reservation = Memory { reservation: Some(1), ..Memory::default() };
+        assert_eq!(files.cgroup().complete(reservation), reservation);
+        let unlimited = [("memory.max", "4096\n"), ("memory.swap.max", "max\n")];
+        let files = Files::new("sum-unlimited", &unlimited);
+        assert_eq!(files.cgroup().complete(memory(8192)), memory(8192));
     }
 }

@@ -6,13 +6,15 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::file::{self, write, write_lines, write_related};
 use crate::path;
-use crate::resources::{BlockIo, Cpu, DeviceRule, Memory, Resources, Throttle};
+use crate::resources::{BlockIo, Cpu, DeviceRule, Memory, OomKiller, Resources, Throttle};
 
 pub(crate) const OOM_CONTROL: &str = "memory.oom_control";
+pub(crate) const MEMORY_LIMIT: &str = "memory.limit_in_bytes";
 const MEMSW_LIMIT: &str = "memory.memsw.limit_in_bytes";
 
-/// The kernel changes `cpu.shares` outside of these silently (`MIN_SHARES`, `MAX_SHARES`).
-const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
+/// The kernel changes `cpu.shares` outside of these silently.
+const MIN_SHARES: u64 = 2;
+const MAX_SHARES: u64 = 262_144;
 
 impl Cgroup {
     /// Applies the limits that are set, and touches nothing else.
@@ -57,7 +59,7 @@ impl Cgroup {
             return Err(match self.v1.is_empty() {
                 // A rootless user without a cgroup.
                 true => no_controller(name.split('.').next().unwrap_or(name), name),
-                false => Error::UnifiedOnV1,
+                false => Error::UnifiedOnV1 { name: (*name).to_owned() },
             });
         }
         self.set_memory(&resources.memory)?;
@@ -72,19 +74,7 @@ impl Cgroup {
             let dir = self.need("hugetlb", "hugepage limit")?;
             hugepage(dir, page.page_size, "limit_in_bytes", page.limit)?;
         }
-        if let Some(id) = resources.network.class_id {
-            let dir = self.need("net_cls", "network class")?;
-            write(dir, "net_cls.classid", &id.to_string())?;
-        }
-        if !resources.network.priorities.is_empty() {
-            let dir = self.need("net_prio", "network priorities")?;
-            let priorities = resources.network.priorities.iter();
-            write_lines(
-                dir,
-                "net_prio.ifpriomap",
-                priorities.map(|(name, value)| format!("{name} {value}")),
-            )?;
-        }
+        self.set_network(resources)?;
         if !resources.rdma.is_empty() {
             let dir = self.need("rdma", "RDMA limit")?;
             rdma(dir, resources)?;
@@ -98,60 +88,54 @@ impl Cgroup {
     }
 
     fn set_memory(&self, memory: &Memory) -> Result<()> {
-        if *memory == Memory::default() {
-            return Ok(());
-        }
-        let dir = self.need("memory", "memory limit")?;
         let limit = memory.limit.filter(|&limit| limit != 0);
         let mut swap = memory.swap.filter(|&swap| swap != 0);
         // A kernel without swap accounting has no such file, and nothing that would need lifting.
         if limit == Some(-1) && swap.is_none_or(|swap| swap == -1) {
             swap = Some(-1);
         }
-        let mut values = Vec::with_capacity(2);
-        values.extend(limit.map(|limit| ("memory.limit_in_bytes", limit.to_string())));
-        values.extend(swap.map(|swap| (MEMSW_LIMIT, swap.to_string())));
-        let may_lack = if swap == Some(-1) { MEMSW_LIMIT } else { "" };
-        write_related(dir, &values, may_lack).map_err(|error| match error.errno() {
-            Some(Errno::EBUSY) => in_use(dir, limit, error),
-            _ => error,
-        })?;
+        let need = || self.need("memory", "memory limit");
+        if limit.or(swap).is_some() {
+            let dir = need()?;
+            let mut values = Vec::with_capacity(2);
+            values.extend(limit.map(|limit| (MEMORY_LIMIT, limit.to_string())));
+            values.extend(swap.map(|swap| (MEMSW_LIMIT, swap.to_string())));
+            let may_lack = if swap == Some(-1) { MEMSW_LIMIT } else { "" };
+            write_related(dir, &values, may_lack)
+                .map_err(|error| memory_refused(dir, limit, swap, error))?;
+        }
         if let Some(value) = memory.reservation.filter(|&value| value != 0) {
-            write(dir, "memory.soft_limit_in_bytes", &value.to_string())?;
+            write(need()?, "memory.soft_limit_in_bytes", &value.to_string())?;
         }
         if memory.use_hierarchy {
-            write(dir, "memory.use_hierarchy", "1")?;
+            write(need()?, "memory.use_hierarchy", "1")?;
         }
-        if memory.disable_oom_killer {
-            write(dir, OOM_CONTROL, "1")?;
+        match (memory.oom_killer, self.v1_dir("memory")) {
+            (OomKiller::Disabled, _) => write(need()?, OOM_CONTROL, "1")?,
+            (OomKiller::Enabled, Some(dir)) => write(dir, OOM_CONTROL, "0")?,
+            // It is enabled where nobody can disable it.
+            (OomKiller::Enabled, None) | (OomKiller::Unchanged, _) => {}
         }
-        // The largest number is -1 of those who mean "unset" by it, as runc takes it.
-        match memory.swappiness.filter(|&value| value != u64::MAX) {
-            Some(value) => write(dir, "memory.swappiness", &value.to_string()),
+        match memory.asked_swappiness() {
+            Some(value @ ..=100) => write(need()?, "memory.swappiness", &value.to_string()),
+            // The kernel takes 200, in the sense that it got with Linux 5.8.
+            Some(value) => Err(Error::Value {
+                name: "memory.swappiness".to_owned(),
+                value: value.to_string(),
+                reason: "valid range is 0-100",
+            }),
             None => Ok(()),
         }
     }
 
     fn set_cpu(&self, cpu: &Cpu<'_>) -> Result<()> {
-        let rest = Cpu { cpus: None, mems: None, ..*cpu };
-        if rest == Cpu::default() {
-            return Ok(());
-        }
-        let dir = self.need("cpu", "cpu limit")?;
+        let need = || self.need("cpu", "cpu limit");
         // An idle cgroup refuses shares: stop idling before, start after.
         if cpu.idle == Some(0) {
-            write(dir, "cpu.idle", "0")?;
+            write(need()?, "cpu.idle", "0")?;
         }
-        if let Some(shares) = cpu.shares.filter(|&shares| shares != 0) {
-            let value = shares.to_string();
-            if !SHARES.contains(&shares) {
-                return Err(Error::Value {
-                    name: "cpu.shares".to_owned(),
-                    value,
-                    reason: "the kernel takes 2 to 262144",
-                });
-            }
-            write(dir, "cpu.shares", &value)?;
+        if let Some(shares) = cpu.asked_shares() {
+            set_shares(need()?, shares)?;
         }
         let period = cpu.period.filter(|&period| period != 0);
         let quota = cpu.quota.filter(|&quota| quota != 0);
@@ -159,15 +143,19 @@ impl Cgroup {
         values.extend(period.map(|period| ("cpu.cfs_period_us", period.to_string())));
         values.extend(quota.map(|quota| ("cpu.cfs_quota_us", quota.to_string())));
         values.extend(cpu.burst.map(|burst| ("cpu.cfs_burst_us", burst.to_string())));
-        write_related(dir, &values, "cpu.cfs_burst_us")?;
+        if !values.is_empty() {
+            write_related(need()?, &values, may_lack_burst(cpu, "cpu.cfs_burst_us"))?;
+        }
         let period = cpu.realtime_period.filter(|&period| period != 0);
         let runtime = cpu.realtime_runtime.filter(|&runtime| runtime != 0);
         let mut values = Vec::new();
         values.extend(period.map(|period| ("cpu.rt_period_us", period.to_string())));
         values.extend(runtime.map(|runtime| ("cpu.rt_runtime_us", runtime.to_string())));
-        write_related(dir, &values, "")?;
+        if !values.is_empty() {
+            write_related(need()?, &values, "")?;
+        }
         match cpu.idle {
-            Some(idle) if idle != 0 => write(dir, "cpu.idle", &idle.to_string()),
+            Some(idle) if idle != 0 => write(need()?, "cpu.idle", &idle.to_string()),
             _ => Ok(()),
         }
     }
@@ -182,25 +170,22 @@ impl Cgroup {
     }
 
     fn set_block_io(&self, io: &BlockIo) -> Result<()> {
-        if *io == BlockIo::default() {
-            return Ok(());
-        }
-        let dir = self.need("blkio", "block IO limit")?;
+        let need = || self.need("blkio", "block IO limit");
         // CFQ, until Linux 5.0, had the short names; BFQ has its own.
         if let Some(weight) = io.weight.filter(|&weight| weight != 0) {
-            first_of(dir, ["blkio.weight", "blkio.bfq.weight"], &weight.to_string())?;
+            first_of(need()?, ["blkio.weight", "blkio.bfq.weight"], &weight.to_string())?;
         }
         if let Some(weight) = io.leaf_weight.filter(|&weight| weight != 0) {
-            write(dir, "blkio.leaf_weight", &weight.to_string())?;
+            write(need()?, "blkio.leaf_weight", &weight.to_string())?;
         }
         for device in &io.weight_devices {
             let line = |weight: u16| format!("{}:{} {weight}", device.major, device.minor);
             if let Some(weight) = device.weight.filter(|&weight| weight != 0) {
                 let names = ["blkio.weight_device", "blkio.bfq.weight_device"];
-                first_of(dir, names, &line(weight))?;
+                first_of(need()?, names, &line(weight))?;
             }
             if let Some(weight) = device.leaf_weight.filter(|&weight| weight != 0) {
-                write(dir, "blkio.leaf_weight_device", &line(weight))?;
+                write(need()?, "blkio.leaf_weight_device", &line(weight))?;
             }
         }
         let throttles = [
@@ -209,12 +194,41 @@ impl Cgroup {
             ("blkio.throttle.read_iops_device", &io.throttle_read_iops),
             ("blkio.throttle.write_iops_device", &io.throttle_write_iops),
         ];
-        for (name, rates) in throttles {
+        for (name, rates) in throttles.into_iter().filter(|(_, rates)| !rates.is_empty()) {
             let line = |t: &Throttle| format!("{}:{} {}", t.major, t.minor, t.rate);
-            write_lines(dir, name, rates.iter().map(line))?;
+            write_lines(need()?, name, rates.iter().map(line))?;
         }
         Ok(())
     }
+
+    fn set_network(&self, resources: &Resources<'_>) -> Result<()> {
+        match (resources.network.class_id, self.v1_dir("net_cls")) {
+            (Some(id), Some(dir)) => write(dir, "net_cls.classid", &id.to_string())?,
+            // Without the controller nobody has a class.
+            (None | Some(0), _) => {}
+            (Some(_), None) => return Err(no_controller("net_cls", "network class")),
+        }
+        if resources.network.priorities.is_empty() {
+            return Ok(());
+        }
+        let dir = self.need("net_prio", "network priorities")?;
+        let lines = resources.network.priorities.iter();
+        write_lines(dir, "net_prio.ifpriomap", lines.map(|(name, value)| format!("{name} {value}")))
+    }
+}
+
+fn set_shares(dir: &str, shares: u64) -> Result<()> {
+    let reason = match shares {
+        ..MIN_SHARES => "the minimum allowed cpu-shares is 2",
+        MIN_SHARES..=MAX_SHARES => return write(dir, "cpu.shares", &shares.to_string()),
+        _ => "the maximum allowed cpu-shares is 262144",
+    };
+    Err(Error::Value { name: "cpu.shares".to_owned(), value: shares.to_string(), reason })
+}
+
+/// A burst of nothing is what a kernel without bursts has.
+pub(crate) fn may_lack_burst<'n>(cpu: &Cpu<'_>, name: &'n str) -> &'n str {
+    if cpu.burst == Some(0) { name } else { "" }
 }
 
 pub(crate) fn no_controller(controller: &str, limit: &str) -> Error {
@@ -264,8 +278,11 @@ pub(crate) fn rdma(dir: &str, resources: &Resources<'_>) -> Result<()> {
         let mut line = limit.device.to_owned();
         for (name, value) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)]
         {
-            if let Some(value) = value {
-                line.push_str(&format!(" {name}={value}"));
+            match value {
+                None => {}
+                // More than the kernel's numbers can be.
+                Some(u32::MAX) => line.push_str(&format!(" {name}=max")),
+                Some(value) => line.push_str(&format!(" {name}={value}")),
             }
         }
         line
@@ -273,13 +290,28 @@ pub(crate) fn rdma(dir: &str, resources: &Resources<'_>) -> Result<()> {
     write_lines(dir, "rdma.max", lines)
 }
 
-/// Says how much memory is in use where the kernel only says `EBUSY`.
-fn in_use(dir: &str, limit: Option<i64>, error: Error) -> Error {
+/// Says more than the kernel where that only says `EBUSY`, for a limit below what is in use, or
+/// `EINVAL`, for one above that of memory and swap together.
+fn memory_refused(dir: &str, limit: Option<i64>, swap: Option<i64>, error: Error) -> Error {
     let number = |name| file::read(dir, name).ok()?.trim().parse().ok();
-    let usage = number("memory.usage_in_bytes");
-    let peak = number("memory.max_usage_in_bytes");
-    match (limit, usage, peak) {
-        (Some(limit), Some(usage), Some(peak)) => Error::MemoryInUse { limit, usage, peak },
+    let Error::Write { file, errno, .. } = &error else { return error };
+    match (limit, errno) {
+        (Some(limit), Errno::EBUSY) if file.ends_with(MEMORY_LIMIT) => {
+            let usage = number("memory.usage_in_bytes");
+            let peak = number("memory.max_usage_in_bytes");
+            match (usage, peak) {
+                (Some(usage), Some(peak)) => Error::MemoryInUse { limit, usage, peak },
+                _ => error,
+            }
+        }
+        (Some(limit @ 1..), Errno::EINVAL) if swap.is_none() => match number(MEMSW_LIMIT) {
+            Some(both) if both < limit.unsigned_abs() => Error::Value {
+                name: MEMORY_LIMIT.to_owned(),
+                value: limit.to_string(),
+                reason: "above the present limit of memory and swap, which has to be set with it",
+            },
+            _ => error,
+        },
         _ => error,
     }
 }

@@ -135,8 +135,9 @@ fn max_or(value: i64) -> String {
 
 fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
     let limit = memory.limit.filter(|&limit| limit != 0);
-    if let (true, Some(limit @ 1..)) = (memory.check_before_update, limit) {
-        check_usage(dir, limit)?;
+    if memory.check_before_update {
+        check_usage(dir, "memory+swap", memory.swap)?;
+        check_usage(dir, "memory", limit)?;
     }
     if let Some(swap) = swap_max(limit, memory.swap)? {
         let result = write(dir, "memory.swap.max", &max_or(swap));
@@ -155,12 +156,15 @@ fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
     }
 }
 
-/// `memory.max` below the usage makes the kernel reclaim and, if that is not enough, kill.
-fn check_usage(dir: &str, limit: i64) -> Result<()> {
-    let number = |name| file::read(dir, name).ok()?.trim().parse::<u64>().ok();
-    match number("memory.current") {
-        Some(usage) if usage > limit.unsigned_abs() => {
-            Err(Error::MemoryInUse { limit, usage, peak: number("memory.peak").unwrap_or(usage) })
+/// `memory.max` below the usage makes the kernel reclaim and, if that is not enough, kill. As in
+/// runc the limit of memory and swap is compared with the memory in use, too: there is no need to
+/// swap in what is out.
+fn check_usage(dir: &str, what: &'static str, limit: Option<i64>) -> Result<()> {
+    let Some(limit @ 1..) = limit else { return Ok(()) };
+    let usage = file::read(dir, "memory.current").ok();
+    match usage.and_then(|text| text.trim().parse::<u64>().ok()) {
+        Some(usage) if usage >= limit.unsigned_abs() => {
+            Err(Error::BelowUsage { what, limit, usage })
         }
         _ => Ok(()),
     }
@@ -171,13 +175,13 @@ fn set_cpu(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
     if cpu.idle == Some(0) {
         write(dir, "cpu.idle", "0")?;
     }
-    if let Some(shares) = cpu.shares.filter(|&shares| shares != 0) {
+    if let Some(shares) = cpu.asked_shares() {
         write(dir, "cpu.weight", &weight_of_shares(shares).to_string())?;
     }
     let mut values = Vec::with_capacity(2);
     values.extend(cpu_max(dir, cpu)?.map(|max| ("cpu.max", max)));
     values.extend(cpu.burst.map(|burst| ("cpu.max.burst", burst.to_string())));
-    write_related(dir, &values, "cpu.max.burst")?;
+    write_related(dir, &values, v1::may_lack_burst(cpu, "cpu.max.burst"))?;
     match cpu.idle {
         Some(idle) if idle != 0 => write(dir, "cpu.idle", &idle.to_string()),
         _ => Ok(()),
@@ -257,10 +261,18 @@ fn set_unified(dir: &str, name: &str, value: &str) -> Result<()> {
             reason: "not the name of a file",
         });
     }
-    let controller = name.split('.').next().unwrap_or(name);
-    let result = write(dir, name, value);
-    match controller {
-        "cgroup" => result,
-        controller => named(dir, controller, &format!("unified resource {name}"), result),
+    // The kernel takes one device a write.
+    let lines = value.split_inclusive('\n').chain(value.is_empty().then_some(""));
+    let result = write_lines(dir, name, lines);
+    match name.split_once('.') {
+        None if result.is_err() => Err(Error::Value {
+            name: "unified".to_owned(),
+            value: name.to_owned(),
+            reason: "must be in the form CONTROLLER.PARAMETER",
+        }),
+        None | Some(("cgroup", _)) => result,
+        Some((controller, _)) => {
+            named(dir, controller, &format!("unified resource {name}"), result)
+        }
     }
 }

@@ -242,7 +242,7 @@ fn memory_options_of_v1() {
     place.create();
     let memory = Memory {
         swappiness: Some(20),
-        disable_oom_killer: true,
+        oom_killer: OomKiller::Disabled,
         use_hierarchy: true,
         ..Memory::default()
     };
@@ -408,7 +408,8 @@ fn a_missing_controller_is_named() {
         }
         Err(error) => assert_eq!(
             error.to_string(),
-            "cannot set hugepage limit: the hugetlb controller is not available here"
+            "cannot set hugepage limit: container could not join or create cgroup with the \
+             hugetlb controller"
         ),
     }
 }
@@ -445,7 +446,10 @@ fn unified_files() {
         place.cgroup.set(&Resources { unified, ..Resources::default() })
     };
     if !place.cgroup.is_unified() {
-        assert_eq!(set("pids.max", "5").unwrap_err(), Error::UnifiedOnV1);
+        assert_eq!(
+            set("pids.max", "5").unwrap_err(),
+            Error::UnifiedOnV1 { name: "pids.max".into() }
+        );
         return;
     }
     set("pids.max", "5").unwrap();
@@ -709,7 +713,7 @@ fn a_user_without_permission() {
     let resources = Resources { pids: Some(5), ..Resources::default() };
     assert_eq!(
         placed.set(&resources).unwrap_err().to_string(),
-        "cannot set pids limit: the pids controller is not available here"
+        "cannot set pids limit: container could not join or create cgroup with the pids controller"
     );
     placed.kill(Signal::SIGKILL).unwrap();
     placed.delete().unwrap();

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::SystemTime;
 
+use nix::poll::PollTimeout;
 use nix::unistd::Pid;
 use plan::HookKind;
 use spec::ContainerStatus;
@@ -21,6 +22,9 @@ use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::{hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket};
+
+/// How long a process that the kernel is killing may take, in milliseconds.
+const DYING: u16 = 500;
 
 /// What `create` and `run` are asked for.
 pub struct Request<'a> {
@@ -157,6 +161,7 @@ fn make<'p>(
     let console = Receiver::connect_if(request.console_socket, "console socket")?;
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
     let mut place = limits::place(plan)?;
+    limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
     let dir = request.store.reserve(request.id)?;
     let lock = dir.lock()?;
     let (channel, child_channel) = Channel::pair()?;
@@ -197,10 +202,7 @@ fn make<'p>(
     }
     drop(child_channel);
     drop(start);
-    making.map_ids_of_child(plan, &channel)?;
-    place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
-    making.attend(plan, &channel)?;
-    limits::set_on_process(making.child()?.0, &plan.process, limits_from_outside(plan))?;
+    making.accompany(plan, &place, &channel).map_err(|error| making.explain(error))?;
     if let Some(holder) = holder {
         holder.send(b"standard", making.child()?.1.as_fd())?;
     }
@@ -256,6 +258,19 @@ impl<'p> Making<'p> {
 
     fn child(&self) -> Result<&(Pid, OwnedFd)> {
         self.child.as_ref().ok_or(Error::State(messages::NOT_RUNNING))
+    }
+
+    /// What the runtime does from outside while the child makes itself ready.
+    fn accompany(
+        &mut self,
+        plan: &plan::Create<'_>,
+        place: &cgroup::Cgroup,
+        channel: &Channel,
+    ) -> Result<()> {
+        self.map_ids_of_child(plan, channel)?;
+        place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
+        self.attend(plan, channel)?;
+        limits::set_on_process(self.child()?.0, &plan.process, limits_from_outside(plan))
     }
 
     /// A new user namespace, made by clone3, waits for its maps.
@@ -327,18 +342,49 @@ impl<'p> Making<'p> {
 
     /// Why a child that said nothing is gone.
     fn died(&self) -> Error {
-        let killed = self.record.cgroup().oom_kills().is_ok_and(|kills| kills > 0);
-        if killed {
-            return Error::Died { how: messages::OOM_KILLED.to_owned() };
+        if let Some(error) = self.killed_for_memory() {
+            return error;
         }
         let status = self.child().and_then(|(_, pidfd)| process::reap(pidfd));
         Error::Died {
             how: match status {
-                Ok(status @ 129..) => format!("was killed by signal {}", status - 128),
-                Ok(status) => format!("ended with status {status}"),
-                Err(error) => format!("is gone: {error}"),
+                Ok(status @ 129..) => {
+                    format!("container init was killed by signal {}", status - 128)
+                }
+                Ok(status) => format!("container init ended with status {status}"),
+                Err(error) => format!("container init is gone: {error}"),
             },
         }
+    }
+
+    /// An error that only follows from the child having been killed gives way to why it was.
+    fn explain(&self, error: Error) -> Error {
+        let ended = |(_, pidfd): &(Pid, OwnedFd)| {
+            process::wait_for_end(pidfd, PollTimeout::from(DYING)).unwrap_or(false)
+        };
+        match (error, self.killed_for_memory(), &self.child) {
+            (error @ Error::Died { .. }, ..) => error,
+            (_, Some(killed), Some(child)) if ended(child) => killed,
+            (error, ..) => error,
+        }
+    }
+
+    /// What to say if the kernel killed the child for want of memory.
+    fn killed_for_memory(&self) -> Option<Error> {
+        let cgroup = self.record.cgroup();
+        if !cgroup.oom_kills().is_ok_and(|kills| kills > 0) {
+            return None;
+        }
+        let sentence = messages::OOM_KILLED;
+        let how = match cgroup.memory_limit() {
+            Some((file, limit)) => format!(
+                "{sentence}: {file}: {limit}: smaller than what the container needs to start; the \
+                 kernel killed its init"
+            ),
+            // It is a limit further up.
+            None => sentence.to_owned(),
+        };
+        Some(Error::Died { how })
     }
 
     /// Saves the container as created; nothing is undone from here on.

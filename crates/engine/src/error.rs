@@ -59,7 +59,7 @@ pub enum Error {
     Init(crate::channel::Failure),
     /// The container's process ended without a word.
     Died {
-        /// How it ended, if known.
+        /// Which process, and how it ended.
         how: String,
     },
     /// The container's path escapes from its root: an attack, or a mistake that looks like one.
@@ -102,7 +102,7 @@ impl fmt::Display for Error {
                 write!(f, "unable to start container process: {failure}")
             }
             Error::Died { how } => {
-                write!(f, "unable to start container process: container init {how}")
+                write!(f, "unable to start container process: {how}")
             }
             Error::Escape { path, why } => write!(f, "{path:?}: {why}"),
             Error::Usage(sentence) => f.write_str(sentence),

@@ -292,7 +292,7 @@ fn attend(channel: &Channel) -> Result<Option<OwnedFd>> {
             Message::Ready => return Ok(terminal),
             Message::Failed(failure) => return Err(Error::Init(failure)),
             Message::Closed => {
-                let how = "process ended before it was set up".to_owned();
+                let how = "the process ended before it was set up".to_owned();
                 return Err(Error::Died { how });
             }
             _ => {}

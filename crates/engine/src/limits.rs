@@ -15,6 +15,18 @@ pub(crate) fn place(plan: &plan::Create<'_>) -> Result<Cgroup> {
     Ok(Layout::probe()?.place(path, plan.id)?)
 }
 
+/// Says what can't be had here of the limits that were asked for, and hinders nothing: runc passes
+/// over it.
+pub(crate) fn warn_of_ignored(
+    cgroup: &Cgroup,
+    limits: &cgroup::Resources<'_>,
+    warn: &dyn Fn(&str),
+) {
+    for ignored in cgroup.ignored(limits) {
+        warn(&format!("linux.resources.{ignored}"));
+    }
+}
+
 /// Clones a process into the cgroup.
 ///
 /// On v1 the child joins by itself, and v2 beside it only groups processes: there the kernel may say

@@ -1,6 +1,8 @@
 //! `linux.resources` in the terms of the crate `cgroup`.
 
-use cgroup::{BlockIo, Cpu, Hugepage, Memory, Network, Rdma, Resources, Throttle, WeightDevice};
+use cgroup::{
+    BlockIo, Cpu, Hugepage, Memory, Network, OomKiller, Rdma, Resources, Throttle, WeightDevice,
+};
 
 /// The limits as the crate `cgroup` takes them; device rules are planned apart.
 pub fn resources<'a>(from: &'a spec::Resources<'a>) -> Resources<'a> {
@@ -33,8 +35,14 @@ fn memory(from: &spec::Memory) -> Memory {
         limit: from.limit,
         reservation: from.reservation,
         swap: from.swap,
+        kernel: from.kernel,
+        kernel_tcp: from.kernel_tcp,
         swappiness: from.swappiness,
-        disable_oom_killer: from.disable_oom_killer.unwrap_or(false),
+        oom_killer: match from.disable_oom_killer {
+            None => OomKiller::Unchanged,
+            Some(false) => OomKiller::Enabled,
+            Some(true) => OomKiller::Disabled,
+        },
         use_hierarchy: from.use_hierarchy.unwrap_or(false),
         check_before_update: from.check_before_update.unwrap_or(false),
     }
