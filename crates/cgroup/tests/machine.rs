@@ -392,6 +392,52 @@ fn rates_of_block_devices() {
 }
 
 #[test]
+fn a_failing_change_is_taken_back() {
+    let Some(mut place) = Place::new("back") else {
+        return;
+    };
+    place.create();
+    place.cgroup.set(&usual()).unwrap();
+    let unified = place.cgroup.is_unified();
+    let files: &[(&str, &str)] = match unified {
+        true => &[("", "memory.max"), ("", "memory.swap.max"), ("", "cpu.max"), ("", "pids.max")],
+        false => &[
+            ("memory", "memory.limit_in_bytes"),
+            ("memory", "memory.memsw.limit_in_bytes"),
+            ("memory", "memory.swappiness"),
+            ("memory", "memory.oom_control"),
+            ("cpu", "cpu.shares"),
+            ("cpu", "cpu.cfs_quota_us"),
+            ("cpuset", "cpuset.cpus"),
+            ("pids", "pids.max"),
+        ],
+    };
+    let all = || files.iter().map(|(name, file)| place.read(name, file)).collect::<Vec<_>>();
+    let before = all();
+    let mut resources = Resources {
+        memory: Memory {
+            limit: Some(256 << 20),
+            swap: Some(300 << 20),
+            swappiness: Some(7),
+            oom_killer: OomKiller::Disabled,
+            ..Memory::default()
+        },
+        cpu: Cpu { shares: Some(99), quota: Some(70_000), cpus: Some("0"), ..Cpu::default() },
+        pids: Some(3),
+        ..Resources::default()
+    };
+    match unified {
+        true => resources.unified = vec![("memory.high", "nonsense")],
+        false => resources.rdma = vec![Rdma { device: "-", hca_handles: None, hca_objects: None }],
+    }
+    let snapshot = place.cgroup.snapshot(&resources);
+    place.cgroup.set(&resources).unwrap_err();
+    assert_ne!(all(), before);
+    snapshot.restore().unwrap();
+    assert_eq!(all(), before);
+}
+
+#[test]
 fn a_missing_controller_is_named() {
     let Some(mut place) = Place::new("missing") else {
         return;
