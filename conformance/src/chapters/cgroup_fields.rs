@@ -155,7 +155,7 @@ pub(crate) const CPU: &[Test] = &[
     test("cpu-idle-off", "spec 1.1, CPU: idle of 0 goes with shares", |t| {
         let b = t.bundle()?.set("/linux/resources/cpu/idle", 0);
         let b = b.set("/linux/resources/cpu/shares", 2048);
-        limits(b, ("cpu.shares", "2048"), ("cpu.weight", "170|79"))
+        limits(b, ("cpu.shares", "2048"), ("cpu.weight", "174|79"))
     }),
     test("cpu-realtime", "spec, CPU: realtimeRuntime and realtimePeriod (v1)", |t| {
         needs(fs::exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us")?, "v1's realtime limits")?;
