@@ -1,20 +1,53 @@
-//! Device rules as a program for `BPF_PROG_TYPE_CGROUP_DEVICE`: cgroup v2 has no files for them.
+//! Device rules: what they come to, as a list for cgroup v1's files or as a program for v2, which
+//! has no files for them (`BPF_PROG_TYPE_CGROUP_DEVICE`).
 //!
 //! For each kind of access (read, write, mknod) the last rule that is for the device and for that
 //! kind decides, and without any the answer is no (config-linux.md, "Allowed Device list": what
 //! is allowed by default, the caller adds to the rules). Access is granted if each of the kinds
-//! that were asked for is. So two rules that allow reading and writing one each allow opening for
-//! both, as they do in cgroup v1.
+//! that were asked for is. A rule for [`Kind::All`] sets everything back, whatever numbers and
+//! access it names, as in cgroup v1 (cgroup-v1/devices.rst) and in runc.
 //!
-//! A rule for [`Kind::All`] sets everything back, whatever numbers and access it names; this, too,
-//! is as in cgroup v1 (cgroup-v1/devices.rst) and in runc. Where a rule denies part of what an
-//! earlier one with a wildcard allows, cgroup v1 ignores it and runc refuses to start the
-//! container; here it does what it says.
+//! [`Table::of`] works that out once, and everything else comes from the [`Table`]; so both layouts
+//! decide the same:
+//!
+//! ```text
+//! rules, in order                   table                        on v1: List
+//!   deny  a                           char  *:*   m                deny  a
+//!   allow c *:* m       Table::of     char  1:3   rwm    list()    allow c *:* m
+//!   allow c 1:3 rwm    ----------->   char  5:*   rm    -------->  allow c 1:3 rwm
+//!   allow c 5:* r                     block *:*   -                allow c 5:* rm
+//!                                        |
+//!                                        | program()             on v2: a program
+//!                                        v
+//!    load kind, access, major, minor
+//!        |
+//!      char? --- no -> block? -> ...          each major once, each minor of it once,
+//!        | yes                                then the wildcards; answers are shared
+//!      major 1? -- yes -> minor 3? -- yes ------------------------+
+//!        | no                 | no                                v
+//!      major 5? -- yes --+    |                             return 1
+//!        | no            +----|-> wanted and not rm? = 0? -> return 0 or 1
+//!        +--------------------+-> wanted and not m?  = 0? -> return 0 or 1
+//! ```
+//!
+//! What v1 can't say, [`Table::list`] refuses: access that a wildcard allows, taken away from some
+//! of its devices. (The kernel ignores such a rule without a word, runc refuses to start.) A
+//! program can say it, and does.
+
+mod list;
+mod program;
+mod table;
+
+pub use list::{Change, Hole, List, changes};
+pub use program::Instruction;
+pub use table::{MOST_PATTERNS, Numbers, Table};
+
+use std::fmt;
 
 use crate::Problem;
 
 /// Which devices a rule is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Character and block devices (`a`), with any number and for any access.
     All,
@@ -22,6 +55,16 @@ pub enum Kind {
     Char,
     /// Block devices (`b`).
     Block,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::All => "a",
+            Kind::Char => "c",
+            Kind::Block => "b",
+        })
+    }
 }
 
 /// Kinds of access, as bits: `BPF_DEVCG_ACC_*` of linux/bpf.h.
@@ -59,6 +102,40 @@ impl Access {
     /// The bits.
     pub const fn bits(self) -> u8 {
         self.0
+    }
+
+    /// None of them.
+    pub const NONE: Access = Access(0);
+
+    /// What is in `self` and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Access) -> Access {
+        Access(self.0 & !other.0)
+    }
+
+    /// Whether anything is in both.
+    pub const fn overlaps(self, other: Access) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether all that is in `other` is in `self`, too.
+    pub const fn covers(self, other: Access) -> bool {
+        other.0 & !self.0 == 0
+    }
+}
+
+/// Letters in the kernel's order: `rwm`; `-` for none.
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Access::NONE {
+            return f.write_str("-");
+        }
+        for (letter, access) in [("r", Access::READ), ("w", Access::WRITE), ("m", Access::MKNOD)] {
+            if self.covers(access) {
+                f.write_str(letter)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -113,129 +190,27 @@ impl Rule {
         }
     }
 
-    /// Whether no device can have these numbers: the kernel has 12 and 20 bits for them.
+    /// The numbers that it is for.
+    pub fn numbers(&self) -> Numbers {
+        Numbers { major: self.major, minor: self.minor }
+    }
+
+    /// Whether no device can have these numbers: the kernel has 12 and 20 bits for them. (To v1
+    /// the largest number would even mean "any".)
     fn is_void(&self) -> bool {
         self.major.is_some_and(|n| n >= 1 << 12) || self.minor.is_some_and(|n| n >= 1 << 20)
     }
 }
 
-/// One instruction of eBPF: the kernel's `struct bpf_insn`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
-pub struct Instruction {
-    /// Operation.
-    pub code: u8,
-    /// The destination register in the low four bits and the source register in the high ones;
-    /// the other way round where the machine is big-endian.
-    pub registers: u8,
-    /// Instructions to skip, or the offset of a load.
-    pub offset: i16,
-    /// Operand.
-    pub immediate: i32,
-}
-
-impl Instruction {
-    /// The instruction as the kernel reads it, in the machine's byte order.
-    pub fn to_bytes(self) -> [u8; 8] {
-        let [a, b] = self.offset.to_ne_bytes();
-        let [c, d, e, f] = self.immediate.to_ne_bytes();
-        [self.code, self.registers, a, b, c, d, e, f]
+/// As v1 takes it, after the word that says where it is written: `allow c 1:3 rwm`, `deny a`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.allow { "allow " } else { "deny " })?;
+        match self.kind {
+            Kind::All => f.write_str("a"),
+            kind => write!(f, "{kind} {} {}", self.numbers(), self.access),
+        }
     }
-}
-
-/// `BPF_LDX | BPF_MEM | BPF_W`, `BPF_ALU64 | BPF_MOV | BPF_K`, ... of linux/bpf.h.
-pub(crate) const LOAD: u8 = 0x61;
-pub(crate) const MOVE: u8 = 0xb7;
-pub(crate) const AND: u8 = 0x57;
-pub(crate) const SHIFT_RIGHT: u8 = 0x77;
-pub(crate) const JUMP_IF_NOT: u8 = 0x55;
-pub(crate) const JUMP_IF_ANY: u8 = 0x45;
-pub(crate) const EXIT: u8 = 0x95;
-
-/// The answer, 1 or 0.
-const ANSWER: u8 = 0;
-/// The argument: a `struct bpf_cgroup_dev_ctx`.
-const CONTEXT: u8 = 1;
-/// `BPF_DEVCG_DEV_*`
-const KIND: u8 = 2;
-/// The kinds of access that were asked for and not yet granted.
-const WANTED: u8 = 3;
-const MAJOR: u8 = 4;
-const MINOR: u8 = 5;
-
-/// The program for `rules`, of which a later one goes before an earlier one.
-///
-/// It has at most seven instructions for each; the kernel takes 4096 from a process without
-/// `CAP_BPF`, else a million.
-pub fn compile(rules: &[Rule]) -> Vec<Instruction> {
-    let mut program = Vec::with_capacity(8 + rules.len() * 7);
-    program.extend([
-        load(WANTED, 0),
-        load(MAJOR, 4),
-        load(MINOR, 8),
-        // The access is in the high half, the kind in the low one.
-        instruction(MOVE | FROM_REGISTER, KIND, WANTED, 0, 0),
-        instruction(AND, KIND, 0, 0, 0xffff),
-        instruction(SHIFT_RIGHT, WANTED, 0, 0, 16),
-    ]);
-    let last_reset = rules.iter().rposition(|rule| rule.kind == Kind::All);
-    let (default, rules) = match last_reset {
-        Some(place) => (rules[place].allow, &rules[place + 1..]),
-        None => (false, rules),
-    };
-    for rule in rules.iter().rev().filter(|rule| !rule.is_void()) {
-        append(&mut program, rule);
-    }
-    program.extend(answer(default));
-    program
-}
-
-/// Set in the code of an operation whose operand is the source register.
-pub(crate) const FROM_REGISTER: u8 = 0x08;
-
-fn append(program: &mut Vec<Instruction>, rule: &Rule) {
-    // What follows the tests of the kind and the numbers.
-    let access = i32::from(rule.access.bits());
-    let decide = if rule.access == Access::ALL {
-        vec![]
-    } else if rule.allow {
-        vec![instruction(AND, WANTED, 0, 0, !access & 7), instruction(JUMP_IF_NOT, WANTED, 0, 2, 0)]
-    } else {
-        vec![instruction(JUMP_IF_ANY, WANTED, 0, 1, access), instruction(JUMP, 0, 0, 2, 0)]
-    };
-    let kind = match rule.kind {
-        Kind::All => None,
-        Kind::Block => Some(1),
-        Kind::Char => Some(2),
-    };
-    let tests = [(KIND, kind), (MAJOR, rule.major), (MINOR, rule.minor)];
-    let mut tests: Vec<_> = tests.iter().filter_map(|&(r, value)| Some((r, value?))).collect();
-    tests.reverse();
-    let mut left = tests.len();
-    while let Some((register, value)) = tests.pop() {
-        left -= 1;
-        let skip = (left + decide.len() + 2) as i16;
-        program.push(instruction(JUMP_IF_NOT, register, 0, skip, value as i32));
-    }
-    program.extend(decide);
-    program.extend(answer(rule.allow));
-}
-
-/// `BPF_JMP | BPF_JA`
-pub(crate) const JUMP: u8 = 0x05;
-
-fn answer(allow: bool) -> [Instruction; 2] {
-    [instruction(MOVE, ANSWER, 0, 0, i32::from(allow)), instruction(EXIT, 0, 0, 0, 0)]
-}
-
-fn load(register: u8, offset: i16) -> Instruction {
-    instruction(LOAD, register, CONTEXT, offset, 0)
-}
-
-fn instruction(code: u8, target: u8, source: u8, offset: i16, immediate: i32) -> Instruction {
-    let registers =
-        if cfg!(target_endian = "big") { target << 4 | source } else { source << 4 | target };
-    Instruction { code, registers, offset, immediate }
 }
 
 #[cfg(test)]

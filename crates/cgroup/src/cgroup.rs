@@ -72,6 +72,11 @@ pub struct Created {
 }
 
 impl Created {
+    /// Whether this directory was not there before.
+    pub fn is_new(&self, path: &str) -> bool {
+        self.made.iter().any(|made| made == path)
+    }
+
     /// Removes the directories that were made, and no others: the empty ones among them.
     ///
     /// # Errors

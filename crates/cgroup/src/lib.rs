@@ -48,6 +48,7 @@
 
 mod cgroup;
 mod create;
+mod devices;
 mod error;
 mod file;
 mod freeze;

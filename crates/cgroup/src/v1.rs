@@ -6,7 +6,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::file::{self, write, write_lines, write_related};
 use crate::path;
-use crate::resources::{BlockIo, Cpu, DeviceRule, Memory, OomKiller, Resources, Throttle};
+use crate::resources::{BlockIo, Cpu, Memory, OomKiller, Resources, Throttle};
 
 pub(crate) const OOM_CONTROL: &str = "memory.oom_control";
 pub(crate) const MEMORY_LIMIT: &str = "memory.limit_in_bytes";
@@ -27,31 +27,6 @@ impl Cgroup {
             true => self.set_v2(resources),
             false => self.set_v1(resources),
         }
-    }
-
-    /// Writes the rules of the v1 device controller, in order. A rule `a` which denies clears
-    /// the list first.
-    ///
-    /// They hold for whoever is in the cgroup from then on: a child which makes device nodes
-    /// must not have joined before the rules are complete. On v2 a program is attached instead,
-    /// to [`Join::dir`](crate::Join::dir).
-    ///
-    /// # Errors
-    /// [`Error::NoController`] without v1's device controller, and what the kernel says: `EPERM`
-    /// for a device that the parent may not use.
-    pub fn set_devices(&self, rules: &[DeviceRule<'_>]) -> Result<()> {
-        if rules.is_empty() {
-            return Ok(());
-        }
-        let dir = self.need("devices", "device rules")?;
-        for same in rules.chunk_by(|a, b| a.allow == b.allow) {
-            let name = match same[0].allow {
-                true => "devices.allow",
-                false => "devices.deny",
-            };
-            write_lines(dir, name, same.iter().map(|rule| rule.line))?;
-        }
-        Ok(())
     }
 
     fn set_v1(&self, resources: &Resources<'_>) -> Result<()> {

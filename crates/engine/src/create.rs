@@ -21,7 +21,9 @@ use crate::init::{self, Init, Start};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
-use crate::{hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket};
+use crate::{
+    device_rules, hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket,
+};
 
 /// How long a process that the kernel is killing may take, in milliseconds.
 const DYING: u16 = 500;
@@ -162,6 +164,7 @@ fn make<'p>(
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
     let mut place = limits::place(plan)?;
     limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
+    device_rules::check(&place, plan)?;
     let dir = request.store.reserve(request.id)?;
     let lock = dir.lock()?;
     let (channel, child_channel) = Channel::pair()?;
@@ -176,7 +179,7 @@ fn make<'p>(
         true => Start::Socket(start_socket::listen(&making.dir)?),
         false => Start::Channel,
     };
-    limits::set_devices(&place, &join, plan)?;
+    device_rules::set(&place, making.cgroup.as_ref(), &join, plan)?;
     let flags = match init::needs_stage(&plan.namespaces) {
         true => 0,
         false => init::clone_flags(&plan.namespaces),

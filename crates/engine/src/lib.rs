@@ -18,6 +18,7 @@ mod console;
 mod copy_up;
 mod create;
 mod delete;
+mod device_rules;
 mod devices;
 mod error;
 mod events;

@@ -1,8 +1,6 @@
 //! The container's cgroup and the limits of its process, on the runtime's side.
 
-use std::os::fd::AsFd;
-
-use cgroup::{Cgroup, DeviceRule, Join, Layout};
+use cgroup::{Cgroup, Join, Layout};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use sys::{Clone3, Context, Forked};
@@ -46,34 +44,6 @@ fn join_of(pid: i32) -> Result<Join> {
     let read = |path: &str| std::fs::read_to_string(path).at("read", path);
     let own = read(&format!("/proc/{pid}/cgroup"))?;
     Ok(Layout::parse(&read("/proc/self/mountinfo")?, &own).own().join(&[])?)
-}
-
-/// Applies the device rules: before anybody is in the cgroup, since for a moment they deny all.
-pub(crate) fn set_devices(cgroup: &Cgroup, join: &Join, plan: &plan::Create<'_>) -> Result<()> {
-    if plan.rootless {
-        // Devices are the host's root's to give: a user has none to lose.
-        return Ok(());
-    }
-    if cgroup.is_unified() { attach_program(join, plan) } else { write_rules(cgroup, plan) }
-}
-
-fn write_rules(cgroup: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
-    let lines: Vec<(bool, String)> =
-        plan.cgroup.device_rules.iter().map(|rule| (rule.allow, plan::rule_line(rule))).collect();
-    let rules: Vec<DeviceRule<'_>> =
-        lines.iter().map(|(allow, line)| DeviceRule { allow: *allow, line }).collect();
-    Ok(cgroup.set_devices(&rules)?)
-}
-
-fn attach_program(join: &Join, plan: &plan::Create<'_>) -> Result<()> {
-    let Some(directory) = join.dir() else {
-        return Ok(());
-    };
-    let program = bpf::devices::compile(&plan.cgroup.device_rules);
-    let bytes: Vec<u8> = program.iter().flat_map(|instruction| instruction.to_bytes()).collect();
-    let program = sys::load_device_program(&bytes).step(|| "linux.resources.devices".to_owned())?;
-    sys::attach_device_program(directory, program.as_fd())
-        .step(|| "linux.resources.devices".to_owned())
 }
 
 /// What is set on the container's process from outside: its OOM score, and with `rlimits` its

@@ -75,6 +75,12 @@ pub struct Record<'a> {
     /// The cgroup's directory by controller; "" is cgroup v2.
     #[serde(borrow)]
     pub cgroup: BTreeMap<Text<'a>, Text<'a>>,
+    /// What the device rules come to ([`bpf::devices::Table`]); empty where there are none.
+    #[serde(default, borrow)]
+    pub devices: Text<'a>,
+    /// The rules for its own device nodes, in the same form.
+    #[serde(default, borrow)]
+    pub own_devices: Text<'a>,
     /// The namespaces that it has apart from the runtime's, by the names of `/proc/PID/ns`.
     #[serde(borrow)]
     pub namespaces: Vec<Text<'a>>,
@@ -150,6 +156,19 @@ impl<'a> Record<'a> {
             rootless: plan.rootless,
             annotations: plan.annotations.clone(),
             cgroup: BTreeMap::new(),
+            devices: if plan.rootless {
+                Text::default()
+            } else {
+                plan.cgroup.devices.table.to_string().into()
+            },
+            own_devices: plan
+                .cgroup
+                .own_devices
+                .iter()
+                .map(|rule| format!("{} {} {}", rule.kind, rule.numbers(), rule.access))
+                .collect::<Vec<_>>()
+                .join(";")
+                .into(),
             namespaces: kinds.map(|kind| Text::new(kind.file())).collect(),
             agent: plan.seccomp.as_ref().and_then(|seccomp| seccomp.agent.as_ref()).map(|agent| {
                 AgentRecord { path: Text(agent.path.clone()), metadata: Text::new(agent.metadata) }

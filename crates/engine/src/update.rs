@@ -2,6 +2,7 @@
 
 use spec::ContainerStatus;
 
+use crate::device_rules::Update;
 use crate::error::{Error, Result};
 use crate::messages;
 use crate::status::status;
@@ -10,9 +11,8 @@ use crate::store::Store;
 /// Changes the limits that are given, all of them or none, and leaves the others as they are.
 ///
 /// Everything of `linux.resources` counts, also what runc takes from a new container alone: huge
-/// pages, networks, RDMA, swappiness and the OOM killer. But for device rules, which are passed over
-/// without a word, since whoever updates hands over all resources of a container, and plugins allow
-/// devices behind the runtime's back.
+/// pages, networks, RDMA, swappiness and the OOM killer. Device rules
+/// come last: see [`Update::of`].
 pub fn update(
     store: &Store,
     id: &str,
@@ -22,7 +22,7 @@ pub fn update(
     let dir = store.container(id)?;
     let _lock = dir.lock()?;
     let bytes = dir.read_record()?;
-    let record = bytes.record()?;
+    let mut record = bytes.record()?;
     match status(&dir, &record)? {
         ContainerStatus::Created | ContainerStatus::Running | ContainerStatus::Paused => {}
         // Creating: its `create`, which would hold the lock, has been killed.
@@ -31,14 +31,27 @@ pub fn update(
         }
     }
     let cgroup = record.cgroup();
+    let devices = Update::of(&record, &cgroup, &resources.devices)?;
     let mut limits = plan::resources(resources);
     crate::limits::warn_of_ignored(&cgroup, &limits, warn);
     limits.memory = cgroup.complete(limits.memory);
     let before = cgroup.snapshot(&limits);
-    cgroup.set(&limits).map_err(|error| {
+    let mut set = || {
+        cgroup.set(&limits)?;
+        let Some(devices) = &devices else { return Ok(()) };
+        let undo = devices.apply(&cgroup, warn)?;
+        record.devices = devices.record().into();
+        dir.publish(&record).map_err(|error| {
+            if let Err(left) = undo.undo(&cgroup) {
+                warn(&format!("the device rules from before could not be put back: {left}"));
+            }
+            error
+        })
+    };
+    set().map_err(|error: Error| {
         if let Err(left) = before.restore() {
             warn(&format!("the limits from before could not all be put back: {left}"));
         }
-        Error::Cgroup(error)
+        error
     })
 }

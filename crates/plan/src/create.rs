@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::devices::{DeviceNode, DeviceSource};
+use crate::devices::{DeviceNode, DeviceRules, DeviceSource};
 use crate::hooks::Hooks;
 use crate::mounts::{Mount, Propagation, What};
 use crate::namespaces::{NamespaceKind, Namespaces};
@@ -81,8 +81,10 @@ pub struct CgroupPlan<'a> {
     pub path: &'a str,
     /// Limits.
     pub resources: cgroup::Resources<'a>,
-    /// Device rules, in order.
-    pub device_rules: Vec<bpf::devices::Rule>,
+    /// Which devices may be used.
+    pub devices: DeviceRules,
+    /// The rules for the device nodes that the configuration lists.
+    pub own_devices: Vec<bpf::devices::Rule>,
 }
 
 static NO_ANNOTATIONS: spec::StringMap<'static> = spec::StringMap::new();
@@ -254,10 +256,12 @@ fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
 
 fn cgroup_plan<'a>(linux: &'a spec::Linux<'a>, findings: &mut Findings) -> CgroupPlan<'a> {
     let rules = linux.resources.as_ref().map_or(&[][..], |resources| &resources.devices);
+    let rules = devices::rules(rules, findings);
     CgroupPlan {
         path: &linux.cgroups_path,
         resources: linux.resources.as_ref().map(resources).unwrap_or_default(),
-        device_rules: devices::rules(rules, findings),
+        own_devices: devices::own_rules(&linux.devices, &rules.table),
+        devices: rules,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Device nodes, and the rules of the device cgroup.
 
-use bpf::devices::{Access, Kind, Rule};
+use bpf::devices::{Access, Kind, MOST_PATTERNS, Rule, Table};
 
 use crate::Host;
 use crate::mounts::clean;
 use crate::namespaces::{NamespaceKind, Namespaces};
-use crate::refusal::Findings;
+use crate::refusal::{Findings, Refusals};
 
 /// How the container comes by its device nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,20 +120,24 @@ pub(crate) fn nodes<'a>(
     nodes
 }
 
-/// The lines that the device cgroup starts with, as rules: nothing, then what every container may.
+/// What a device cgroup allows, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRules {
+    /// The rules, in order.
+    pub rules: Vec<Rule>,
+    /// What they come to.
+    pub table: Table,
+}
+
+/// What every container may, whatever its rules begin with: the default devices, terminals, tun.
 ///
 /// The user's rules follow, but for a "deny all" at their front, which these begin with. (runc has
 /// its defaults behind the user's rules, so that these can't deny a default device.)
-const DEFAULT_RULES: [Rule; 12] = {
-    const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: Access) -> Rule {
-        Rule { allow: true, kind, major, minor, access }
-    }
+const DEFAULT_RULES: [Rule; 10] = {
     const fn char(major: u32, minor: Option<u32>) -> Rule {
-        allow(Kind::Char, Some(major), minor, Access::ALL)
+        Rule { allow: true, kind: Kind::Char, major: Some(major), minor, access: Access::ALL }
     }
     [
-        allow(Kind::Char, None, None, Access::MKNOD),
-        allow(Kind::Block, None, None, Access::MKNOD),
         char(1, Some(3)),
         char(1, Some(8)),
         char(1, Some(7)),
@@ -147,72 +151,227 @@ const DEFAULT_RULES: [Rule; 12] = {
     ]
 };
 
-/// The rule as a line for cgroup v1's `devices.allow` and `devices.deny`.
-pub fn rule_line(rule: &Rule) -> String {
-    let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
-    let kind = match rule.kind {
-        Kind::All => return "a".to_owned(),
-        Kind::Char => 'c',
-        Kind::Block => 'b',
-    };
-    let access: String = [('r', Access::READ), ('w', Access::WRITE), ('m', Access::MKNOD)]
-        .iter()
-        .filter(|(_, access)| rule.access.bits() & access.bits() != 0)
-        .map(|(letter, _)| *letter)
-        .collect();
-    format!("{kind} {}:{} {access}", number(rule.major), number(rule.minor))
+/// Making a node of any device of a kind, which is harmless as long as it can't be opened.
+///
+/// It comes after the user's rules, so that "deny c 10:229 rwm" (Docker has such a rule in every
+/// container) means the same everywhere: v1 can't take from one device what a wildcard allows. A
+/// rule that denies it for all devices of the kind takes it away.
+const fn make_any(kind: Kind) -> Rule {
+    Rule { allow: true, kind, major: None, minor: None, access: Access::MKNOD }
 }
 
-const EVERYTHING: Rule =
-    Rule { allow: false, kind: Kind::All, major: None, minor: None, access: Access::ALL };
+const EVERYTHING: Rule = Rule::reset(false);
 
-pub(crate) fn rules(user: &[spec::DeviceRule<'_>], findings: &mut Findings) -> Vec<Rule> {
-    let mut rules = vec![EVERYTHING];
-    rules.extend(DEFAULT_RULES);
+/// The rules of a new container.
+pub(crate) fn rules(user: &[spec::DeviceRule<'_>], findings: &mut Findings) -> DeviceRules {
+    const POINTER: &str = "/linux/resources/devices";
+    let user = parse(user, POINTER, findings);
+    following(&default_rules(), user, POINTER, findings)
+}
+
+fn default_rules() -> Vec<Rule> {
+    let make = [Kind::Char, Kind::Block].map(make_any);
+    [EVERYTHING].into_iter().chain(make).chain(DEFAULT_RULES).collect()
+}
+
+/// The rules of a container after an update: `user` follows what is allowed at `present`, like
+/// every update, which changes what it names. A list that begins with a rule for all devices, as
+/// engines have it that hand over what the container was made of, is a whole one: before it come
+/// the default rules, and `own`, those for the container's own device nodes, which whoever stands
+/// between engine and runtime may have added (GPU vendors do).
+///
+/// # Errors
+/// Everything that is wrong, with pointers into the resources.
+pub fn updated_devices(
+    user: &[spec::DeviceRule<'_>],
+    present: &Table,
+    own: &[Rule],
+) -> Result<DeviceRules, Refusals> {
+    let mut findings = Findings::default();
+    let user = parse(user, "/devices", &mut findings);
+    let is_whole = user.first().is_some_and(|rule| rule.kind == Kind::All);
+    let base = match is_whole {
+        true => [&default_rules(), own].concat(),
+        false => present.rules(),
+    };
+    let rules = following(&base, user, "/devices", &mut findings);
+    if findings.refusals.is_empty() { Ok(rules) } else { Err(Refusals(findings.refusals)) }
+}
+
+/// The rules that let a container use the devices whose nodes it was given, as far as `table` does.
+pub(crate) fn own_rules(nodes: &[spec::Device<'_>], table: &Table) -> Vec<Rule> {
+    let rule = |node: &spec::Device<'_>| {
+        let kind = match node.kind.as_str() {
+            "c" | "u" => Kind::Char,
+            "b" => Kind::Block,
+            _ => return None,
+        };
+        let (major, minor) = (node.major.try_into().ok()?, node.minor.try_into().ok()?);
+        let access = table.allowed(kind, major, minor);
+        let more = !table.allowed_for_any(kind).covers(access);
+        let (major, minor) = (Some(major), Some(minor));
+        more.then_some(Rule { allow: true, kind, major, minor, access })
+    };
+    nodes.iter().filter_map(rule).collect()
+}
+
+fn parse(user: &[spec::DeviceRule<'_>], pointer: &str, findings: &mut Findings) -> Vec<Rule> {
+    let mut rules = Vec::with_capacity(user.len());
     for (n, rule) in user.iter().enumerate() {
         match Rule::parse(rule) {
             Err(problems) => {
                 for problem in problems {
-                    let at = format!("/linux/resources/devices/{n}/{}", problem.pointer);
+                    let at = format!("{pointer}/{n}/{}", problem.pointer);
                     findings.refuse(at, problem.sentence);
                 }
             }
             // v1 takes "everything" as one word only: all kinds of some devices are two rules.
-            Ok(rule)
-                if rule.kind == Kind::All && rule != (Rule { allow: rule.allow, ..EVERYTHING }) =>
-            {
+            Ok(rule) if rule.kind == Kind::All && rule != Rule::reset(rule.allow) => {
                 rules.extend([Kind::Block, Kind::Char].map(|kind| Rule { kind, ..rule }));
             }
-            Ok(rule) if n == 0 && rule == EVERYTHING => {}
             Ok(rule) => rules.push(rule),
         }
     }
     rules
 }
 
+/// `user` after `base`.
+fn following(
+    base: &[Rule],
+    user: Vec<Rule>,
+    pointer: &str,
+    findings: &mut Findings,
+) -> DeviceRules {
+    let nothing = Table::of(&[]).expect("no rules are not too many");
+    let table = |rules: &[Rule], findings: &mut Findings| {
+        Table::of(rules).unwrap_or_else(|| {
+            let sentence = format!("has rules for more than {MOST_PATTERNS} devices");
+            findings.refuse(pointer, sentence);
+            nothing.clone()
+        })
+    };
+    let before = table(base, findings);
+    let takes_making = |kind| {
+        let takes = |rule: &Rule| {
+            let all = (None, None) == (rule.major, rule.minor);
+            rule.kind == Kind::All || rule.kind == kind && all && !rule.allow
+        };
+        let rest = user.get(usize::from(user.first() == Some(&EVERYTHING))..).unwrap_or_default();
+        rest.iter().any(|rule| takes(rule) && rule.access.covers(Access::MKNOD))
+    };
+    let kept: Vec<Rule> = [Kind::Char, Kind::Block]
+        .into_iter()
+        .filter(|kind| before.allowed_for_any(*kind).covers(Access::MKNOD) && !takes_making(*kind))
+        .map(make_any)
+        .collect();
+    let skip = usize::from(base.first() == Some(&EVERYTHING) && user.first() == Some(&EVERYTHING));
+    let rules: Vec<Rule> =
+        base.iter().copied().chain(user.into_iter().skip(skip)).chain(kept).collect();
+    let table = table(&rules, findings);
+    DeviceRules { rules, table }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rule(
+        allow: bool,
+        kind: &str,
+        numbers: Option<(i64, i64)>,
+        access: &str,
+    ) -> spec::DeviceRule<'static> {
+        spec::DeviceRule {
+            allow,
+            kind: kind.to_owned().into(),
+            major: numbers.map(|(major, _)| major),
+            minor: numbers.map(|(_, minor)| minor),
+            access: access.to_owned().into(),
+        }
+    }
+
+    fn deny_all() -> spec::DeviceRule<'static> {
+        rule(false, "", None, "rwm")
+    }
+
+    fn new(user: &[spec::DeviceRule<'_>]) -> Table {
+        let mut findings = Findings::default();
+        let rules = rules(user, &mut findings);
+        assert_eq!(findings.refusals, []);
+        rules.table
+    }
+
+    fn updated(user: &[spec::DeviceRule<'_>], present: &Table, own: &[Rule]) -> Table {
+        updated_devices(user, present, own).unwrap().table
+    }
+
+    const DEFAULTS: &str = "c *:* m;c 1:3 rwm;c 1:5 rwm;c 1:7 rwm;c 1:8 rwm;c 1:9 rwm;c 5:0 rwm;\
+                            c 5:1 rwm;c 5:2 rwm;c 10:200 rwm;c 136:* rwm;b *:* m";
+
     #[test]
     fn a_deny_all_at_the_front_leaves_the_default_devices() {
-        let user = [spec::DeviceRule { access: "rwm".into(), ..Default::default() }];
-        let rules = rules(&user, &mut Findings::default());
-        assert_eq!(rules.len(), DEFAULT_RULES.len() + 1);
-        assert_eq!(rule_line(&rules[0]), "a");
-        assert_eq!(rule_line(&rules[3]), "c 1:3 rwm");
+        assert_eq!(new(&[]).to_string(), DEFAULTS);
+        assert_eq!(new(&[deny_all()]).to_string(), DEFAULTS);
+        // Elsewhere, it is meant.
+        assert_eq!(new(&[deny_all(), deny_all()]).to_string(), "c *:* -;b *:* -");
+        assert_eq!(new(&[rule(true, "a", None, "rwm")]).to_string(), "c *:* rwm;b *:* rwm");
     }
 
     #[test]
     fn the_users_rules_come_last() {
-        let user = [spec::DeviceRule {
-            allow: false,
-            kind: "c".into(),
-            major: Some(1),
-            minor: Some(3),
-            access: "w".into(),
-        }];
-        let rules = rules(&user, &mut Findings::default());
-        assert_eq!(rules.last().map(rule_line), Some("c 1:3 w".to_owned()));
+        let table = new(&[rule(false, "c", Some((1, 3)), "w")]);
+        assert_eq!(table.allowed(Kind::Char, 1, 3), Access::parse("rm").unwrap());
+        assert!(table.list().is_ok());
+    }
+
+    #[test]
+    fn nodes_may_be_made_unless_that_is_denied_for_all() {
+        let docker = [deny_all(), rule(false, "c", Some((10, 229)), "rwm")];
+        assert_eq!(new(&docker).to_string(), DEFAULTS);
+        let table = new(&[rule(false, "c", Some((-1, -1)), "m")]);
+        assert_eq!(table.allowed_for_any(Kind::Char), Access::NONE);
+        assert_eq!(table.allowed_for_any(Kind::Block), Access::MKNOD);
+        assert!(table.list().is_ok());
+        // All kinds of some access are two rules.
+        let table = new(&[rule(true, "a", None, "r")]);
+        assert_eq!(table.allowed_for_any(Kind::Block), Access::parse("rm").unwrap());
+    }
+
+    #[test]
+    fn an_update_adds_to_what_is_there_and_a_whole_list_replaces_it() {
+        let fuse = |allow| rule(allow, "c", Some((10, 229)), "rwm");
+        let disk = rule(true, "b", Some((7, 0)), "r");
+        let first = new(&[deny_all(), fuse(true)]);
+        let both = updated(&[disk.clone()], &first, &[]);
+        assert_eq!(both, new(&[fuse(true), disk.clone()]));
+        assert_eq!(updated(&[fuse(false)], &both, &[]), new(&[disk.clone()]));
+        assert_eq!(updated(&[deny_all(), disk.clone()], &both, &[]), new(&[disk.clone()]));
+        assert_eq!(updated(&[deny_all(), fuse(true)], &first, &[]), first);
+    }
+
+    #[test]
+    fn a_whole_list_keeps_the_containers_own_nodes() {
+        let node =
+            spec::Device { kind: "c".into(), major: 195, minor: 0, ..spec::Device::default() };
+        let gpu = rule(true, "c", Some((195, 0)), "rw");
+        let made = new(&[deny_all(), gpu]);
+        let own = own_rules(&[node.clone()], &made);
+        assert_eq!(own.len(), 1);
+        assert_eq!(updated(&[deny_all()], &made, &own), made);
+        let deny = rule(false, "c", Some((195, 0)), "rwm");
+        assert_eq!(updated(&[deny_all(), deny], &made, &own), new(&[]));
+        assert_eq!(own_rules(&[node.clone()], &new(&[])), []);
+        assert_eq!(own_rules(&[node], &new(&[rule(true, "a", None, "rwm")])), []);
+    }
+
+    #[test]
+    fn an_update_is_refused_with_its_pointers() {
+        let bad = [deny_all(), rule(true, "x", None, "rwm"), rule(true, "c", None, "")];
+        let refusals = updated_devices(&bad, &new(&[]), &[]).unwrap_err();
+        let pointers: Vec<_> = refusals.0.iter().map(|refusal| &*refusal.pointer).collect();
+        assert_eq!(pointers, ["/devices/1/type", "/devices/2/access"]);
+        let many: Vec<_> = (0..5000).map(|n| rule(true, "c", Some((1, n)), "r")).collect();
+        let refusals = updated_devices(&many, &new(&[]), &[]).unwrap_err();
+        assert_eq!(refusals.to_string(), "/devices: has rules for more than 4096 devices");
     }
 }

@@ -23,7 +23,7 @@ mod seccomp;
 mod sysctl;
 
 pub use create::{CgroupPlan, Create, Root, create};
-pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceSource, rule_line};
+pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceRules, DeviceSource, updated_devices};
 pub use exec::exec;
 pub use hooks::{HookKind, Hooks};
 pub use mounts::{Attributes, IdMap, MappedBy, Mount, Propagation, What, option_names};

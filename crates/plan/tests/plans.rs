@@ -68,7 +68,8 @@ fn dockers_default_is_planned_as_it_is_meant() {
     assert!(plan.process.capabilities.bounding & 1 << 27 != 0, "CAP_MKNOD");
     assert_eq!(plan.process.capabilities.inheritable, 0);
     assert_eq!(plan.devices.len(), plan::DEFAULT_DEVICES.len());
-    assert_eq!(plan::rule_line(&plan.cgroup.device_rules[0]), "a");
+    assert_eq!(plan.cgroup.devices.rules[0].to_string(), "deny a");
+    assert!(plan.cgroup.devices.table.list().is_ok());
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! Conventions: descriptors go in as [`BorrowedFd`](std::os::fd::BorrowedFd) and come out as
 //! [`OwnedFd`](std::os::fd::OwnedFd), always close-on-exec; one system call an unsafe block.
 
+mod bpf;
 mod clone;
 mod error;
 mod fd;
@@ -17,6 +18,7 @@ mod process;
 mod seccomp;
 mod tty;
 
+pub use bpf::{attach_device_program, detach_device_program, device_programs, load_device_program};
 pub use clone::{Clone3, Forked, clone3, pidfd_getfd, pidfd_open, pidfd_send_signal};
 pub use error::{Context, Error, describe};
 pub use fd::{
@@ -35,7 +37,7 @@ pub use process::{
     set_domain_name, set_dumpable, set_ids, set_no_new_privileges, set_parent_death_signal,
     set_rlimit,
 };
-pub use seccomp::{attach_device_program, load_device_program, seccomp_set_filter};
+pub use seccomp::seccomp_set_filter;
 pub use tty::{
     WindowSize, acquire_controlling_terminal, pty_number, pty_peer, set_window_size, unlock_pty,
     window_size,
