@@ -14,6 +14,7 @@ mod cgroup_update;
 mod cgroup_update_refused;
 mod cgroups;
 mod deletion;
+mod device_rules;
 mod devices;
 mod exec;
 mod exec_process;
@@ -61,7 +62,7 @@ pub(crate) const ALL: &[Chapter] = &[
             cgroup_rootless::USERS,
         ],
     ),
-    ("devices", &[devices::TESTS]),
+    ("devices", &[devices::TESTS, device_rules::RULES, device_rules::UPDATES]),
     ("hooks", &[hooks::TESTS, hook_runs::TESTS]),
     ("terminal", &[terminal::TESTS]),
     ("exec", &[exec::TESTS, exec_process::TESTS, exec::PRIVILEGES]),

@@ -256,7 +256,7 @@ fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
 
 fn cgroup_plan<'a>(linux: &'a spec::Linux<'a>, findings: &mut Findings) -> CgroupPlan<'a> {
     let rules = linux.resources.as_ref().map_or(&[][..], |resources| &resources.devices);
-    let rules = devices::rules(rules, findings);
+    let rules = devices::rules(rules, &linux.devices, findings);
     CgroupPlan {
         path: &linux.cgroups_path,
         resources: linux.resources.as_ref().map(resources).unwrap_or_default(),

@@ -162,11 +162,27 @@ const fn make_any(kind: Kind) -> Rule {
 
 const EVERYTHING: Rule = Rule::reset(false);
 
-/// The rules of a new container.
-pub(crate) fn rules(user: &[spec::DeviceRule<'_>], findings: &mut Findings) -> DeviceRules {
+/// The rules of a new container with these device nodes.
+pub(crate) fn rules(
+    user: &[spec::DeviceRule<'_>],
+    nodes: &[spec::Device<'_>],
+    findings: &mut Findings,
+) -> DeviceRules {
     const POINTER: &str = "/linux/resources/devices";
     let user = parse(user, POINTER, findings);
-    following(&default_rules(), user, POINTER, findings)
+    let nodes = nodes.iter().filter_map(rule_of);
+    following(&default_rules(), user, nodes, POINTER, findings)
+}
+
+/// The rule that allows all access to a device node; a FIFO needs none.
+fn rule_of(node: &spec::Device<'_>) -> Option<Rule> {
+    let kind = match node.kind.as_str() {
+        "c" | "u" => Kind::Char,
+        "b" => Kind::Block,
+        _ => return None,
+    };
+    let (major, minor) = (node.major.try_into().ok()?, node.minor.try_into().ok()?);
+    Some(Rule { allow: true, kind, major: Some(major), minor: Some(minor), access: Access::ALL })
 }
 
 fn default_rules() -> Vec<Rule> {
@@ -194,25 +210,18 @@ pub fn updated_devices(
         true => [&default_rules(), own].concat(),
         false => present.rules(),
     };
-    let rules = following(&base, user, "/devices", &mut findings);
+    let rules = following(&base, user, own.iter().copied(), "/devices", &mut findings);
     if findings.refusals.is_empty() { Ok(rules) } else { Err(Refusals(findings.refusals)) }
 }
 
 /// The rules that let a container use the devices whose nodes it was given, as far as `table` does.
 pub(crate) fn own_rules(nodes: &[spec::Device<'_>], table: &Table) -> Vec<Rule> {
-    let rule = |node: &spec::Device<'_>| {
-        let kind = match node.kind.as_str() {
-            "c" | "u" => Kind::Char,
-            "b" => Kind::Block,
-            _ => return None,
-        };
-        let (major, minor) = (node.major.try_into().ok()?, node.minor.try_into().ok()?);
-        let access = table.allowed(kind, major, minor);
-        let more = !table.allowed_for_any(kind).covers(access);
-        let (major, minor) = (Some(major), Some(minor));
-        more.then_some(Rule { allow: true, kind, major, minor, access })
+    let allowed = |rule: Rule| {
+        let access = table.allowed(rule.kind, rule.major?, rule.minor?);
+        let more = !table.allowed_for_any(rule.kind).covers(access);
+        more.then_some(Rule { access, ..rule })
     };
-    nodes.iter().filter_map(rule).collect()
+    nodes.iter().filter_map(rule_of).filter_map(allowed).collect()
 }
 
 fn parse(user: &[spec::DeviceRule<'_>], pointer: &str, findings: &mut Findings) -> Vec<Rule> {
@@ -235,40 +244,49 @@ fn parse(user: &[spec::DeviceRule<'_>], pointer: &str, findings: &mut Findings) 
     rules
 }
 
-/// `user` after `base`.
+/// `user` after `base`. Whatever it denies, the default devices and `nodes` may be made: the
+/// container's init, which is in the cgroup, does so.
 fn following(
     base: &[Rule],
     user: Vec<Rule>,
+    nodes: impl Iterator<Item = Rule>,
     pointer: &str,
     findings: &mut Findings,
 ) -> DeviceRules {
-    let nothing = Table::of(&[]).expect("no rules are not too many");
-    let table = |rules: &[Rule], findings: &mut Findings| {
-        Table::of(rules).unwrap_or_else(|| {
-            let sentence = format!("has rules for more than {MOST_PATTERNS} devices");
-            findings.refuse(pointer, sentence);
-            nothing.clone()
-        })
-    };
-    let before = table(base, findings);
-    let takes_making = |kind| {
+    let takes_making = |rules: &[Rule], kind| {
         let takes = |rule: &Rule| {
             let all = (None, None) == (rule.major, rule.minor);
             rule.kind == Kind::All || rule.kind == kind && all && !rule.allow
         };
-        let rest = user.get(usize::from(user.first() == Some(&EVERYTHING))..).unwrap_or_default();
-        rest.iter().any(|rule| takes(rule) && rule.access.covers(Access::MKNOD))
+        rules.iter().any(|rule| takes(rule) && rule.access.covers(Access::MKNOD))
     };
-    let kept: Vec<Rule> = [Kind::Char, Kind::Block]
-        .into_iter()
-        .filter(|kind| before.allowed_for_any(*kind).covers(Access::MKNOD) && !takes_making(*kind))
-        .map(make_any)
-        .collect();
-    let skip = usize::from(base.first() == Some(&EVERYTHING) && user.first() == Some(&EVERYTHING));
-    let rules: Vec<Rule> =
-        base.iter().copied().chain(user.into_iter().skip(skip)).chain(kept).collect();
-    let table = table(&rules, findings);
+    // `base` begins with this one.
+    let skip = usize::from(user.first() == Some(&EVERYTHING));
+    let user = &user[skip..];
+    let kinds = [Kind::Char, Kind::Block];
+    let (taken, kept): (Vec<Kind>, Vec<Kind>) =
+        kinds.into_iter().partition(|kind| takes_making(user, *kind) || !makes_any(base, *kind));
+    let default_nodes = DEFAULT_DEVICES.iter().map(|&(_, major, minor)| Rule {
+        allow: true,
+        kind: Kind::Char,
+        major: Some(major),
+        minor: Some(minor),
+        access: Access::MKNOD,
+    });
+    let nodes = nodes.map(|rule| Rule { access: Access::MKNOD, ..rule });
+    let nodes = default_nodes.chain(nodes).filter(|rule| taken.contains(&rule.kind));
+    let kept = kept.into_iter().map(make_any);
+    let rules: Vec<Rule> = base.iter().chain(user).copied().chain(kept).chain(nodes).collect();
+    let table = Table::of(&rules).unwrap_or_else(|| {
+        findings.refuse(pointer, format!("has rules for more than {MOST_PATTERNS} devices"));
+        Table::default()
+    });
     DeviceRules { rules, table }
+}
+
+/// Whether the rules let any device of a kind be made.
+fn makes_any(rules: &[Rule], kind: Kind) -> bool {
+    Table::of(rules).is_some_and(|table| table.allowed_for_any(kind).covers(Access::MKNOD))
 }
 
 #[cfg(test)]
@@ -296,7 +314,7 @@ mod tests {
 
     fn new(user: &[spec::DeviceRule<'_>]) -> Table {
         let mut findings = Findings::default();
-        let rules = rules(user, &mut findings);
+        let rules = rules(user, &[], &mut findings);
         assert_eq!(findings.refusals, []);
         rules.table
     }
@@ -313,7 +331,8 @@ mod tests {
         assert_eq!(new(&[]).to_string(), DEFAULTS);
         assert_eq!(new(&[deny_all()]).to_string(), DEFAULTS);
         // Elsewhere, it is meant.
-        assert_eq!(new(&[deny_all(), deny_all()]).to_string(), "c *:* -;b *:* -");
+        let nothing = "c *:* -;c 1:3 m;c 1:5 m;c 1:7 m;c 1:8 m;c 1:9 m;c 5:0 m;b *:* -";
+        assert_eq!(new(&[deny_all(), deny_all()]).to_string(), nothing);
         assert_eq!(new(&[rule(true, "a", None, "rwm")]).to_string(), "c *:* rwm;b *:* rwm");
     }
 
@@ -332,6 +351,17 @@ mod tests {
         assert_eq!(table.allowed_for_any(Kind::Char), Access::NONE);
         assert_eq!(table.allowed_for_any(Kind::Block), Access::MKNOD);
         assert!(table.list().is_ok());
+        // But what the runtime itself makes.
+        assert_eq!(table.allowed(Kind::Char, 1, 3), Access::ALL);
+        let node =
+            spec::Device { kind: "c".into(), major: 10, minor: 229, ..spec::Device::default() };
+        let user = [rule(false, "c", None, "m"), rule(true, "c", Some((10, 229)), "r")];
+        let made = rules(&user, &[node.clone()], &mut Findings::default()).table;
+        assert_eq!(made.allowed(Kind::Char, 10, 229), Access::parse("rm").unwrap());
+        // The same list again comes to the same.
+        let own = own_rules(&[node], &made);
+        let whole = [vec![deny_all()], user.to_vec()].concat();
+        assert_eq!(updated(&whole, &made, &own), made);
         // All kinds of some access are two rules.
         let table = new(&[rule(true, "a", None, "r")]);
         assert_eq!(table.allowed_for_any(Kind::Block), Access::parse("rm").unwrap());

@@ -50,10 +50,19 @@ pub(super) type Patterns = BTreeMap<Numbers, Access>;
 /// What a device may be used for says the first pattern that is there, of: its numbers, its major
 /// number, its minor number, any. Where two patterns overlap there is one for what both cover, or
 /// the order gives the same: so the order is all that has to be known.
+///
+/// The default one allows nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     char: Patterns,
     block: Patterns,
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        let nothing = Patterns::from([(Numbers::ANY, Access::NONE)]);
+        Table { char: nothing.clone(), block: nothing }
+    }
 }
 
 /// The kinds of device that there are.
