@@ -41,17 +41,15 @@ pub fn update(
         let Some(devices) = &devices else { return Ok(()) };
         let undo = devices.apply(&cgroup, warn)?;
         record.devices = devices.record().into();
-        dir.publish(&record).map_err(|error| {
+        dir.publish(&record).inspect_err(|_| {
             if let Err(left) = undo.undo(&cgroup) {
                 warn(&format!("the device rules from before could not be put back: {left}"));
             }
-            error
         })
     };
-    set().map_err(|error: Error| {
+    set().inspect_err(|_| {
         if let Err(left) = before.restore() {
             warn(&format!("the limits from before could not all be put back: {left}"));
         }
-        error
     })
 }
