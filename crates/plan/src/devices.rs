@@ -291,6 +291,8 @@ fn makes_any(rules: &[Rule], kind: Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     fn rule(
@@ -356,7 +358,7 @@ mod tests {
         let node =
             spec::Device { kind: "c".into(), major: 10, minor: 229, ..spec::Device::default() };
         let user = [rule(false, "c", None, "m"), rule(true, "c", Some((10, 229)), "r")];
-        let made = rules(&user, &[node.clone()], &mut Findings::default()).table;
+        let made = rules(&user, from_ref(&node), &mut Findings::default()).table;
         assert_eq!(made.allowed(Kind::Char, 10, 229), Access::parse("rm").unwrap());
         // The same list again comes to the same.
         let own = own_rules(&[node], &made);
@@ -372,10 +374,10 @@ mod tests {
         let fuse = |allow| rule(allow, "c", Some((10, 229)), "rwm");
         let disk = rule(true, "b", Some((7, 0)), "r");
         let first = new(&[deny_all(), fuse(true)]);
-        let both = updated(&[disk.clone()], &first, &[]);
+        let both = updated(from_ref(&disk), &first, &[]);
         assert_eq!(both, new(&[fuse(true), disk.clone()]));
-        assert_eq!(updated(&[fuse(false)], &both, &[]), new(&[disk.clone()]));
-        assert_eq!(updated(&[deny_all(), disk.clone()], &both, &[]), new(&[disk.clone()]));
+        assert_eq!(updated(&[fuse(false)], &both, &[]), new(from_ref(&disk)));
+        assert_eq!(updated(&[deny_all(), disk.clone()], &both, &[]), new(from_ref(&disk)));
         assert_eq!(updated(&[deny_all(), fuse(true)], &first, &[]), first);
     }
 
@@ -385,12 +387,12 @@ mod tests {
             spec::Device { kind: "c".into(), major: 195, minor: 0, ..spec::Device::default() };
         let gpu = rule(true, "c", Some((195, 0)), "rw");
         let made = new(&[deny_all(), gpu]);
-        let own = own_rules(&[node.clone()], &made);
+        let own = own_rules(from_ref(&node), &made);
         assert_eq!(own.len(), 1);
         assert_eq!(updated(&[deny_all()], &made, &own), made);
         let deny = rule(false, "c", Some((195, 0)), "rwm");
         assert_eq!(updated(&[deny_all(), deny], &made, &own), new(&[]));
-        assert_eq!(own_rules(&[node.clone()], &new(&[])), []);
+        assert_eq!(own_rules(from_ref(&node), &new(&[])), []);
         assert_eq!(own_rules(&[node], &new(&[rule(true, "a", None, "rwm")])), []);
     }
 
