@@ -18,9 +18,10 @@ pub struct Seccomp<'a> {
     /// Such as `SCMP_ARCH_X86_64`; the host's own is always one of them.
     #[serde(default, deserialize_with = "nullable", borrow)]
     pub architectures: Vec<Text<'a>>,
-    /// Such as `SECCOMP_FILTER_FLAG_LOG`.
-    #[serde(default, deserialize_with = "nullable", borrow)]
-    pub flags: Vec<Text<'a>>,
+    /// Such as `SECCOMP_FILTER_FLAG_LOG`. An empty list asks for none; without one the runtime
+    /// has its default.
+    #[serde(default, borrow)]
+    pub flags: Option<Vec<Text<'a>>>,
     /// Socket of the agent that gets the notification descriptor.
     #[serde(default, deserialize_with = "nullable", borrow)]
     pub listener_path: Text<'a>,

@@ -26,7 +26,12 @@ pub(super) struct Clause {
     pub conditions: Conditions,
     pub action: Action,
     path: Vec<Node>,
+    /// Whose it is: a place in `syscalls`.
+    rule: usize,
 }
+
+/// A rule that says otherwise under the same conditions: its place in `syscalls`.
+pub(super) struct Contradicts(pub usize);
 
 /// The answers for one architecture.
 pub(super) struct Decisions {
@@ -58,7 +63,10 @@ impl Decisions {
     }
 
     /// Takes in that `call` is one of the names of `rule`.
-    pub(super) fn add(&mut self, call: Call, rule: &Rule) {
+    ///
+    /// # Errors
+    /// An earlier rule that this one contradicts.
+    pub(super) fn add(&mut self, call: Call, rule: &Rule) -> Result<(), Contradicts> {
         let number = call.number(self.arch);
         let through = call.through().and_then(|(multiplexer, selector)| {
             Some((self.arch.multiplexer(multiplexer)?, selector))
@@ -69,22 +77,28 @@ impl Decisions {
         }
         // A rule that says what happens anyway (as in runc; libseccomp would refuse it).
         if rule.action == self.default {
-            return;
+            return Ok(());
         }
         let none = [Conditions::new()];
         let alternatives = if rule.alternatives.is_empty() { &none } else { &*rule.alternatives };
         for conditions in alternatives {
             if let Some((number, selector)) = through {
-                self.put(number, behind(conditions, selector), rule.action);
+                self.put(number, behind(conditions, selector), rule)?;
             }
             if let Some(number) = number {
-                self.put(number, conditions.clone(), rule.action);
+                self.put(number, conditions.clone(), rule)?;
             }
         }
+        Ok(())
     }
 
     /// An unconditional rule goes before conditional ones, and the first of several is kept.
-    fn put(&mut self, number: u32, mut conditions: Conditions, action: Action) {
+    fn put(
+        &mut self,
+        number: u32,
+        mut conditions: Conditions,
+        &Rule { action, place: rule, .. }: &Rule,
+    ) -> Result<(), Contradicts> {
         let is_64_bit = self.arch.is_64_bit();
         conditions.retain(|c| if is_64_bit { c.mask != 0 } else { c.mask as u32 != 0 });
         let verdict = *self.slot(number);
@@ -92,7 +106,7 @@ impl Decisions {
             if !matches!(verdict, Verdict::Action(action) if action != self.default) {
                 *self.slot(number) = Verdict::Action(action);
             }
-            return;
+            return Ok(());
         }
         let chain = match verdict {
             Verdict::Chain(chain) => chain,
@@ -101,13 +115,32 @@ impl Decisions {
                 *self.slot(number) = Verdict::Chain(self.chains.len() - 1);
                 self.chains.len() - 1
             }
-            Verdict::Action(_) => return,
+            Verdict::Action(_) => return Ok(()),
         };
-        let path = order::path(&conditions, is_64_bit);
         let clauses = &mut self.chains[chain].clauses;
+        if clauses
+            .iter()
+            .any(|c| c.action == action && ends_with(&conditions, &c.conditions, is_64_bit))
+        {
+            return Ok(());
+        }
+        clauses.retain(|c| c.action != action || !ends_with(&c.conditions, &conditions, is_64_bit));
+        let mut first = 0;
+        for (place, clause) in clauses.iter().enumerate() {
+            let meeting = Meeting::of(&clause.conditions, &conditions, is_64_bit);
+            if meeting.is_within && clause.action != action {
+                return Err(Contradicts(clause.rule));
+            }
+            if meeting.is_beyond {
+                // What is there decides before this one is asked.
+                first = place + 1;
+            }
+        }
+        let mut path = order::path(&conditions, is_64_bit);
         let paths: Vec<&[Node]> = clauses.iter().map(|clause| &*clause.path).collect();
-        let place = order::place(&paths, &path);
-        clauses.insert(place, Clause { conditions, action, path });
+        let place = order::place(&paths, &mut path).max(first);
+        clauses.insert(place, Clause { conditions, action, path, rule });
+        Ok(())
     }
 
     fn slot(&mut self, number: u32) -> &mut Verdict {
@@ -141,6 +174,34 @@ impl Decisions {
         let numbers = self.arch.base()..;
         numbers.zip(self.slots.iter().copied()).chain(self.private.iter().copied())
     }
+}
+
+/// How conditions that are added meet those of an earlier clause in libseccomp's tree.
+struct Meeting {
+    /// The earlier ones go on where the new ones end.
+    is_within: bool,
+    /// The new ones go on where the earlier ones end.
+    is_beyond: bool,
+}
+
+impl Meeting {
+    fn of(earlier: &[Condition], new: &[Condition], is_64_bit: bool) -> Meeting {
+        let in_common = earlier.iter().zip(new);
+        let same = in_common.take_while(|(a, b)| a.is_same(b, is_64_bit)).count();
+        let touch = |at: usize| earlier[at].has_same_high_word(&new[at], is_64_bit);
+        // The answer to a comparison by order may follow from the high word alone.
+        let ends = |ending: &[Condition], other: &[Condition]| {
+            let end = ending.len();
+            same == end || other.len() > end && same + 1 == end && touch(same)
+        };
+        Meeting { is_within: ends(new, earlier), is_beyond: ends(earlier, new) }
+    }
+}
+
+/// Whether `long` is conditions and then `short`.
+fn ends_with(long: &[Condition], short: &[Condition], is_64_bit: bool) -> bool {
+    let Some(skipped) = long.len().checked_sub(short.len()) else { return false };
+    long[skipped..].iter().zip(short).all(|(a, b)| a.is_same(b, is_64_bit))
 }
 
 /// The conditions of a rule as they are behind a multiplexer.

@@ -16,10 +16,15 @@
 //! - What x86, ppc, s390 and mips also have behind socketcall(2) and ipc(2) is covered there
 //!   as well as under its own number.
 //!
-//! Known to differ: where rules for the same call have the same conditions but different
-//! actions, runc fails (`EEXIST`), and here one of them is taken; and where comparisons by order
-//! overlap, libseccomp's tree sometimes loses a rule, and here none is lost. Names are known up
-//! to Linux 7.0 (`syscalls.csv`).
+//! - A rule that says otherwise than an earlier one under the same conditions, or under some that
+//!   leave out the last of them, is refused (libseccomp: `EEXIST`).
+//!
+//! `hack/seccomp compare` puts every decision beside libseccomp's. Two things are not taken over.
+//! Where comparisons by order on the same argument overlap, libseccomp's tree can lose a rule, so
+//! that it answers what no rule that holds says (of some such pairs it never returns): here none
+//! is lost. And to 2.6.1 at least, it does not load the number for an architecture that lacks a
+//! named call when there is no unconditional rule. Names are known up to Linux 7.0
+//! (`syscalls.csv`).
 
 mod action;
 mod arch;
@@ -38,7 +43,7 @@ pub use arch::Arch;
 pub use filter::{Filter, Instruction, flag_names};
 pub use profile::operator_names;
 
-use calls::Decisions;
+use calls::{Contradicts, Decisions};
 use profile::Profile;
 use table::Call;
 
@@ -57,21 +62,53 @@ pub fn compile(profile: &spec::Seccomp<'_>, native: Arch) -> Result<Option<Filte
     let Profile { default, arches, flags, rules } = Profile::read(profile, native)?;
     let mut decisions: Vec<Decisions> =
         arches.into_iter().map(|arch| Decisions::new(arch, default)).collect();
-    for (rule, names) in rules.iter().zip(&profile.syscalls) {
-        for call in names.names.iter().filter_map(|name| Call::find(name)) {
+    let mut problems = Vec::new();
+    for (place, (rule, names)) in rules.iter().zip(&profile.syscalls).enumerate() {
+        for (n, name) in names.names.iter().enumerate() {
+            let Some(call) = Call::find(name) else { continue };
             for decisions in &mut decisions {
-                decisions.add(call, rule);
+                if let Err(Contradicts(earlier)) = decisions.add(call, rule) {
+                    let sentence = format!(
+                        "{name} has another action in syscalls/{earlier} under the same conditions ({})",
+                        decisions.arch.name()
+                    );
+                    problems.push(Problem::new(format!("syscalls/{place}/names/{n}"), sentence));
+                }
             }
         }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
     }
     let sections = ranges::sections(decisions, default);
     let program = program::program(&sections, default, native.is_big_endian());
     if program.len() > Filter::MAX_LEN {
         let (length, most) = (program.len(), Filter::MAX_LEN);
-        let sentence = format!("compile to {length} instructions; the kernel takes {most}");
+        let sentence = format!(
+            "compile to {length} instructions{}; the kernel takes {most}",
+            most_of(&rules, profile)
+        );
         return Err(vec![Problem::new("syscalls", sentence)]);
     }
     Ok(Some(Filter { program, flags, notify: flags & filter::NEW_LISTENER != 0 }))
+}
+
+/// Which rules have the most conditions, as an apposition: those make a program long.
+fn most_of(rules: &[profile::Rule], profile: &spec::Seccomp<'_>) -> String {
+    let weight = |place: usize| {
+        let conditions: usize = rules[place].alternatives.iter().map(Vec::len).sum();
+        conditions * profile.syscalls[place].names.len()
+    };
+    let mut places: Vec<usize> = (0..rules.len()).filter(|&place| weight(place) > 0).collect();
+    places.sort_by_key(|&place| std::cmp::Reverse(weight(place)));
+    if places.is_empty() {
+        return String::new();
+    }
+    let more = places.len().saturating_sub(5);
+    let named: Vec<String> =
+        places.iter().take(5).map(|place| format!("syscalls/{place}")).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(", most of them for the conditions of {}{more}", named.join(", "))
 }
 
 #[cfg(test)]

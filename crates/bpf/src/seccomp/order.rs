@@ -71,10 +71,12 @@ pub(super) fn path(conditions: &[Condition], is_64_bit: bool) -> Vec<Node> {
 }
 
 /// Where a clause with `new` as its path goes among those with `paths`.
-pub(super) fn place(paths: &[&[Node]], new: &[Node]) -> usize {
+///
+/// Nodes that are there already keep the operator that they came with, and so does `new`.
+pub(super) fn place(paths: &[&[Node]], new: &mut [Node]) -> usize {
     // The clauses whose paths begin as the new one does are next to each other.
     let (mut start, mut end) = (0, paths.len());
-    for (depth, node) in new.iter().enumerate() {
+    for (depth, node) in new.iter_mut().enumerate() {
         let node_at = |place: usize| paths[place].get(depth);
         // What ends here is as general as the new one or more so, and it was there first.
         while start < end && node_at(start).is_none() {
@@ -86,6 +88,7 @@ pub(super) fn place(paths: &[&[Node]], new: &[Node]) -> usize {
                 break false;
             };
             if there.is_same(node) {
+                node.op = there.op;
                 break true;
             }
             if node.is_before(there) {

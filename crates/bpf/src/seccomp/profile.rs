@@ -18,6 +18,8 @@ pub(super) struct Profile {
 
 /// An object in `syscalls`, without its names.
 pub(super) struct Rule {
+    /// Its place in `syscalls`.
+    pub place: usize,
     pub action: Action,
     /// Conditions of which one must hold; none at all if the rule has no `args`.
     pub alternatives: Vec<Conditions>,
@@ -35,6 +37,30 @@ pub(super) struct Condition {
     /// All ones, except where `op` is [`Op::MaskedEq`].
     pub mask: u64,
     pub value: u64,
+}
+
+impl Condition {
+    /// Whether they are the same where only low words are compared, or both.
+    pub(super) fn is_same(&self, other: &Condition, is_64_bit: bool) -> bool {
+        let width = if is_64_bit { u64::MAX } else { u64::from(u32::MAX) };
+        (self.arg, self.op, self.mask & width, self.value & width)
+            == (other.arg, other.op, other.mask & width, other.value & width)
+    }
+
+    /// Whether they are of one kind and compare the same high word with the same value, of which
+    /// alone the answer may follow.
+    pub(super) fn has_same_high_word(&self, other: &Condition, is_64_bit: bool) -> bool {
+        let kind = |op| match op {
+            Op::Ge | Op::Gt => Some(1),
+            Op::Lt | Op::Le => Some(2),
+            Op::Ne => Some(3),
+            Op::Eq | Op::MaskedEq => None,
+        };
+        is_64_bit
+            && kind(self.op).is_some()
+            && (self.arg, kind(self.op), self.value >> 32)
+                == (other.arg, kind(other.op), other.value >> 32)
+    }
 }
 
 /// `SCMP_CMP_*`
@@ -135,10 +161,11 @@ fn arches(profile: &spec::Seccomp<'_>, native: Arch, problems: &mut Vec<Problem>
 
 fn flags(profile: &spec::Seccomp<'_>, notify: bool, problems: &mut Vec<Problem>) -> u32 {
     let mut flags = if notify { filter::NEW_LISTENER } else { 0 };
-    if profile.flags.is_empty() {
+    // As in runc: an empty list is not the default.
+    let Some(listed) = &profile.flags else {
         return flags | filter::SPEC_ALLOW;
-    }
-    for (index, name) in profile.flags.iter().enumerate() {
+    };
+    for (index, name) in listed.iter().enumerate() {
         let sentence = match name.as_str() {
             filter::KILLABLE if !notify => {
                 format!("{name} needs a rule that says SCMP_ACT_NOTIFY")
@@ -186,7 +213,11 @@ fn read_rule(
         }
     }
     let action = action.ok()?;
-    (problems.len() == before).then(|| Rule { action, alternatives: alternatives(conditions) })
+    (problems.len() == before).then(|| Rule {
+        place: index,
+        action,
+        alternatives: alternatives(conditions),
+    })
 }
 
 fn read_condition(arg: &spec::SyscallArg<'_>) -> Result<Condition, Problem> {

@@ -47,6 +47,30 @@ fn a_profile_needs_an_action_once_it_has_rules() {
 }
 
 #[test]
+fn rules_that_contradict_each_other_are_named() {
+    let two = |first: &str, second: &str| {
+        let text = format!(
+            r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [
+            {{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [{first}]}},
+            {{"names": ["read"], "action": "SCMP_ACT_LOG", "args": [{second}]}}]}}"#
+        );
+        compile(&parse(&text), Arch::X86_64).map(drop).map_err(|p| p[0].to_string())
+    };
+    let equal = |index: u32, value: u32| {
+        format!(r#"{{"index": {index}, "value": {value}, "op": "SCMP_CMP_EQ"}}"#)
+    };
+    let both = format!("{}, {}", equal(0, 1), equal(1, 2));
+    let sentence = "syscalls/1/names/0: read has another action in syscalls/0 under the same \
+                    conditions (SCMP_ARCH_X86_64)";
+    assert_eq!(two(&equal(0, 1), &equal(0, 1)), Err(sentence.to_owned()));
+    assert_eq!(two(&both, &equal(0, 1)), Err(sentence.to_owned()));
+    // The earlier one is asked first, and an unconditional one wins.
+    assert_eq!(two(&equal(0, 1), &both), Ok(()));
+    assert_eq!(two(&equal(0, 1), &equal(0, 2)), Ok(()));
+    assert_eq!(two(&equal(0, 1), ""), Ok(()));
+}
+
+#[test]
 fn a_program_can_be_too_long() {
     let rule = |value: usize| {
         let args = format!(r#"[{{"index": 0, "value": {value}, "op": "SCMP_CMP_EQ"}}]"#);
@@ -58,6 +82,7 @@ fn a_program_can_be_too_long() {
     let problems = problems(&text);
     assert_eq!(problems.len(), 1);
     assert!(problems[0].ends_with("; the kernel takes 4096"), "{problems:?}");
+    assert!(problems[0].contains("conditions of syscalls/0, syscalls/1"), "{problems:?}");
 }
 
 #[test]
@@ -73,6 +98,8 @@ fn flags_follow_the_profile() {
     let log = r#""flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"],"#;
     assert_eq!(flags("", "SCMP_ACT_ALLOW"), Ok(Some((4, false))));
     assert_eq!(flags("", "SCMP_ACT_NOTIFY"), Ok(Some((12, true))));
+    assert_eq!(flags(r#""flags": [],"#, "SCMP_ACT_ALLOW"), Ok(Some((0, false))));
+    assert_eq!(flags(r#""flags": null,"#, "SCMP_ACT_ALLOW"), Ok(Some((4, false))));
     assert_eq!(flags(log, "SCMP_ACT_ALLOW"), Ok(Some((2, false))));
     assert_eq!(flags(killable, "SCMP_ACT_NOTIFY"), Ok(Some((40, true))));
     let problems = flags(killable, "SCMP_ACT_ALLOW").unwrap_err();

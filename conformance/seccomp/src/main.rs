@@ -1,0 +1,165 @@
+//! Compares what `bpf` makes of seccomp profiles with what libseccomp, as runc drives it, makes of
+//! them, decision by decision:
+//!
+//! ```text
+//! seccomp-differential [--random COUNT] [--seed N] [PROFILE...]    compares; fails on a difference
+//! seccomp-differential --measure PROFILE...                        lengths, and instructions executed
+//! seccomp-differential --compile ours|libseccomp|neither PROFILE   for callgrind
+//! ```
+//!
+//! The one difference that is meant is runc's own: `ENOSYS` for calls newer than the profile.
+
+mod compare;
+mod names;
+mod oracle;
+mod random;
+
+use std::process::ExitCode;
+
+use bpf::interpret::{Data, run};
+use bpf::seccomp::{Arch, Instruction, compile};
+
+use compare::{Tally, compare};
+use names::Names;
+use oracle::{Answer, Oracle, Question};
+use random::Random;
+
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["--oracle"] => oracle::serve().map(|()| true),
+        ["--measure", files @ ..] => files.iter().try_for_each(|file| measure(file)).map(|()| true),
+        ["--compile", who, file] => compile_only(who, file).map(|()| true),
+        words => differential(words),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("seccomp-differential: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn differential(words: &[&str]) -> Result<bool, Failure> {
+    let (mut count, mut seed, mut files, mut verbose) = (0, 1, Vec::new(), false);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut number =
+            || words.next().ok_or("a number is missing")?.parse::<u64>().map_err(Failure::from);
+        match *word {
+            "--random" => count = number()?,
+            "--verbose" => verbose = true,
+            "--seed" => seed = number()?,
+            file => files.push(file),
+        }
+    }
+    let names = Names::new();
+    println!("libseccomp {}, {} architectures", oracle::version(), names.arches.len());
+    for (arch, count, name) in &names.apart {
+        println!("  {}: {count} names known to one only are left out ({name})", arch.name());
+    }
+    let (mut oracle, mut random, mut tally) = (Oracle::start()?, Random(seed), Tally::default());
+    for file in files {
+        published(file, &names, (&mut oracle, &mut random, &mut tally))?;
+    }
+    for _ in 0..count {
+        let (native, profile) = random::profile(&mut random, &names);
+        compare((native, &profile), &mut oracle, &mut random, &mut tally, 1)?;
+    }
+    for example in &tally.examples {
+        println!("{example}");
+    }
+    println!(
+        "{} profiles, {} decisions compared ({} of them ENOSYS by runc's stub), {} differences",
+        tally.profiles, tally.decisions, tally.newer, tally.differences
+    );
+    if verbose {
+        tally.lost_examples.iter().for_each(|example| println!("lost: {example}"));
+    }
+    println!(
+        "{} profiles refused by both; libseccomp loses a rule of {}, does not return on {}; {} too long",
+        tally.refused, tally.lost, tally.stuck, tally.long
+    );
+    Ok(tally.differences == 0)
+}
+
+/// A profile as engines publish it: for each architecture as the machine's own, in both of the
+/// shapes of libseccomp's programs.
+fn published(
+    file: &str,
+    names: &Names,
+    (oracle, random, tally): (&mut Oracle, &mut Random, &mut Tally),
+) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    for &native in &names.arches {
+        let mut profile: spec::Seccomp<'_> =
+            serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
+        let listed: Vec<Arch> =
+            profile.architectures.iter().filter_map(|name| Arch::parse(name)).collect();
+        if !listed.contains(&native) {
+            profile.architectures.clear();
+        }
+        let mut all = vec![native];
+        all.extend(profile.architectures.iter().filter_map(|name| Arch::parse(name)));
+        let known = names.known(&all);
+        for rule in &mut profile.syscalls {
+            rule.names.retain(|name| known.contains(&name.as_str()));
+        }
+        for optimize in [1, 2] {
+            compare((native, &profile), oracle, random, tally, optimize)?;
+        }
+    }
+    Ok(())
+}
+
+/// What programs cost: their length, and what the calls of x86_64 execute.
+fn measure(file: &str) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let profile: spec::Seccomp<'_> = serde_json::from_str(&text)?;
+    let ours = compile(&profile, Arch::X86_64).map_err(|problems| format!("{problems:?}"))?;
+    let ours = ours.ok_or("an empty profile")?.program;
+    println!("{file}");
+    println!("  {:<22} {:>12} {:>6} {:>6}", "", "instructions", "worst", "mean");
+    let steps = |program: &[Instruction]| -> Result<(usize, f64), String> {
+        let mut steps = Vec::new();
+        for number in 0..470 {
+            let data = Data { number, arch: Arch::X86_64, args: [0; 6] };
+            steps.push(run(program, &data)?.steps);
+        }
+        let sum: usize = steps.iter().sum();
+        Ok((steps.iter().copied().max().unwrap_or(0), sum as f64 / steps.len() as f64))
+    };
+    let (worst, mean) = steps(&ours)?;
+    println!("  {:<22} {:>12} {worst:>6} {mean:>6.1}", "tare", ours.len());
+    for (name, optimize) in [("libseccomp", 1), ("libseccomp, its tree", 2)] {
+        let native = Arch::X86_64.name().to_owned();
+        let question = Question { native, profile: serde_json::from_str(&text)?, optimize };
+        let Answer::Program(program, _) = oracle::answer(&question)? else {
+            return Err("libseccomp refuses it".into());
+        };
+        let program: Vec<Instruction> =
+            program.into_iter().map(|(code, jt, jf, k)| Instruction { code, jt, jf, k }).collect();
+        let (worst, mean) = steps(&program)?;
+        println!("  {name:<22} {:>12} {worst:>6} {mean:>6.1}", program.len());
+    }
+    Ok(())
+}
+
+/// Compiles once, or not at all, so that the difference is what compiling costs.
+fn compile_only(who: &str, file: &str) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let native = Arch::X86_64.name().to_owned();
+    let question = Question { native, profile: serde_json::from_str(&text)?, optimize: 1 };
+    match who {
+        "ours" => drop(compile(&question.profile, Arch::X86_64).map_err(|p| format!("{p:?}"))?),
+        "libseccomp" => drop(oracle::answer(&question)?),
+        "neither" => {}
+        who => return Err(format!("unknown compiler {who}").into()),
+    }
+    Ok(())
+}
