@@ -93,6 +93,10 @@ fn all(
                     let tag = format!("{prefix}{index}x");
                     let begun = Instant::now();
                     let outcome = one(&tests[index].0, runtime, &scratch.join(&tag), &tag, scale);
+                    if let (Outcome::Fail(why), false) = (&outcome, scale.null) {
+                        // At once: on a slow machine the table is long in coming.
+                        eprintln!("{}: {}", tests[index].0, why.lines().next().unwrap_or_default());
+                    }
                     if let Ok(mut outcomes) = outcomes.lock() {
                         outcomes[index] = (outcome, begun.elapsed());
                     }
