@@ -185,6 +185,10 @@ impl<'t> Bundle<'t> {
         if let Some(list) = at(&mut self.config, "/linux/namespaces").as_array_mut() {
             list.retain(|namespace| namespace["type"] != kind);
         }
+        if kind == "pid" && layout::rootless() {
+            // An ordinary user can't mount the procfs of the host's pid namespace, but bind it.
+            return self.unmount("/proc").bind(Path::new("/proc"), "/proc", &["rbind"]);
+        }
         self
     }
 
