@@ -95,6 +95,49 @@ pub enum Error {
         /// The cgroup's directory.
         path: String,
     },
+    /// A `cgroupsPath` that names no unit of systemd's.
+    CgroupsPath {
+        /// The path as it was given.
+        path: String,
+    },
+    /// A name that no slice can have.
+    SliceName {
+        /// The name.
+        slice: String,
+    },
+    /// A name that no unit of systemd's can have.
+    UnitName {
+        /// The name.
+        name: String,
+    },
+    /// A user's systemd makes cgroups on v2 alone.
+    UserUnitOnV1,
+    /// Systemd can't be reached.
+    Bus {
+        /// Each place where it was looked for, and why it isn't there.
+        troubles: Vec<String>,
+    },
+    /// Systemd refuses, or the connection to it broke.
+    Systemd {
+        /// What it was asked for: `start`, `stop`, ...
+        request: &'static str,
+        /// The unit.
+        unit: String,
+        /// Its reason.
+        reason: String,
+    },
+    /// Systemd tried to start a unit, and it did not start.
+    Job {
+        /// The unit.
+        unit: String,
+        /// The job's result (systemd's D-Bus interface, `JobRemoved`): `failed`, `canceled`, ...
+        result: String,
+    },
+    /// Systemd has not finished with a unit in 30 seconds.
+    JobTimeout {
+        /// The unit.
+        unit: String,
+    },
     /// A stored or requested name which is no hierarchy of this cgroup.
     UnknownController {
         /// The name.
@@ -137,6 +180,28 @@ impl fmt::Display for Error {
             }
             Error::Timeout { what, path } => {
                 write!(f, "{path}: timed out waiting for {what}")
+            }
+            Error::CgroupsPath { path } => write!(
+                f,
+                "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
+                 got {path:?} instead"
+            ),
+            Error::SliceName { slice } => write!(f, "invalid slice name: {slice}"),
+            Error::UnitName { name } => write!(f, "invalid unit name: {name}"),
+            Error::UserUnitOnV1 => {
+                f.write_str("cannot use rootless systemd cgroups manager on cgroup v1")
+            }
+            Error::Bus { troubles } => {
+                write!(f, "cannot connect to systemd: {}", troubles.join("; "))
+            }
+            Error::Systemd { request, unit, reason } => {
+                write!(f, "unable to {request} unit {unit:?}: {reason}")
+            }
+            Error::Job { unit, result } => {
+                write!(f, "error creating systemd unit `{unit}`: got `{result}`")
+            }
+            Error::JobTimeout { unit } => {
+                write!(f, "timed out waiting for systemd's work on unit `{unit}`")
             }
             Error::UnknownController { name } => {
                 write!(f, "{name:?}: the container has no cgroup of this controller")

@@ -1,11 +1,11 @@
-//! The control groups of containers: cgroup v1, hybrid and v2, through their file systems.
+//! The control groups of containers: cgroup v1, hybrid and v2, through their file systems, and as
+//! units of systemd's ([`systemd`]).
 //!
 //! Promises: no process is started, nothing is logged, nothing is kept between calls but what
 //! the values hold; every error names its file, its value and the kernel's reason; nothing is
 //! asked that can simply be done (a new cgroup costs one `mkdir` and one `open` per hierarchy, a
 //! limit an `open`, a `write` and a `close`, its removal one `rmdir` per hierarchy).
-//! Not here: the systemd driver, and v2's device programs, which whoever has an eBPF loader
-//! attaches to [`Join::dir`].
+//! Not here: v2's device programs, which whoever has an eBPF loader attaches to [`Join::dir`].
 //!
 //! It runs in the runtime's own process, with the privileges of whoever called it, never in the
 //! container. The paths that it gets are cleaned before use: see [`Layout::place`].
@@ -60,6 +60,7 @@ mod remove;
 mod resources;
 mod snapshot;
 mod stats;
+pub mod systemd;
 mod v1;
 mod v2;
 mod wait;
