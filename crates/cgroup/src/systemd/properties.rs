@@ -50,9 +50,6 @@ pub fn round_quota(cpu: &mut Cpu<'_>) {
     if let Some(quota @ 1..) = cpu.quota {
         let period = period(cpu);
         let per_second = per_second(quota.unsigned_abs(), period);
-        if per_second.is_multiple_of(10_000) && exact(quota.unsigned_abs(), period) {
-            return;
-        }
         let rounded = u128::from(per_second) * u128::from(period) / 1_000_000;
         cpu.quota = i64::try_from(rounded).ok().or(cpu.quota);
     }
@@ -60,10 +57,6 @@ pub fn round_quota(cpu: &mut Cpu<'_>) {
 
 fn period(cpu: &Cpu<'_>) -> u64 {
     cpu.period.filter(|period| *period != 0).unwrap_or(PERIOD)
-}
-
-fn exact(quota: u64, period: u64) -> bool {
-    (u128::from(quota) * 100).is_multiple_of(u128::from(period))
 }
 
 /// A quota in a period as microseconds in a second, rounded up to hundredths of a CPU.
