@@ -28,6 +28,8 @@ pub(crate) struct Channel(OwnedFd);
 pub(crate) enum Message {
     /// A new user namespace waits for its id maps; answer with [`Channel::go`].
     NeedsMaps,
+    /// It may go on only when systemd has its cgroup; answer with [`Channel::go`].
+    NeedsUnit,
     /// The process that will be the container's, when it isn't the one that was cloned; answer with
     /// [`Channel::go`].
     Init(Pid),
@@ -99,6 +101,7 @@ impl Channel {
     pub(crate) fn send(&self, message: &Message) -> Result<()> {
         match message {
             Message::NeedsMaps => self.write(b"M", None),
+            Message::NeedsUnit => self.write(b"U", None),
             Message::Init(pid) => {
                 let [a, b, c, d] = pid.as_raw().to_ne_bytes();
                 self.write(&[b'P', a, b, c, d], None)
@@ -134,6 +137,7 @@ impl Channel {
         let message = match (buffer.get(..length).unwrap_or_default(), fd) {
             ([], _) => Message::Closed,
             (b"M", _) => Message::NeedsMaps,
+            (b"U", _) => Message::NeedsUnit,
             ([b'P', a, b, c, d], _) => {
                 Message::Init(Pid::from_raw(i32::from_ne_bytes([*a, *b, *c, *d])))
             }

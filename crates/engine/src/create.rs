@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use nix::poll::PollTimeout;
 use nix::unistd::Pid;
-use plan::HookKind;
+use plan::{CgroupChoice, HookKind};
 use spec::ContainerStatus;
 use sys::Forked;
 
@@ -21,8 +21,10 @@ use crate::init::{self, Init, Start};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
+use crate::units::NewUnit;
 use crate::{
     device_rules, hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket,
+    units,
 };
 
 /// How long a process that the kernel is killing may take, in milliseconds.
@@ -50,8 +52,21 @@ pub struct Request<'a> {
     pub passed: &'a Passed,
     /// Whether the command returns while the container lives.
     pub detach: bool,
+    /// Who makes the cgroup (`--systemd-cgroup`, `--cgroup-manager`).
+    pub cgroups: Cgroups,
     /// Told what hinders nothing but should be known.
     pub warn: &'a dyn Fn(&str),
+}
+
+/// Who makes a new container's cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cgroups {
+    /// The runtime.
+    Files,
+    /// Systemd: the machine's, or for a user without root's powers the user's.
+    Systemd,
+    /// Nobody: the container stays where the runtime is.
+    Disabled,
 }
 
 /// `create`: the container waits for `start`.
@@ -131,6 +146,11 @@ fn with_plan<T>(
         console_socket: request.console_socket.is_some(),
         keep_keyring: request.keep_keyring,
         no_pivot: request.no_pivot,
+        cgroups: match request.cgroups {
+            Cgroups::Files => CgroupChoice::Files,
+            Cgroups::Systemd => CgroupChoice::Systemd(units::instance()),
+            Cgroups::Disabled => CgroupChoice::Disabled,
+        },
     };
     let plan = plan::create(&config, &host, &options)?;
     for warning in &plan.warnings {
@@ -140,12 +160,13 @@ fn with_plan<T>(
 }
 
 /// Everything that exists of a container being made. Dropped, it undoes itself: the process, the
-/// cgroup, the directory, in this order.
+/// unit, the cgroup, the directory, in this order.
 #[derive(Debug)]
 struct Making<'p> {
     dir: ContainerDir,
     record: Record<'p>,
     cgroup: Option<cgroup::Created>,
+    unit: Option<NewUnit>,
     child: Option<(Pid, OwnedFd)>,
     terminal: Option<OwnedFd>,
     finished: bool,
@@ -162,14 +183,14 @@ fn make<'p>(
 ) -> Result<(Making<'p>, Channel)> {
     let console = Receiver::connect_if(request.console_socket, "console socket")?;
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
-    let mut place = limits::place(plan)?;
+    let (mut place, unit) = limits::place(plan)?;
     limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
     device_rules::check(&place, plan)?;
     let dir = request.store.reserve(request.id)?;
     let lock = dir.lock()?;
     let (channel, child_channel) = Channel::pair()?;
     let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
-    let mut making = Making::of(dir, record, lock);
+    let mut making = Making::of(dir, record, lock, unit);
     making.remember(&place, plan, config)?;
     let join = making.create_cgroup(&mut place, plan.rootless)?;
     let notify = notify::mount(&making.dir)?;
@@ -180,11 +201,10 @@ fn make<'p>(
         false => Start::Channel,
     };
     device_rules::set(&place, making.cgroup.as_ref(), &join, plan)?;
-    let flags = match init::needs_stage(&plan.namespaces) {
-        true => 0,
-        false => init::clone_flags(&plan.namespaces),
-    };
-    match limits::clone_into(flags, &join, None)? {
+    let staged = init::needs_stage(&plan.namespaces);
+    let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
+    let (forked, needs_unit) = units::clone_into(making.unit.as_ref(), flags, &join, staged)?;
+    match forked {
         Forked::Child => {
             // Of the parent's things nothing may live on in the container.
             making.forget_as_child();
@@ -193,6 +213,7 @@ fn make<'p>(
                 plan,
                 channel: child_channel,
                 join: &join,
+                needs_unit,
                 cgroup: &place,
                 start,
                 console,
@@ -213,9 +234,15 @@ fn make<'p>(
 }
 
 impl<'p> Making<'p> {
-    fn of(dir: ContainerDir, record: Record<'p>, lock: Lock) -> Making<'p> {
+    fn of(
+        dir: ContainerDir,
+        mut record: Record<'p>,
+        lock: Lock,
+        unit: Option<NewUnit>,
+    ) -> Making<'p> {
         let (cgroup, child, terminal, finished) = (None, None, None, false);
-        Making { dir, record, cgroup, child, terminal, finished, lock: Some(lock) }
+        record.unit = unit.as_ref().map(NewUnit::record);
+        Making { dir, record, cgroup, unit, child, terminal, finished, lock: Some(lock) }
     }
 
     /// Saves what will have to be cleaned up, before there is anything of it.
@@ -270,9 +297,12 @@ impl<'p> Making<'p> {
         place: &cgroup::Cgroup,
         channel: &Channel,
     ) -> Result<()> {
+        self.start_unit()?;
         self.map_ids_of_child(plan, channel)?;
-        place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
-        self.attend(plan, channel)?;
+        if self.unit.is_none() {
+            place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
+        }
+        self.attend(plan, place, channel)?;
         limits::set_on_process(self.child()?.0, &plan.process, limits_from_outside(plan))
     }
 
@@ -286,8 +316,33 @@ impl<'p> Making<'p> {
         Ok(())
     }
 
+    /// Asks systemd for the unit, which meanwhile makes it.
+    fn start_unit(&mut self) -> Result<()> {
+        let pid = self.child()?.0.as_raw();
+        self.unit.as_mut().map_or(Ok(()), |unit| unit.start(pid))
+    }
+
+    /// Waits until systemd has made the unit; only then do the cgroup's files keep what is written.
+    fn complete_unit(&mut self, plan: &plan::Create<'_>, place: &cgroup::Cgroup) -> Result<()> {
+        let Some(unit) = &mut self.unit else {
+            return Ok(());
+        };
+        if unit.wait()? {
+            if !place.is_unified() {
+                device_rules::with_lines(plan, |rules| place.set_devices(rules))??;
+            }
+            place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
+        }
+        Ok(())
+    }
+
     /// Listens to the child until it is ready.
-    fn attend(&mut self, plan: &plan::Create<'_>, channel: &Channel) -> Result<()> {
+    fn attend(
+        &mut self,
+        plan: &plan::Create<'_>,
+        place: &cgroup::Cgroup,
+        channel: &Channel,
+    ) -> Result<()> {
         loop {
             match channel.receive()? {
                 Message::NeedsMaps => {
@@ -302,12 +357,17 @@ impl<'p> Making<'p> {
                     idmap::map_mount(plan, index, &tree)?;
                     channel.go()?;
                 }
+                Message::NeedsUnit => {
+                    self.complete_unit(plan, place)?;
+                    channel.go()?;
+                }
                 Message::NeedsHooks => {
+                    self.complete_unit(plan, place)?;
                     self.run_runtime_hooks(plan)?;
                     channel.go()?;
                 }
                 Message::Terminal(master) => self.terminal = Some(master),
-                Message::Ready => return Ok(()),
+                Message::Ready => return self.complete_unit(plan, place),
                 // The filter is loaded once it is ready and let go.
                 Message::Listener(_) => {}
                 Message::Failed(failure) => return Err(Error::Init(failure)),
@@ -415,6 +475,9 @@ impl Drop for Making<'_> {
         if let Some((_, pidfd)) = self.child.take() {
             let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
             let _ = process::reap(&pidfd);
+        }
+        if let Some(unit) = &mut self.unit {
+            unit.undo();
         }
         let began = self.cgroup.is_some();
         if let Some(cgroup) = self.cgroup.take() {

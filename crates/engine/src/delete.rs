@@ -10,7 +10,7 @@ use spec::ContainerStatus;
 
 use crate::error::{Error, Result};
 use crate::store::{ContainerDir, Record, Store, cgroup_of};
-use crate::{hooks, kill, messages, process, status};
+use crate::{hooks, kill, messages, process, status, units};
 
 /// As long as runc waits for a killed init, in milliseconds.
 const PATIENCE: u16 = 10_000;
@@ -104,6 +104,7 @@ fn kill_init(record: &Record<'_>) -> Result<()> {
 
 /// Removes cgroup and directory, then runs the `poststop` hooks.
 fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
+    units::stop(record, warn);
     record.cgroup().delete()?;
     dir.remove()?;
     for error in run_poststop(record) {

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bpf::devices::{Change, Hole, List, Table, changes};
 use cgroup::{Cgroup, Created, DeviceRule, Join};
-use plan::{DeviceRules, Refusal, Refusals};
+use plan::{CgroupDriver, DeviceRules, Refusal, Refusals};
 
 use crate::error::{Error, Result, Step};
 use crate::store::Record;
@@ -22,7 +22,7 @@ const FIELD: &str = "linux.resources.devices";
 
 /// Refuses what the layout has no way to say, before anything is done.
 pub(crate) fn check(cgroup: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
-    if !plan.rootless && !cgroup.is_unified() {
+    if !plan.rootless && !cgroup.is_unified() && !cgroup.is_empty() {
         list(&plan.cgroup.devices, "/linux/resources/devices")?;
     }
     Ok(())
@@ -35,7 +35,7 @@ pub(crate) fn set(
     join: &Join,
     plan: &plan::Create<'_>,
 ) -> Result<()> {
-    if plan.rootless {
+    if plan.rootless || matches!(plan.cgroup.driver, CgroupDriver::Disabled) {
         // Devices are the host's root's to give: a user has none to lose.
         return Ok(());
     }
@@ -56,6 +56,19 @@ pub(crate) fn set(
     let program = load(&rules.table)?;
     let old = if is_new("") { None } else { find(directory)?.0 };
     attach(directory, &program, old.as_ref())
+}
+
+/// The rules of a new container as lines of v1's files, from nothing.
+pub(crate) fn with_lines<T>(
+    plan: &plan::Create<'_>,
+    act: impl FnOnce(&[DeviceRule<'_>]) -> T,
+) -> Result<T> {
+    let changes = changes(None, &list(&plan.cgroup.devices, "/linux/resources/devices")?);
+    let rules: Vec<DeviceRule<'_>> = changes
+        .iter()
+        .map(|change| DeviceRule { allow: change.allow, line: &change.line })
+        .collect();
+    Ok(act(&rules))
 }
 
 /// What `update` is to do to the device rules of a container that lives.

@@ -114,6 +114,7 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
         console_socket: request.console_socket.is_some(),
         keep_keyring: false,
         no_pivot: false,
+        cgroups: plan::CgroupChoice::Files,
     };
     let (process, warnings) = plan::exec(&config, &own, &security, &options)?;
     for warning in &warnings {

@@ -40,6 +40,9 @@ pub(crate) struct Init<'p> {
     pub(crate) channel: Channel,
     /// How to get into the cgroup.
     pub(crate) join: &'p cgroup::Join,
+    /// Whether it must ask before it goes on: its cgroup, or what it may do there, is not yet
+    /// systemd's last word.
+    pub(crate) needs_unit: bool,
     /// The cgroup, for mounts of it.
     pub(crate) cgroup: &'p cgroup::Cgroup,
     /// What the word to start comes through.
@@ -110,6 +113,7 @@ fn enter(init: &Init<'_>) -> Result<()> {
         // The parent writes the maps without being asked.
         wait_for_parent(&init.channel)?;
     }
+    wait_for_unit(init)?;
     for join in &init.plan.namespaces.join {
         join_namespace(join)?;
     }
@@ -121,6 +125,7 @@ fn enter(init: &Init<'_>) -> Result<()> {
 fn stage(init: &Init<'_>) -> Result<()> {
     let namespaces = &init.plan.namespaces;
     join_cgroup(init.join)?;
+    wait_for_unit(init)?;
     join_in_order(namespaces)?;
     if namespaces.creates(NamespaceKind::User) {
         unshare(CloneFlags::CLONE_NEWUSER).at("unshare", "user namespace")?;
@@ -183,6 +188,14 @@ fn join_namespace(join: &Join<'_>) -> Result<()> {
 pub(crate) fn join_cgroup(join: &cgroup::Join) -> Result<()> {
     for tasks in join.files() {
         store::write_all(tasks.as_fd(), b"0").at("write", "tasks").step(|| "cgroup".to_owned())?;
+    }
+    Ok(())
+}
+
+fn wait_for_unit(init: &Init<'_>) -> Result<()> {
+    if init.needs_unit {
+        init.channel.send(&Message::NeedsUnit)?;
+        wait_for_parent(&init.channel)?;
     }
     Ok(())
 }

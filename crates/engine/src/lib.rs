@@ -43,11 +43,12 @@ mod start;
 mod start_socket;
 mod status;
 mod store;
+mod units;
 mod update;
 
 pub use bundle::{Bundle, parse, read};
 pub use channel::Failure as InitFailure;
-pub use create::{Request as CreateRequest, create, run};
+pub use create::{Cgroups, Request as CreateRequest, create, run};
 pub use delete::delete;
 pub use error::{Error, Result};
 pub use events::{Event, events, stats};

@@ -3,14 +3,25 @@
 use cgroup::{Cgroup, Join, Layout};
 use nix::errno::Errno;
 use nix::unistd::Pid;
+use plan::CgroupDriver;
 use sys::{Clone3, Context, Forked};
 
 use crate::error::{Result, Step};
+use crate::units::NewUnit;
 
-/// Where the container's cgroup is to be.
-pub(crate) fn place(plan: &plan::Create<'_>) -> Result<Cgroup> {
-    let path = Some(plan.cgroup.path).filter(|path| !path.is_empty());
-    Ok(Layout::probe()?.place(path, plan.id)?)
+/// Where the container's cgroup is to be, and the unit that it is with systemd.
+pub(crate) fn place(plan: &plan::Create<'_>) -> Result<(Cgroup, Option<NewUnit>)> {
+    match &plan.cgroup.driver {
+        CgroupDriver::Files => {
+            let path = Some(plan.cgroup.path).filter(|path| !path.is_empty());
+            Ok((Layout::probe()?.place(path, plan.id)?, None))
+        }
+        CgroupDriver::Systemd(unit) => {
+            let (place, unit) = NewUnit::connect(plan, unit)?;
+            Ok((place, Some(unit)))
+        }
+        CgroupDriver::Disabled => Ok((Cgroup::default(), None)),
+    }
 }
 
 /// Says what can't be had here of the limits that were asked for, and hinders nothing: runc passes

@@ -81,6 +81,9 @@ pub struct Record<'a> {
     /// The rules for its own device nodes, in the same form.
     #[serde(default, borrow)]
     pub own_devices: Text<'a>,
+    /// The unit of systemd's that the cgroup is.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<UnitRecord<'a>>,
     /// The namespaces that it has apart from the runtime's, by the names of `/proc/PID/ns`.
     #[serde(borrow)]
     pub namespaces: Vec<Text<'a>>,
@@ -103,6 +106,16 @@ pub enum Phase {
     Creating,
     /// It has finished.
     Created,
+}
+
+/// A unit of systemd's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct UnitRecord<'a> {
+    /// Its name.
+    #[serde(borrow)]
+    pub(crate) name: Text<'a>,
+    /// Whether it is the user's systemd that has it, not the machine's.
+    pub(crate) user: bool,
 }
 
 /// Who decides about the calls that a filter notifies.
@@ -169,6 +182,7 @@ impl<'a> Record<'a> {
                 .collect::<Vec<_>>()
                 .join(";")
                 .into(),
+            unit: None,
             namespaces: kinds.map(|kind| Text::new(kind.file())).collect(),
             agent: plan.seccomp.as_ref().and_then(|seccomp| seccomp.agent.as_ref()).map(|agent| {
                 AgentRecord { path: Text(agent.path.clone()), metadata: Text::new(agent.metadata) }

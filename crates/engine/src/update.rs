@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::messages;
 use crate::status::status;
 use crate::store::Store;
+use crate::units;
 
 /// Changes the limits that are given, all of them or none, and leaves the others as they are.
 ///
@@ -36,8 +37,14 @@ pub fn update(
     crate::limits::warn_of_ignored(&cgroup, &limits, warn);
     limits.memory = cgroup.complete(limits.memory);
     let before = cgroup.snapshot(&limits);
+    if record.unit.is_some() {
+        cgroup::systemd::round_quota(&mut limits.cpu);
+    }
     let mut set = || {
         cgroup.set(&limits)?;
+        if units::set_limits(&record, &limits)? {
+            cgroup.set(&limits)?;
+        }
         let Some(devices) = &devices else { return Ok(()) };
         let undo = devices.apply(&cgroup, warn)?;
         record.devices = devices.record().into();

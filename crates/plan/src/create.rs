@@ -11,8 +11,8 @@ use crate::refusal::{Findings, Refusals};
 use crate::resources::resources;
 use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
-use crate::{Host, Options, RootKind};
-use crate::{devices, hooks, mounts, namespaces, process, seccomp, sysctl};
+use crate::{CgroupChoice, Host, Options, RootKind};
+use crate::{devices, hooks, mounts, namespaces, process, seccomp, sysctl, units};
 
 /// What `create` will do.
 #[derive(Debug)]
@@ -79,12 +79,34 @@ pub struct Root<'a> {
 pub struct CgroupPlan<'a> {
     /// `linux.cgroupsPath`; empty: the runtime's choice.
     pub path: &'a str,
+    /// Who makes it.
+    pub driver: CgroupDriver,
     /// Limits.
     pub resources: cgroup::Resources<'a>,
     /// Which devices may be used.
     pub devices: DeviceRules,
     /// The rules for the device nodes that the configuration lists.
     pub own_devices: Vec<bpf::devices::Rule>,
+}
+
+/// Who makes the container's cgroup.
+#[derive(Debug)]
+pub enum CgroupDriver {
+    /// The runtime, in the file systems.
+    Files,
+    /// Systemd.
+    Systemd(UnitPlan),
+    /// Nobody: none is made or joined.
+    Disabled,
+}
+
+/// The container's unit.
+#[derive(Debug)]
+pub struct UnitPlan {
+    /// Which.
+    pub unit: cgroup::systemd::Unit,
+    /// What annotations set of it.
+    pub annotations: Vec<cgroup::systemd::Property>,
 }
 
 static NO_ANNOTATIONS: spec::StringMap<'static> = spec::StringMap::new();
@@ -130,7 +152,7 @@ pub fn create<'a>(
         devices: devices::nodes(&linux.devices, &mut findings),
         masked_paths: &linux.masked_paths,
         readonly_paths: &linux.readonly_paths,
-        cgroup: cgroup_plan(linux, &mut findings),
+        cgroup: cgroup_plan(config, linux, options, &mut findings),
         seccomp,
         personality: personality(linux, &mut findings),
         new_keyring: !options.keep_keyring,
@@ -254,12 +276,32 @@ fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
     }
 }
 
-fn cgroup_plan<'a>(linux: &'a spec::Linux<'a>, findings: &mut Findings) -> CgroupPlan<'a> {
+fn cgroup_plan<'a>(
+    config: &'a spec::Spec<'a>,
+    linux: &'a spec::Linux<'a>,
+    options: &Options<'a>,
+    findings: &mut Findings,
+) -> CgroupPlan<'a> {
     let rules = linux.resources.as_ref().map_or(&[][..], |resources| &resources.devices);
     let rules = devices::rules(rules, &linux.devices, findings);
+    let mut limits = linux.resources.as_ref().map(resources).unwrap_or_default();
+    let driver = match options.cgroups {
+        CgroupChoice::Files => CgroupDriver::Files,
+        CgroupChoice::Systemd(instance) => {
+            cgroup::systemd::round_quota(&mut limits.cpu);
+            units::unit(config, linux, options.id, instance, findings)
+        }
+        CgroupChoice::Disabled => {
+            if std::mem::take(&mut limits) != cgroup::Resources::default() {
+                findings.warn("without a cgroup the limits of linux.resources are ignored");
+            }
+            CgroupDriver::Disabled
+        }
+    };
     CgroupPlan {
         path: &linux.cgroups_path,
-        resources: linux.resources.as_ref().map(resources).unwrap_or_default(),
+        driver,
+        resources: limits,
         own_devices: devices::own_rules(&linux.devices, &rules.table),
         devices: rules,
     }

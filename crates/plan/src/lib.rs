@@ -21,8 +21,9 @@ mod refusal;
 mod resources;
 mod seccomp;
 mod sysctl;
+mod units;
 
-pub use create::{CgroupPlan, Create, Root, create};
+pub use create::{CgroupDriver, CgroupPlan, Create, Root, UnitPlan, create};
 pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceRules, DeviceSource, updated_devices};
 pub use exec::exec;
 pub use hooks::{HookKind, Hooks};
@@ -104,4 +105,17 @@ pub struct Options<'a> {
     pub keep_keyring: bool,
     /// Move the root with `MS_MOVE` and chroot instead of pivot_root (`--no-pivot`).
     pub no_pivot: bool,
+    /// Who makes the cgroup (`--systemd-cgroup`, `--cgroup-manager`).
+    pub cgroups: CgroupChoice,
+}
+
+/// Who is to make the cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CgroupChoice {
+    /// The runtime, in the file systems.
+    Files,
+    /// This systemd.
+    Systemd(cgroup::systemd::Instance),
+    /// Nobody: none is made or joined.
+    Disabled,
 }

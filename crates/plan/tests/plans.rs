@@ -5,7 +5,10 @@
 
 use std::path::Path;
 
-use plan::{Host, JoinedNamespace, NamespaceKind, Options, RootKind, Security, What};
+use plan::{
+    CgroupChoice, CgroupDriver, Host, JoinedNamespace, NamespaceKind, Options, RootKind, Security,
+    What,
+};
 
 fn host() -> Host<'static> {
     Host {
@@ -27,6 +30,7 @@ fn options() -> Options<'static> {
         console_socket: false,
         keep_keyring: false,
         no_pivot: false,
+        cgroups: CgroupChoice::Files,
     }
 }
 
@@ -150,4 +154,49 @@ fn a_terminal_needs_a_holder() {
     assert_eq!(refused.to_string(), plan::names::NO_CONSOLE_SOCKET);
     let with_socket = Options { console_socket: true, ..options() };
     assert!(plan::create(&config, &host(), &with_socket).is_ok());
+}
+
+#[test]
+fn a_unit_of_systemds_is_named_by_the_path_and_set_by_annotations() {
+    use cgroup::systemd::Instance;
+    let text = |path: &str, annotations: &str| {
+        format!(
+            r#"{{ "ociVersion": "1.0.2", "root": {{ "path": "r" }},
+                "process": {{ "cwd": "/", "args": ["x"] }}, "annotations": {{ {annotations} }},
+                "linux": {{ "cgroupsPath": "{path}", "namespaces": [{{ "type": "mount" }}],
+                    "resources": {{ "cpu": {{ "quota": 1001 }} }} }} }}"#
+        )
+    };
+    let good = text("a.slice:b:c", r#""org.systemd.property.TimeoutStopSec": "5", "x": "y""#);
+    let bad = text(
+        "/a/b",
+        r#""org.systemd.property.ExecStartPre": "'x'", "org.systemd.property.a/b~": "1",
+           "org.systemd.property.TimeoutStopUSec": "five""#,
+    );
+    let with = |text: &str, cgroups| {
+        let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
+        let options = Options { cgroups, ..options() };
+        match plan::create(&config, &host(), &options) {
+            Ok(plan) => Ok((format!("{:?}", plan.cgroup.driver), plan.cgroup.resources.cpu.quota)),
+            Err(refusals) => Err(refusals.0.into_iter().map(|r| r.pointer).collect::<Vec<_>>()),
+        }
+    };
+    let systemd = CgroupChoice::Systemd(Instance::System);
+    let (driver, quota) = with(&good, systemd).unwrap();
+    assert!(driver.contains("b-c.scope") && driver.contains("U64(5000000)"), "{driver}");
+    assert_eq!(quota, Some(2000));
+    assert_eq!(
+        with(&bad, systemd).unwrap_err(),
+        [
+            "/annotations/org.systemd.property.ExecStartPre",
+            "/annotations/org.systemd.property.TimeoutStopUSec",
+            "/annotations/org.systemd.property.a~1b~0",
+            "/linux/cgroupsPath",
+        ]
+    );
+    // Without systemd they are annotations as any other, and the path is one of directories.
+    let files = format!("{:?}", CgroupDriver::Files);
+    assert_eq!(with(&bad, CgroupChoice::Files), Ok((files, Some(1001))));
+    let disabled = format!("{:?}", CgroupDriver::Disabled);
+    assert_eq!(with(&bad, CgroupChoice::Disabled), Ok((disabled, None)));
 }

@@ -36,8 +36,8 @@ fn document() -> Value {
             "tare.version": env!("CARGO_PKG_VERSION"),
             "tare.commit": option_env!("TARE_COMMIT").unwrap_or("unknown"),
         },
-        // No annotation of a configuration changes what is done.
-        "potentiallyUnsafeConfigAnnotations": [],
+        // With --systemd-cgroup these become properties of the container's unit.
+        "potentiallyUnsafeConfigAnnotations": [cgroup::systemd::ANNOTATION_PREFIX],
     })
 }
 
@@ -56,8 +56,8 @@ fn linux() -> Value {
         "cgroup": {
             "v1": true,
             "v2": true,
-            "systemd": false,
-            "systemdUser": false,
+            "systemd": true,
+            "systemdUser": true,
             "rdma": true,
         },
         "seccomp": {

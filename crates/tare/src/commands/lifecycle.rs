@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use engine::{Bundle, CreateRequest, Passed};
+use engine::{Bundle, Cgroups, CreateRequest, Passed};
 
 use super::{Failure, Outcome, id, number, store};
 use crate::args::Parsed;
@@ -60,11 +60,6 @@ fn with_request(
     detach: bool,
     act: impl FnOnce(&CreateRequest<'_>) -> engine::Result<i32>,
 ) -> Outcome {
-    if parsed.global.on("systemd-cgroup") {
-        return Err("--systemd-cgroup: the systemd cgroup driver is not supported yet"
-            .to_owned()
-            .into());
-    }
     let status = act(&CreateRequest {
         store: &store(parsed)?,
         id: id(parsed),
@@ -76,9 +71,22 @@ fn with_request(
         keep_keyring: parsed.flags.on("no-new-keyring"),
         passed: &Passed::new(number(parsed, "preserve-fds")?)?,
         detach,
+        cgroups: cgroups(parsed)?,
         warn: &|sentence| log.warn(sentence),
     })?;
     Ok(status as u8)
+}
+
+/// Who makes the cgroup. As in crun the longer option wins.
+fn cgroups(parsed: &Parsed) -> Result<Cgroups, Failure> {
+    match parsed.global.get("cgroup-manager") {
+        Some("systemd") => Ok(Cgroups::Systemd),
+        Some("cgroupfs") => Ok(Cgroups::Files),
+        Some("disabled") => Ok(Cgroups::Disabled),
+        Some(other) => Err(format!("unknown cgroup manager specified: {other:?}").into()),
+        None if parsed.global.on("systemd-cgroup") => Ok(Cgroups::Systemd),
+        None => Ok(Cgroups::Files),
+    }
 }
 
 /// `start`.
