@@ -15,7 +15,7 @@ impl Cgroup {
     /// to [`Join::dir`](crate::Join::dir).
     ///
     /// # Errors
-    /// [`Error::NoController`] without v1's device controller, and what the kernel says: `EPERM`
+    /// [`Error::NoController`](crate::Error::NoController) without v1's device controller, and what the kernel says: `EPERM`
     /// for a device that the parent may not use.
     pub fn set_devices(&self, rules: &[DeviceRule<'_>]) -> Result<()> {
         if rules.is_empty() {
