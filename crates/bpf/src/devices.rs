@@ -166,21 +166,25 @@ impl Rule {
             "c" => Kind::Char,
             "b" => Kind::Block,
             other => {
-                problems.push(Problem::new("type", format!("is \"{other}\", not a, b or c")));
+                let sentence = format!("is \"{other}\", not a, b or c");
+                let hint = "a (all), b (block) or c (character)";
+                problems.push(Problem::new("type", sentence, hint));
                 Kind::All
             }
         };
         let mut number = |pointer: &str, number: Option<i64>| match number {
             None | Some(-1) => None,
             Some(number) => u32::try_from(number).ok().or_else(|| {
-                problems.push(Problem::new(pointer, format!("{number} is not a device number")));
+                let sentence = format!("{number} is not a device number");
+                problems.push(Problem::new(pointer, sentence, "0 to 4294967295; all: -1, or none"));
                 None
             }),
         };
         let (major, minor) = (number("major", rule.major), number("minor", rule.minor));
         let access = Access::parse(&rule.access).unwrap_or_else(|| {
             let sentence = format!("\"{}\" is not made of r, w and m", rule.access);
-            problems.push(Problem::new("access", sentence));
+            let hint = "any of r (read), w (write) and m (mknod), such as rwm";
+            problems.push(Problem::new("access", sentence, hint));
             Access::ALL
         });
         if problems.is_empty() {

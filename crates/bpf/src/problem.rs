@@ -8,11 +8,22 @@ pub struct Problem {
     pub pointer: String,
     /// What is wrong, as a sentence whose subject is what the pointer points at.
     pub sentence: String,
+    /// What would be right there.
+    pub hint: String,
 }
 
 impl Problem {
-    pub(crate) fn new(pointer: impl Into<String>, sentence: impl Into<String>) -> Problem {
-        Problem { pointer: pointer.into(), sentence: sentence.into() }
+    pub(crate) fn new(
+        pointer: impl Into<String>,
+        sentence: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Problem {
+        Problem { pointer: pointer.into(), sentence: sentence.into(), hint: hint.into() }
+    }
+
+    /// The same, seen from further up.
+    pub(crate) fn below(self, place: impl fmt::Display) -> Problem {
+        Problem { pointer: format!("{place}/{}", self.pointer), ..self }
     }
 }
 

@@ -187,7 +187,9 @@ fn unknown() -> Error {
 fn list(rules: &DeviceRules, pointer: &str) -> Result<List> {
     let refusal = |hole: Hole| {
         let rule = hole.rule(&rules.rules).map(|rule| format!("{rule}: ")).unwrap_or_default();
-        Refusals(vec![Refusal { pointer: pointer.to_owned(), sentence: format!("{rule}{hole}") }])
+        let hint = "rules that treat all devices of a wildcard alike, or cgroup v2";
+        let (pointer, sentence) = (pointer.to_owned(), format!("{rule}{hole}"));
+        Refusals(vec![Refusal { pointer, sentence, hint: hint.to_owned() }])
     };
     Ok(rules.table.list().map_err(refusal)?)
 }

@@ -121,10 +121,12 @@ pub fn create<'a>(
     check_version(&config.oci_version, &mut findings);
     let root = root(config, host, options, &mut findings);
     if config.process.is_none() {
-        findings.refuse("/process", "process property must not be empty");
+        let hint = "an object with args, cwd and user; `tare spec` writes one";
+        findings.refuse("/process", "process property must not be empty", hint);
     }
     if config.linux.is_none() {
-        findings.refuse("/linux", "linux property must not be empty");
+        let hint = "an object with namespaces; `tare spec` writes one";
+        findings.refuse("/linux", "linux property must not be empty", hint);
     }
     let (Some(root), Some(process), Some(linux)) = (root, &config.process, &config.linux) else {
         return Err(Refusals(findings.refusals));
@@ -174,12 +176,13 @@ pub fn create<'a>(
 fn check_version(version: &str, findings: &mut Findings) {
     let numbers = version.split(['-', '+']).next().unwrap_or_default();
     let mut parts = numbers.split('.').map(|part| part.parse::<u32>());
+    let hint = || format!("the version that the bundle follows, up to {:?}", spec::OCI_VERSION);
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(Ok(1)), Some(Ok(_)), Some(Ok(_)), None) => {}
-        _ if version.is_empty() => findings.refuse("/ociVersion", "must not be empty"),
+        _ if version.is_empty() => findings.refuse("/ociVersion", "must not be empty", hint()),
         _ => {
             let sentence = format!("{version:?} is no version 1.x of the specification");
-            findings.refuse("/ociVersion", sentence);
+            findings.refuse("/ociVersion", sentence, hint());
         }
     }
 }
@@ -191,7 +194,8 @@ fn root<'a>(
     findings: &mut Findings,
 ) -> Option<Root<'a>> {
     let Some(root) = config.root.as_ref().filter(|root| !root.path.is_empty()) else {
-        findings.refuse("/root", "root must be specified");
+        let hint = r#"{ "path": "rootfs" }, below the bundle or absolute"#;
+        findings.refuse("/root", "root must be specified", hint);
         return None;
     };
     let path = if root.path.starts_with('/') {
@@ -199,25 +203,29 @@ fn root<'a>(
     } else {
         Cow::Owned(format!("{}/{}", host.bundle, root.path))
     };
-    match &host.root {
-        RootKind::Directory => {}
-        RootKind::Symlink => findings.refuse(
-            "/root/path",
-            format!("invalid rootfs: {path:?} is not an absolute path, or is a symlink"),
-        ),
+    let wrong = match &host.root {
+        RootKind::Directory => None,
+        RootKind::Symlink => Some((
+            format!("{path:?} is not an absolute path, or is a symlink"),
+            "the directory that the link leads to",
+        )),
         RootKind::Other => {
-            findings.refuse("/root/path", format!("invalid rootfs: {path:?} is not a directory"));
+            Some((format!("{path:?} is not a directory"), "the directory that becomes /"))
         }
         RootKind::Unreachable(why) => {
-            findings.refuse("/root/path", format!("invalid rootfs: stat {path}: {why}"));
+            Some((format!("stat {path}: {why}"), "a directory, below the bundle or absolute"))
         }
+    };
+    if let Some((sentence, hint)) = wrong {
+        findings.refuse("/root/path", format!("invalid rootfs: {sentence}"), hint);
     }
     let linux = config.linux.as_ref();
     let name = linux.map_or("", |linux| linux.rootfs_propagation.as_str());
     let propagation = mounts::propagation(name);
     if propagation.is_none() && !name.is_empty() {
         let sentence = format!("rootfsPropagation={name:?} is not supported");
-        findings.refuse("/linux/rootfsPropagation", sentence);
+        let hint = "shared, slave, private or unbindable; with all mounts below: rshared, ...";
+        findings.refuse("/linux/rootfsPropagation", sentence, hint);
     }
     Some(Root { path, readonly: root.readonly, propagation, no_pivot: options.no_pivot })
 }
@@ -242,7 +250,8 @@ fn mounts<'a>(
             && let Some((_, why)) = host.unreachable.iter().find(|(n, _)| *n == index)
         {
             let sentence = format!("bind source {source:?}: {why}");
-            findings.refuse(format!("/mounts/{index}/source"), sentence);
+            let hint = "a file or directory of the host, absolute or below the bundle";
+            findings.refuse(format!("/mounts/{index}/source"), sentence, hint);
         }
         plan.push(mount);
     }
@@ -255,24 +264,26 @@ fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &
         if name.as_ref().is_some_and(|name| !name.is_empty()) && !namespaces.has(NamespaceKind::Uts)
         {
             let sentence = format!("unable to set {what} without a private UTS namespace");
-            findings.refuse(format!("/{what}"), sentence);
+            let hint = r#"{ "type": "uts" } in /linux/namespaces, or no name"#;
+            findings.refuse(format!("/{what}"), sentence, hint);
         }
     }
 }
 
 /// What the specification has and this runtime has not yet: refused, never ignored.
 fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
+    let hint = "nothing: leave it out";
     if !linux.net_devices.is_empty() {
-        findings.refuse("/linux/netDevices", "moving network devices is not supported yet");
+        findings.refuse("/linux/netDevices", "moving network devices is not supported yet", hint);
     }
     if linux.intel_rdt.is_some() {
-        findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet");
+        findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet", hint);
     }
     if linux.memory_policy.is_some() {
-        findings.refuse("/linux/memoryPolicy", "memory policies are not supported yet");
+        findings.refuse("/linux/memoryPolicy", "memory policies are not supported yet", hint);
     }
     if !linux.mount_label.is_empty() {
-        findings.refuse("/linux/mountLabel", "mount labels are not supported yet");
+        findings.refuse("/linux/mountLabel", "mount labels are not supported yet", hint);
     }
 }
 
@@ -314,7 +325,7 @@ fn personality(linux: &spec::Linux<'_>, findings: &mut Findings) -> Option<u64> 
         "LINUX32" => Some(8),
         other => {
             let sentence = format!("invalid personality domain {other:?}");
-            findings.refuse("/linux/personality/domain", sentence);
+            findings.refuse("/linux/personality/domain", sentence, "LINUX or LINUX32");
             None
         }
     }

@@ -88,17 +88,20 @@ pub(crate) fn nodes<'a>(
             "p" => libc::S_IFIFO,
             other => {
                 let sentence = format!("invalid device type: {other:?}");
-                findings.refuse(format!("{at}/type"), sentence);
+                let hint = "c or u (character), b (block) or p (FIFO)";
+                findings.refuse(format!("{at}/type"), sentence, hint);
                 continue;
             }
         };
         if !device.path.starts_with('/') {
-            findings.refuse(format!("{at}/path"), format!("{:?} is not absolute", device.path));
+            let sentence = format!("{:?} is not absolute", device.path);
+            findings.refuse(format!("{at}/path"), sentence, "a path inside, such as /dev/fuse");
             continue;
         }
         let number = |value: i64, field: &str, findings: &mut Findings| {
             u32::try_from(value).unwrap_or_else(|_| {
-                findings.refuse(format!("{at}/{field}"), format!("{value} is no device number"));
+                let sentence = format!("{value} is no device number");
+                findings.refuse(format!("{at}/{field}"), sentence, "0 to 4294967295");
                 0
             })
         };
@@ -231,7 +234,7 @@ fn parse(user: &[spec::DeviceRule<'_>], pointer: &str, findings: &mut Findings) 
             Err(problems) => {
                 for problem in problems {
                     let at = format!("{pointer}/{n}/{}", problem.pointer);
-                    findings.refuse(at, problem.sentence);
+                    findings.refuse(at, problem.sentence, problem.hint);
                 }
             }
             // v1 takes "everything" as one word only: all kinds of some devices are two rules.
@@ -278,7 +281,9 @@ fn following(
     let kept = kept.into_iter().map(make_any);
     let rules: Vec<Rule> = base.iter().chain(user).copied().chain(kept).chain(nodes).collect();
     let table = Table::of(&rules).unwrap_or_else(|| {
-        findings.refuse(pointer, format!("has rules for more than {MOST_PATTERNS} devices"));
+        let hint = "fewer rules, or wildcards: a rule without a minor number is for all of a major";
+        let sentence = format!("has rules for more than {MOST_PATTERNS} devices");
+        findings.refuse(pointer, sentence, hint);
         Table::default()
     });
     DeviceRules { rules, table }

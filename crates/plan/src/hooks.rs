@@ -77,13 +77,13 @@ pub(crate) fn hooks<'a>(hooks: Option<&'a spec::Hooks<'a>>, findings: &mut Findi
             let at = format!("/hooks/{}/{n}", kind.name());
             if !hook.path.starts_with('/') {
                 let sentence = format!("{:?} is not an absolute path", hook.path);
-                findings.refuse(format!("{at}/path"), sentence);
+                findings.refuse(format!("{at}/path"), sentence, "the absolute path of a program");
             }
             if let Some(timeout) = hook.timeout
                 && timeout <= 0
             {
                 let sentence = format!("{timeout} is not greater than zero");
-                findings.refuse(format!("{at}/timeout"), sentence);
+                findings.refuse(format!("{at}/timeout"), sentence, "seconds, 1 or more; or none");
             }
         }
     }

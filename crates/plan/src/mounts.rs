@@ -311,7 +311,7 @@ pub(crate) fn mount<'a>(
 ) -> Option<Mount<'a>> {
     let at = |field: &str| format!("/mounts/{index}{field}");
     if mount.destination.is_empty() {
-        findings.refuse(at("/destination"), "must not be empty");
+        findings.refuse(at("/destination"), "must not be empty", "an absolute path inside");
         return None;
     }
     let options = fold(&mount.options);
@@ -322,7 +322,9 @@ pub(crate) fn mount<'a>(
         Cow::Owned(format!("/{}", mount.destination))
     };
     if clean(&destination) == "/" && !options.remount {
-        findings.refuse(at("/destination"), format!("{destination:?} is on the top of rootfs"));
+        let hint = "a path below /; what is at / itself is /root/path";
+        let sentence = format!("{destination:?} is on the top of rootfs");
+        findings.refuse(at("/destination"), sentence, hint);
         return None;
     }
     let id_map = id_map(index, mount, options.id_map, namespaces, findings);
@@ -337,6 +339,7 @@ pub(crate) fn mount<'a>(
                     "{:?}: bind mounts cannot have any filesystem-specific options",
                     options.data
                 ),
+                "only options of the specification's table: it is the source's file system",
             );
         }
         let source = bind_source(mount, host.bundle, at("/source"), findings)?;
@@ -344,7 +347,8 @@ pub(crate) fn mount<'a>(
     } else if mount.kind == "cgroup" {
         What::Cgroup { flags: options.flags }
     } else if mount.kind.is_empty() {
-        findings.refuse(at("/type"), "must not be empty, unless the mount is a bind");
+        let hint = "a type of file system such as tmpfs; for a bind, bind or rbind in options";
+        findings.refuse(at("/type"), "must not be empty, unless the mount is a bind", hint);
         return None;
     } else {
         let (kind, source) = (mount.kind.as_str(), mount.source.as_str());
@@ -353,10 +357,12 @@ pub(crate) fn mount<'a>(
         What::Filesystem { kind, source, flags, data, copy_up }
     };
     if id_map.is_some() && !matches!(what, What::Bind { .. }) {
-        findings.refuse(at(""), "id-mapped mounts are only supported for bind mounts");
+        let hint = "bind or rbind in options, or no uidMappings, gidMappings, idmap and ridmap";
+        findings.refuse(at(""), "id-mapped mounts are only supported for bind mounts", hint);
     }
     if id_map.is_some() && host.unprivileged {
-        findings.refuse(at(""), "id-mapped mounts are not supported for rootless containers");
+        let hint = "no uidMappings, gidMappings, idmap and ridmap: only root may map ids of mounts";
+        findings.refuse(at(""), "id-mapped mounts are not supported for rootless containers", hint);
     }
     let (propagation, recursive) = (options.propagation, options.recursive);
     Some(Mount { index, destination, what, propagation, recursive })
@@ -383,7 +389,8 @@ fn id_map<'a>(
     };
     if uids.is_empty() || gids.is_empty() {
         let sentence = "id-mapped mounts must have both uid and gid mappings specified";
-        findings.refuse(format!("/mounts/{index}"), sentence);
+        let hint = "uidMappings and gidMappings, both here or both in /linux";
+        findings.refuse(format!("/mounts/{index}"), sentence, hint);
     }
     if own {
         namespaces::check_map(&format!("/mounts/{index}/uidMappings"), uids, findings);
@@ -399,7 +406,8 @@ fn bind_source<'a>(
     findings: &mut Findings,
 ) -> Option<Cow<'a, str>> {
     if mount.source.is_empty() {
-        findings.refuse(pointer, "a bind mount needs a source");
+        let hint = "a file or directory of the host, absolute or below the bundle";
+        findings.refuse(pointer, "a bind mount needs a source", hint);
         return None;
     }
     Some(if mount.source.starts_with('/') {

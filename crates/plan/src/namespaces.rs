@@ -136,13 +136,14 @@ pub(crate) fn namespaces<'a>(
     for (index, namespace) in linux.namespaces.iter().enumerate() {
         let at = format!("/linux/namespaces/{index}");
         let Some(kind) = NamespaceKind::parse(&namespace.kind) else {
-            findings
-                .refuse(format!("{at}/type"), format!("unknown namespace {:?}", namespace.kind));
+            let sentence = format!("unknown namespace {:?}", namespace.kind);
+            let hint = NamespaceKind::ALL.map(NamespaceKind::name).join(", ");
+            findings.refuse(format!("{at}/type"), sentence, format!("one of {hint}"));
             continue;
         };
         if plan.has(kind) {
             let sentence = format!("malformed spec file: duplicated namespace {:?}", kind.name());
-            findings.refuse(format!("{at}/type"), sentence);
+            findings.refuse(format!("{at}/type"), sentence, "each type once");
         } else if namespace.path.is_empty() {
             plan.new.push(kind);
         } else {
@@ -152,7 +153,7 @@ pub(crate) fn namespaces<'a>(
     }
     if !plan.has(NamespaceKind::Mount) {
         let sentence = "a mount namespace is needed: the container's mounts would be the host's";
-        findings.refuse("/linux/namespaces", sentence);
+        findings.refuse("/linux/namespaces", sentence, r#"{ "type": "mount" } in the list"#);
     }
     user_maps(linux, &mut plan, host, findings);
     time_offsets(linux, &mut plan, findings);
@@ -167,17 +168,20 @@ fn check_joined(
     findings: &mut Findings,
 ) {
     let at = format!("/linux/namespaces/{index}/path");
+    let hint = || format!("a namespace's file, such as /proc/PID/ns/{}; or none", kind.file());
     if !path.starts_with('/') {
-        findings.refuse(at, format!("{path:?} is not an absolute path"));
+        let sentence = format!("{path:?} is not an absolute path");
+        findings.refuse(at, sentence, hint());
         return;
     }
     match host.joined.iter().find(|(n, _)| *n == index).map(|(_, joined)| joined) {
         Some(JoinedNamespace::Kind(flag)) if *flag == kind.clone_flag() => {}
         Some(JoinedNamespace::Kind(_)) => {
-            findings.refuse(at, format!("{path:?} is not a namespace of type {:?}", kind.name()));
+            let sentence = format!("{path:?} is not a namespace of type {:?}", kind.name());
+            findings.refuse(at, sentence, hint());
         }
         Some(JoinedNamespace::Unusable(why)) => {
-            findings.refuse(at, format!("invalid namespace path: {why}"));
+            findings.refuse(at, format!("invalid namespace path: {why}"), hint());
         }
         None => {}
     }
@@ -196,18 +200,21 @@ fn user_maps<'a>(
     for (what, at, map) in maps {
         if plan.creates(NamespaceKind::User) && map.is_empty() {
             let sentence = format!("user namespaces enabled, but no {what} mapping found");
-            findings.refuse(at, sentence);
+            let hint = r#"[{ "containerID": 0, "hostID": 100000, "size": 65536 }]"#;
+            findings.refuse(at, sentence, hint);
         }
         if !plan.has(NamespaceKind::User) && !map.is_empty() {
             findings.refuse(
                 at,
                 "user namespace mappings specified, but user namespace isn't enabled in the config",
+                r#"{ "type": "user" } in /linux/namespaces, or no mappings"#,
             );
         }
         check_map(at, map, findings);
     }
     if host.unprivileged && !plan.has(NamespaceKind::User) {
-        findings.refuse("/linux/namespaces", "rootless container requires user namespaces");
+        let hint = r#"{ "type": "user" } in the list, with uidMappings and gidMappings"#;
+        findings.refuse("/linux/namespaces", "rootless container requires user namespaces", hint);
     }
     plan.uid_map = &linux.uid_mappings;
     plan.gid_map = &linux.gid_mappings;
@@ -218,16 +225,19 @@ pub(crate) fn check_map(at: &str, map: &[spec::IdMapping], findings: &mut Findin
         let (a, b) = (u64::from(a), u64::from(b));
         a < b + u64::from(b_size) && b < a + u64::from(a_size)
     };
+    let hint = "each id in one line only";
     for (n, line) in map.iter().enumerate() {
         if line.size == 0 {
-            findings.refuse(format!("{at}/{n}/size"), "must not be 0");
+            findings.refuse(format!("{at}/{n}/size"), "must not be 0", "how many ids: 1 or more");
         }
         for (m, other) in map[..n].iter().enumerate() {
             if overlap(line.container_id, other.container_id, line.size, other.size) {
-                findings.refuse(format!("{at}/{n}/containerID"), format!("overlaps with {at}/{m}"));
+                let sentence = format!("overlaps with {at}/{m}");
+                findings.refuse(format!("{at}/{n}/containerID"), sentence, hint);
             }
             if overlap(line.host_id, other.host_id, line.size, other.size) {
-                findings.refuse(format!("{at}/{n}/hostID"), format!("overlaps with {at}/{m}"));
+                let sentence = format!("overlaps with {at}/{m}");
+                findings.refuse(format!("{at}/{n}/hostID"), sentence, hint);
             }
         }
     }
@@ -238,7 +248,8 @@ fn time_offsets(linux: &spec::Linux<'_>, plan: &mut Namespaces<'_>, findings: &m
         return;
     }
     if !plan.creates(NamespaceKind::Time) {
-        findings.refuse("/linux/timeOffsets", "needs a new time namespace");
+        let hint = r#"{ "type": "time" } without a path in /linux/namespaces, or no offsets"#;
+        findings.refuse("/linux/timeOffsets", "needs a new time namespace", hint);
     }
     for (clock, offset) in &linux.time_offsets {
         match clock.as_str() {
@@ -246,7 +257,11 @@ fn time_offsets(linux: &spec::Linux<'_>, plan: &mut Namespaces<'_>, findings: &m
                 let line = format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
                 plan.time_offsets.push_str(&line);
             }
-            _ => findings.refuse(format!("/linux/timeOffsets/{clock}"), "no such clock"),
+            _ => findings.refuse(
+                format!("/linux/timeOffsets/{clock}"),
+                "no such clock",
+                "monotonic or boottime",
+            ),
         }
     }
 }

@@ -119,13 +119,15 @@ pub(crate) fn process<'a>(
     findings: &mut Findings,
 ) -> Process<'a> {
     if process.args.is_empty() {
-        findings.refuse(format!("{at}/args"), "args must not be empty");
+        let hint = "a program and its arguments";
+        findings.refuse(format!("{at}/args"), "args must not be empty", hint);
     }
     if process.cwd.is_empty() {
-        findings.refuse(format!("{at}/cwd"), "Cwd property must not be empty");
+        let hint = "an absolute path inside, such as /";
+        findings.refuse(format!("{at}/cwd"), "Cwd property must not be empty", hint);
     } else if !process.cwd.starts_with('/') {
         let sentence = format!("Cwd must be an absolute path, not {:?}", process.cwd);
-        findings.refuse(format!("{at}/cwd"), sentence);
+        findings.refuse(format!("{at}/cwd"), sentence, format!("/{}", process.cwd));
     }
     let capabilities = process.capabilities.as_ref();
     Process {
@@ -165,10 +167,11 @@ pub(crate) fn check_terminal(
 ) {
     let terminal = process.terminal != Terminal::None;
     if options.detach && terminal && !options.console_socket {
-        findings.refuse("", names::NO_CONSOLE_SOCKET);
+        findings.refuse("", names::NO_CONSOLE_SOCKET, "--console-socket, or no /process/terminal");
     }
     if options.console_socket && !(options.detach && terminal) {
-        findings.refuse("", names::USELESS_CONSOLE_SOCKET);
+        let hint = "/process/terminal and --detach, or no --console-socket";
+        findings.refuse("", names::USELESS_CONSOLE_SOCKET, hint);
     }
 }
 
@@ -225,16 +228,18 @@ fn rlimits(limits: &[spec::Rlimit<'_>], at: &str, findings: &mut Findings) -> Ve
     for (n, limit) in limits.iter().enumerate() {
         let at = format!("{at}/rlimits/{n}");
         let Some(resource) = names::rlimit(&limit.kind) else {
-            findings.refuse(format!("{at}/type"), format!("invalid rlimit type: {}", limit.kind));
+            let sentence = format!("invalid rlimit type: {}", limit.kind);
+            findings.refuse(format!("{at}/type"), sentence, "such as RLIMIT_NOFILE: getrlimit(2)");
             continue;
         };
         if plan.iter().any(|seen| seen.resource == resource) {
             let sentence = format!("rlimit {} is duplicated", limit.kind);
-            findings.refuse(format!("{at}/type"), sentence);
+            findings.refuse(format!("{at}/type"), sentence, "each type once");
         }
         if limit.soft > limit.hard {
             let sentence = format!("{} is above the hard limit {}", limit.soft, limit.hard);
-            findings.refuse(format!("{at}/soft"), sentence);
+            let hint = format!("at most {}, or a higher hard limit", limit.hard);
+            findings.refuse(format!("{at}/soft"), sentence, hint);
         }
         plan.push(Rlimit { resource, soft: limit.soft, hard: limit.hard });
     }
@@ -245,7 +250,8 @@ fn oom_score_adj(process: &spec::Process<'_>, at: &str, findings: &mut Findings)
     let value = process.oom_score_adj?;
     if !(-1000..=1000).contains(&value) {
         let sentence = format!("{value} is not between -1000 and 1000");
-        findings.refuse(format!("{at}/oomScoreAdj"), sentence);
+        let hint = "-1000 (never killed) to 1000 (first)";
+        findings.refuse(format!("{at}/oomScoreAdj"), sentence, hint);
     }
     Some(value)
 }
@@ -265,7 +271,8 @@ fn scheduler(
         "SCHED_DEADLINE" => 6,
         other => {
             let sentence = format!("invalid scheduler policy: {other}");
-            findings.refuse(format!("{at}/scheduler/policy"), sentence);
+            let hint = "SCHED_OTHER, FIFO, RR, BATCH, ISO, IDLE or DEADLINE, each with its SCHED_";
+            findings.refuse(format!("{at}/scheduler/policy"), sentence, hint);
             return None;
         }
     };
@@ -281,7 +288,8 @@ fn scheduler(
             "SCHED_FLAG_UTIL_CLAMP_MAX" => 0x40,
             other => {
                 let sentence = format!("invalid scheduler flag: {other}");
-                findings.refuse(format!("{at}/scheduler/flags/{n}"), sentence);
+                let hint = "such as SCHED_FLAG_RESET_ON_FORK: sched_setattr(2)";
+                findings.refuse(format!("{at}/scheduler/flags/{n}"), sentence, hint);
                 0
             }
         };
@@ -291,12 +299,13 @@ fn scheduler(
     let nice = scheduler.nice.unwrap_or(0);
     if !(-20..=19).contains(&nice) {
         let sentence = format!("invalid scheduler nice: {nice}");
-        findings.refuse(format!("{at}/scheduler/nice"), sentence);
+        findings.refuse(format!("{at}/scheduler/nice"), sentence, "-20 (first) to 19 (last)");
     }
     let priority = u32::try_from(scheduler.priority.unwrap_or(0)).unwrap_or_default();
     if priority != 0 && !matches!(policy, 1 | 2) {
         let sentence = "scheduler.priority can only be specified for SchedFIFO or SchedRR policy";
-        findings.refuse(format!("{at}/scheduler/priority"), sentence);
+        let hint = "no priority, or the policy SCHED_FIFO or SCHED_RR";
+        findings.refuse(format!("{at}/scheduler/priority"), sentence, hint);
     }
     Some(Scheduler { policy, flags, nice, priority, times: [runtime, deadline, period] })
 }
@@ -312,7 +321,8 @@ fn io_priority(
         "IOPRIO_CLASS_IDLE" => 3,
         other => {
             let sentence = format!("invalid ioPriority.class: {other:?}");
-            findings.refuse(format!("{at}/ioPriority/class"), sentence);
+            let hint = "IOPRIO_CLASS_RT, IOPRIO_CLASS_BE or IOPRIO_CLASS_IDLE";
+            findings.refuse(format!("{at}/ioPriority/class"), sentence, hint);
             return None;
         }
     };
@@ -320,7 +330,8 @@ fn io_priority(
         level @ 0..=7 => Some((class, level as u8)),
         other => {
             let sentence = format!("invalid ioPriority.priority: {other}");
-            findings.refuse(format!("{at}/ioPriority/priority"), sentence);
+            let hint = "0 (first) to 7 (last)";
+            findings.refuse(format!("{at}/ioPriority/priority"), sentence, hint);
             None
         }
     }
@@ -337,7 +348,8 @@ fn affinity(
     let cpus = cpu_list(list);
     if cpus.is_none() {
         let sentence = format!("{list:?} is no list of CPUs such as 0-3,7");
-        findings.refuse(format!("{at}/execCPUAffinity/{name}"), sentence);
+        let hint = "numbers and ranges below 1024, such as 0-3,7";
+        findings.refuse(format!("{at}/execCPUAffinity/{name}"), sentence, hint);
     }
     cpus
 }
@@ -368,14 +380,16 @@ fn label<'a>(
     if !process.apparmor_profile.is_empty() {
         if !host.apparmor {
             let sentence = "apparmor is not enabled on this host";
-            findings.refuse(format!("{at}/apparmorProfile"), sentence);
+            let hint = "no profile, or a kernel that runs with AppArmor";
+            findings.refuse(format!("{at}/apparmorProfile"), sentence, hint);
         }
         return Some(Label::AppArmor(&process.apparmor_profile));
     }
     if !process.selinux_label.is_empty() {
         if !host.selinux {
             let sentence = "selinux is not enabled on this host";
-            findings.refuse(format!("{at}/selinuxLabel"), sentence);
+            let hint = "no label, or a kernel that runs with SELinux";
+            findings.refuse(format!("{at}/selinuxLabel"), sentence, hint);
         }
         return Some(Label::SeLinux(&process.selinux_label));
     }

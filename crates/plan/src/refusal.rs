@@ -11,6 +11,8 @@ pub struct Refusal {
     pub pointer: String,
     /// What is wrong there.
     pub sentence: String,
+    /// What would be right there: what `tare check` adds. Known best where the refusal is made.
+    pub hint: String,
 }
 
 impl fmt::Display for Refusal {
@@ -48,8 +50,15 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    pub(crate) fn refuse(&mut self, pointer: impl Into<String>, sentence: impl Into<String>) {
-        self.refusals.push(Refusal { pointer: pointer.into(), sentence: sentence.into() });
+    /// Refuses what is at `pointer`: what is wrong, and what would be right.
+    pub(crate) fn refuse(
+        &mut self,
+        pointer: impl Into<String>,
+        sentence: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let (pointer, sentence, hint) = (pointer.into(), sentence.into(), hint.into());
+        self.refusals.push(Refusal { pointer, sentence, hint });
     }
 
     pub(crate) fn warn(&mut self, sentence: impl Into<String>) {

@@ -40,7 +40,7 @@ pub(crate) fn seccomp<'a>(
         Err(problems) => {
             for problem in problems {
                 let pointer = format!("/linux/seccomp/{}", problem.pointer);
-                findings.refuse(pointer, problem.sentence);
+                findings.refuse(pointer, problem.sentence, problem.hint);
             }
             None
         }
@@ -55,7 +55,8 @@ fn agent<'a>(
     let path = &*profile.listener_path;
     if !host.listener.is_empty() {
         let sentence = format!("no seccomp agent at {path:?}: {}", host.listener);
-        findings.refuse("/linux/seccomp/listenerPath", sentence);
+        let hint = "the path of a socket that an agent listens on, absolute or below the bundle";
+        findings.refuse("/linux/seccomp/listenerPath", sentence, hint);
     }
     let path = match path.starts_with('/') {
         true => Cow::Borrowed(path),

@@ -36,11 +36,12 @@ pub(crate) fn sysctls<'a>(
         let at = format!("/linux/sysctl/{}", name.replace('~', "~0").replace('/', "~1"));
         let path = path(name);
         if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            findings.refuse(at, format!("sysctl {:?} is not a name", name.as_str()));
+            let sentence = format!("sysctl {:?} is not a name", name.as_str());
+            findings.refuse(at, sentence, "such as net.ipv4.ip_forward");
             continue;
         }
-        if let Err(sentence) = allowed(&path.replace('/', "."), name, namespaces) {
-            findings.refuse(at, sentence);
+        if let Err((sentence, hint)) = allowed(&path.replace('/', "."), name, namespaces) {
+            findings.refuse(at, sentence, hint);
             continue;
         }
         plan.push(Sysctl { name, path, value });
@@ -68,26 +69,31 @@ fn path(name: &str) -> String {
     }
 }
 
-fn allowed(dotted: &str, name: &str, namespaces: &Namespaces<'_>) -> Result<(), String> {
+/// Else what is wrong with it, and what would be right.
+fn allowed(dotted: &str, name: &str, namespaces: &Namespaces<'_>) -> Result<(), (String, String)> {
     let ipc = IPC.contains(&dotted) || dotted.starts_with("fs.mqueue.");
     let kind = match dotted {
         _ if ipc => NamespaceKind::Ipc,
         _ if dotted.starts_with("net.") => NamespaceKind::Network,
         "kernel.domainname" => NamespaceKind::Uts,
         "kernel.hostname" => {
-            return Err(format!(
+            let sentence = format!(
                 "sysctl {name:?} is not allowed as it conflicts with the OCI \"hostname\" field"
-            ));
+            );
+            return Err((sentence, "/hostname".to_owned()));
         }
         _ if dotted.starts_with("user.") => NamespaceKind::User,
         _ => {
-            return Err(format!("sysctl {name:?} is not in a separate kernel namespace"));
+            let sentence = format!("sysctl {name:?} is not in a separate kernel namespace");
+            return Err((sentence, "set it on the host: it is for the whole machine".to_owned()));
         }
     };
     if namespaces.has(kind) {
         return Ok(());
     }
-    Err(format!("sysctl {name:?} is not allowed in the hosts {} namespace", kind.name()))
+    let kind = kind.name();
+    let sentence = format!("sysctl {name:?} is not allowed in the hosts {kind} namespace");
+    Err((sentence, format!("{{ \"type\": \"{kind}\" }} in /linux/namespaces")))
 }
 
 #[cfg(test)]

@@ -23,14 +23,16 @@ pub(crate) fn unit(
             Err(sentence) => {
                 // A slash or tilde in a key of a pointer (RFC 6901).
                 let key = key.replace('~', "~0").replace('/', "~1");
-                findings.refuse(format!("/annotations/{key}"), sentence);
+                let hint = "a property of the unit that a container may set, as text of a GVariant";
+                findings.refuse(format!("/annotations/{key}"), sentence, hint);
             }
         }
     }
     match Unit::parse(Some(&linux.cgroups_path), id, instance) {
         Ok(unit) => CgroupDriver::Systemd(UnitPlan { unit, annotations }),
         Err(error) => {
-            findings.refuse("/linux/cgroupsPath", error.to_string());
+            let hint = "SLICE:PREFIX:NAME, such as system.slice:tare:web";
+            findings.refuse("/linux/cgroupsPath", error.to_string(), hint);
             CgroupDriver::Files
         }
     }

@@ -44,7 +44,10 @@ fn refusals(text: &str, host: &Host<'_>) -> Vec<String> {
     let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
     match plan::create(&config, host, &options()) {
         Ok(_) => Vec::new(),
-        Err(refusals) => refusals.0.iter().map(ToString::to_string).collect(),
+        Err(refusals) => {
+            assert!(refusals.0.iter().all(|refusal| !refusal.hint.is_empty()), "{refusals:?}");
+            refusals.0.iter().map(ToString::to_string).collect()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a filter answers.
 
+use super::one_of;
 use crate::Problem;
 
 /// A filter's return value (`SECCOMP_RET_*` of linux/seccomp.h, with its 16 bits of data).
@@ -27,12 +28,18 @@ impl Action {
         let data = errno.unwrap_or(EPERM);
         let with_data = |action| match data {
             0..=0xffff => Ok(Action(action | data)),
-            _ => Err(Problem::new(errno_pointer, format!("{data} does not fit into 16 bits"))),
+            _ => {
+                let sentence = format!("{data} does not fit into 16 bits");
+                Err(Problem::new(errno_pointer, sentence, "0 to 65535"))
+            }
         };
         match ACTIONS.iter().find(|(known, _)| *known == name) {
             Some((_, action @ (ERRNO | TRACE))) => with_data(*action),
             Some((_, action)) => Ok(Action(*action)),
-            None => Err(Problem::new(pointer, format!("\"{name}\" is not a known action"))),
+            None => {
+                let sentence = format!("\"{name}\" is not a known action");
+                Err(Problem::new(pointer, sentence, one_of(action_names())))
+            }
         }
     }
 

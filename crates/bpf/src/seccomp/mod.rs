@@ -72,7 +72,9 @@ pub fn compile(profile: &spec::Seccomp<'_>, native: Arch) -> Result<Option<Filte
                         "{name} has another action in syscalls/{earlier} under the same conditions ({})",
                         decisions.arch.name()
                     );
-                    problems.push(Problem::new(format!("syscalls/{place}/names/{n}"), sentence));
+                    let hint = "one action for a call under the same conditions";
+                    let pointer = format!("syscalls/{place}/names/{n}");
+                    problems.push(Problem::new(pointer, sentence, hint));
                 }
             }
         }
@@ -88,9 +90,14 @@ pub fn compile(profile: &spec::Seccomp<'_>, native: Arch) -> Result<Option<Filte
             "compile to {length} instructions{}; the kernel takes {most}",
             most_of(&rules, profile)
         );
-        return Err(vec![Problem::new("syscalls", sentence)]);
+        return Err(vec![Problem::new("syscalls", sentence, "fewer conditions on arguments")]);
     }
     Ok(Some(Filter { program, flags, notify: flags & filter::NEW_LISTENER != 0 }))
+}
+
+/// A hint at what a name may be.
+fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    format!("one of {}", names.collect::<Vec<_>>().join(", "))
 }
 
 /// Which rules have the most conditions, as an apposition: those make a program long.

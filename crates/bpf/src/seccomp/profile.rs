@@ -1,7 +1,7 @@
 //! A profile with its texts understood, or everything in it that cannot be.
 
 use super::action::Action;
-use super::{Arch, filter};
+use super::{Arch, filter, one_of};
 use crate::Problem;
 
 /// What a profile says.
@@ -110,8 +110,9 @@ impl Profile {
             rules.extend(read_rule(index, rule, &mut problems));
         }
         if notify && profile.listener_path.is_empty() {
-            problems
-                .push(Problem::new("listenerPath", "is empty, but a rule says SCMP_ACT_NOTIFY"));
+            let sentence = "is empty, but a rule says SCMP_ACT_NOTIFY";
+            let hint = "the path of the agent's socket";
+            problems.push(Problem::new("listenerPath", sentence, hint));
         }
         let flags = flags(profile, notify, &mut problems);
         if problems.is_empty() {
@@ -127,7 +128,8 @@ fn default_action(profile: &spec::Seccomp<'_>, problems: &mut Vec<Problem>) -> A
     match Action::parse(("defaultAction", &profile.default_action), errno) {
         // The agent would have to allow the very call that hands it the descriptor.
         Ok(Action::NOTIFY) => {
-            problems.push(Problem::new("defaultAction", "cannot be SCMP_ACT_NOTIFY"));
+            let hint = "SCMP_ACT_ERRNO, and SCMP_ACT_NOTIFY in rules for the calls in question";
+            problems.push(Problem::new("defaultAction", "cannot be SCMP_ACT_NOTIFY", hint));
             Action::NOTIFY
         }
         Ok(action) => action,
@@ -141,11 +143,15 @@ fn default_action(profile: &spec::Seccomp<'_>, problems: &mut Vec<Problem>) -> A
 fn arches(profile: &spec::Seccomp<'_>, native: Arch, problems: &mut Vec<Problem>) -> Vec<Arch> {
     let mut arches = vec![native];
     for (index, name) in profile.architectures.iter().enumerate() {
-        let sentence = match Arch::parse(name) {
-            None => format!("\"{name}\" is not a known architecture"),
+        let (sentence, hint) = match Arch::parse(name) {
+            None => {
+                let sentence = format!("\"{name}\" is not a known architecture");
+                (sentence, one_of(Arch::all().map(Arch::name)))
+            }
             // One program serves all of them, and reads the words of arguments by place.
             Some(arch) if arch.is_big_endian() != native.is_big_endian() => {
-                format!("{name} has another byte order than {}", native.name())
+                let sentence = format!("{name} has another byte order than {}", native.name());
+                (sentence, "only architectures that this machine's kernel runs".to_owned())
             }
             Some(arch) => {
                 if !arches.contains(&arch) {
@@ -154,7 +160,7 @@ fn arches(profile: &spec::Seccomp<'_>, native: Arch, problems: &mut Vec<Problem>
                 continue;
             }
         };
-        problems.push(Problem::new(format!("architectures/{index}"), sentence));
+        problems.push(Problem::new(format!("architectures/{index}"), sentence, hint));
     }
     arches
 }
@@ -166,19 +172,23 @@ fn flags(profile: &spec::Seccomp<'_>, notify: bool, problems: &mut Vec<Problem>)
         return flags | filter::SPEC_ALLOW;
     };
     for (index, name) in listed.iter().enumerate() {
-        let sentence = match name.as_str() {
+        let (sentence, hint) = match name.as_str() {
             filter::KILLABLE if !notify => {
-                format!("{name} needs a rule that says SCMP_ACT_NOTIFY")
+                let sentence = format!("{name} needs a rule that says SCMP_ACT_NOTIFY");
+                (sentence, "no such flag, or such a rule".to_owned())
             }
             name => match filter::flag(name) {
                 Some(flag) => {
                     flags |= flag;
                     continue;
                 }
-                None => format!("\"{name}\" is not a known flag"),
+                None => {
+                    let sentence = format!("\"{name}\" is not a known flag");
+                    (sentence, one_of(filter::flag_names()))
+                }
             },
         };
-        problems.push(Problem::new(format!("flags/{index}"), sentence));
+        problems.push(Problem::new(format!("flags/{index}"), sentence, hint));
     }
     flags
 }
@@ -188,28 +198,28 @@ fn read_rule(
     rule: &spec::SyscallRule<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Rule> {
-    let at = |rest: &str| format!("syscalls/{index}/{rest}");
+    let at = &format!("syscalls/{index}");
     let before = problems.len();
     let action = Action::parse(("action", &rule.action), ("errnoRet", rule.errno_ret))
-        .map_err(|p| problems.push(Problem::new(at(&p.pointer), p.sentence)));
+        .map_err(|problem| problems.push(problem.below(at)));
     for (n, name) in rule.names.iter().enumerate() {
         if name.is_empty() {
-            problems.push(Problem::new(at(&format!("names/{n}")), "is empty"));
+            let hint = "the name of a system call";
+            problems.push(Problem::new(format!("names/{n}"), "is empty", hint).below(at));
         }
         // The child reports that it has loaded the filter, with this very call, to the one who
         // passes the descriptor on to the agent.
         if action == Ok(Action::NOTIFY) && name == "write" {
             let sentence = "write cannot have the action SCMP_ACT_NOTIFY";
-            problems.push(Problem::new(at(&format!("names/{n}")), sentence));
+            let hint = "a rule of its own for write, with another action";
+            problems.push(Problem::new(format!("names/{n}"), sentence, hint).below(at));
         }
     }
     let mut conditions = Conditions::with_capacity(rule.args.len());
     for (n, arg) in rule.args.iter().enumerate() {
         match read_condition(arg) {
             Ok(condition) => conditions.push(condition),
-            Err(p) => {
-                problems.push(Problem::new(at(&format!("args/{n}/{}", p.pointer)), p.sentence));
-            }
+            Err(problem) => problems.push(problem.below(format!("{at}/args/{n}"))),
         }
     }
     let action = action.ok()?;
@@ -221,10 +231,13 @@ fn read_rule(
 }
 
 fn read_condition(arg: &spec::SyscallArg<'_>) -> Result<Condition, Problem> {
-    let op = Op::parse(&arg.op)
-        .ok_or_else(|| Problem::new("op", format!("\"{}\" is not a known operator", arg.op)))?;
+    let op = Op::parse(&arg.op).ok_or_else(|| {
+        let sentence = format!("\"{}\" is not a known operator", arg.op);
+        Problem::new("op", sentence, one_of(operator_names()))
+    })?;
     let index = u8::try_from(arg.index).ok().filter(|index| *index < 6).ok_or_else(|| {
-        Problem::new("index", format!("is {}, but a call has six arguments", arg.index))
+        let sentence = format!("is {}, but a call has six arguments", arg.index);
+        Problem::new("index", sentence, "0 to 5")
     })?;
     let (mask, value) = match op {
         Op::MaskedEq => (arg.value, arg.value_two & arg.value),
