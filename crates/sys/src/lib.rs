@@ -11,6 +11,7 @@ mod bpf;
 mod clone;
 mod error;
 mod fd;
+mod heap;
 mod mount;
 mod net;
 mod policy;
@@ -25,6 +26,7 @@ pub use fd::{
     check_open, close_all_but, close_from, keep_on_exec, lock_file, namespace_kind,
     set_close_on_exec, take_inherited,
 };
+pub use heap::Heap;
 pub use mount::{
     Attributes, OpenTree, change_attributes, magic, map_ids, move_mount, open_tree,
     pivot_root_here, set_propagation,

@@ -14,6 +14,10 @@ mod table;
 
 use std::process::ExitCode;
 
+/// Few pages, and few system calls: docs/decisions/0006-start-up.md.
+#[global_allocator]
+static HEAP: sys::Heap = sys::Heap::new();
+
 fn main() -> ExitCode {
     let words: Vec<String> = match std::env::args_os().map(|word| word.into_string()).collect() {
         Ok(words) => words,
