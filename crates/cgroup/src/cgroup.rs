@@ -60,6 +60,14 @@ impl Join {
     pub fn dir(&self) -> Option<BorrowedFd<'_>> {
         self.dir.as_ref().map(AsFd::as_fd)
     }
+
+    /// All of these descriptors, to close them: their numbers are mostly in a row, which
+    /// close_range(2) closes by one call.
+    pub fn into_fds(self) -> Vec<OwnedFd> {
+        let Join { mut files, dir } = self;
+        files.extend(dir);
+        files
+    }
 }
 
 /// A cgroup that [`Cgroup::create`] made.
@@ -87,13 +95,14 @@ impl Created {
 }
 
 pub(crate) fn undo(made: &[String]) -> Result<()> {
+    let deadline = remove::deadline();
     let mut result = Ok(());
     for (at, path) in made.iter().enumerate().rev() {
         let below = |next: &String| path::parent(next) == path;
         let removed = match made.get(at + 1).is_some_and(below) {
             // One further up, where others may be by now.
-            true => remove::rmdir_unless_busy(path),
-            false => remove::remove_tree(path),
+            true => remove::rmdir_unless_busy(path).map(drop),
+            false => remove::remove_tree(path, deadline),
         };
         result = result.and(removed);
     }
@@ -143,9 +152,14 @@ impl Cgroup {
         }
     }
 
-    /// Has v2 the controllers? Else v2 only groups the processes, or is not there.
+    /// Is it in v2 alone? Else each limit is set where its controller is, which is mostly v1.
     pub fn is_unified(&self) -> bool {
         self.v1.is_empty() && self.v2.is_some()
+    }
+
+    /// Has v1 the device controller? Else a program on v2's directory decides about devices.
+    pub fn has_v1_devices(&self) -> bool {
+        self.v1_dir("devices").is_some()
     }
 
     /// Is there no hierarchy at all: none mounted, or none that a rootless user may use?
@@ -161,6 +175,14 @@ impl Cgroup {
 
     pub(crate) fn v2_dir(&self) -> Option<&str> {
         self.v2.as_ref().map(|dir| &dir.path[..])
+    }
+
+    /// The v2 directory, if this controller can only be there.
+    pub(crate) fn v2_dir_of(&self, controller: &str) -> Option<&str> {
+        match self.v1_dir(controller) {
+            Some(_) => None,
+            None => self.v2_dir(),
+        }
     }
 
     /// The directory whose list of processes stands for all: that of `devices`, as in runc.

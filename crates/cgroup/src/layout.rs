@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::{file, path};
 
 /// The hierarchies of this machine, as one process sees them. Plain data.
+///
+/// Where v2 is what is mounted at `/sys/fs/cgroup`, it is all there is, as everybody has it; a v1
+/// hierarchy elsewhere, such as the `net_cls` of some VPN, is its maker's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// The cgroup v1 hierarchies that are mounted, in the order of `/proc/self/cgroup`.
@@ -44,6 +47,24 @@ pub enum Mode {
     None,
 }
 
+impl Cgroup {
+    /// Where a container's cgroup is to be: [`Layout::place`], with no more asked of the kernel
+    /// than it takes. Where v2 alone is at its conventional place, an absolute path needs no more
+    /// than to know that.
+    ///
+    /// # Errors
+    /// Those of [`Layout::probe`] and [`Layout::place`].
+    pub fn place(cgroups_path: Option<&str>, id: &str) -> Result<Cgroup> {
+        let absolute = cgroups_path.is_some_and(|path| path.starts_with('/'));
+        if !absolute || !is_v2(CONVENTION) {
+            return Layout::probe()?.place(cgroups_path, id);
+        }
+        let mount = Mount { root: "/", point: CONVENTION, fstype: "", options: "" };
+        let v2 = Some(mount.hierarchy(Vec::new(), "/"));
+        Layout { v1: Vec::new(), v2 }.place(cgroups_path, id)
+    }
+}
+
 /// Where cgroup file systems are mounted by convention.
 const CONVENTION: &str = "/sys/fs/cgroup";
 
@@ -75,6 +96,9 @@ impl Layout {
             if let Some(mount) = find(&mounts, fstype, names.first().copied()) {
                 layout.add(mount.hierarchy(names, own));
             }
+        }
+        if layout.v2.as_ref().is_some_and(|v2| v2.mount == CONVENTION) {
+            layout.v1.clear();
         }
         layout
     }
@@ -185,8 +209,6 @@ fn memberships(own_cgroup: &str) -> impl Iterator<Item = (Vec<&str>, &str)> {
 /// is `/sys/fs/cgroup` itself, where a tmpfs would have the same number: its type tells.
 fn conventional(own_cgroup: &str) -> Option<Layout> {
     let alone = own_cgroup.starts_with("0::");
-    let is_v2 =
-        |path: &str| statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC);
     if alone && !is_v2(CONVENTION) {
         return None;
     }
@@ -207,6 +229,10 @@ fn conventional(own_cgroup: &str) -> Option<Layout> {
         layout.add(Mount { root, point, fstype: "", options: "" }.hierarchy(names, own));
     }
     Some(layout)
+}
+
+fn is_v2(path: &str) -> bool {
+    statfs(path).is_ok_and(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 /// A line of mountinfo, as far as it matters here.
@@ -373,10 +399,14 @@ mod tests {
         let layout = Layout::parse(UNIFIED, "0::/\n");
         assert_eq!(paths(&layout.place(None, "web").unwrap()), [("", "/sys/fs/cgroup/web")]);
         assert_eq!(paths(&layout.own()), [("", "/sys/fs/cgroup")]);
-        // v1 named hierarchies have no controllers.
-        let mounts =
-            [UNIFIED, "40 29 0:40 / /run/systemd rw - cgroup cgroup rw,name=systemd\n"].concat();
-        let layout = Layout::parse(&mounts, "1:name=systemd:/x\n0::/a/b\n");
+        // v1 beside it is somebody else's.
+        let mounts = [
+            UNIFIED,
+            "40 29 0:40 / /run/systemd rw - cgroup cgroup rw,name=systemd\n",
+            "41 29 0:41 / /opt/vpn/net-cls rw - cgroup net_cls rw,net_cls\n",
+        ]
+        .concat();
+        let layout = Layout::parse(&mounts, "2:net_cls:/\n1:name=systemd:/x\n0::/a/b\n");
         assert_eq!(layout.mode(), Mode::Unified);
         assert_eq!(paths(&layout.own()), [("", "/sys/fs/cgroup/a/b")]);
     }

@@ -12,16 +12,16 @@
 //!
 //! # A container's life
 //! ```no_run
-//! use cgroup::{Cgroup, DeviceRule, Layout, Memory, OnDenied, Resources};
+//! use cgroup::{Cgroup, DeviceRule, Memory, OnDenied, Resources};
 //! # fn main() -> cgroup::Result<()> {
-//! let mut cgroup = Layout::probe()?.place(Some("/tare/web"), "web")?;
+//! let mut cgroup = Cgroup::place(Some("/tare/web"), "web")?;
 //! // Store this first: it is enough to clean up after a crash at any later point.
 //! let stored: Vec<(String, String)> =
 //!     cgroup.paths().map(|(name, path)| (name.into(), path.into())).collect();
 //!
 //! let created = cgroup.create(OnDenied::Fail)?;
 //! // Device rules before the child joins, so that it finds them complete.
-//! if !cgroup.is_unified() {
+//! if cgroup.has_v1_devices() {
 //!     cgroup.set_devices(&[
 //!         DeviceRule { allow: false, line: "a" },
 //!         DeviceRule { allow: true, line: "c 1:3 rwm" },
@@ -58,6 +58,7 @@ mod path;
 mod processes;
 mod remove;
 mod resources;
+mod set;
 mod snapshot;
 mod stats;
 pub mod systemd;

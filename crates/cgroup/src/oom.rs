@@ -36,16 +36,14 @@ impl Cgroup {
     /// # Errors
     /// What the kernel says.
     pub fn watch_oom(&self) -> Result<Option<OomWatch>> {
-        let source = match (self.is_unified(), self.v2_dir(), self.v1_dir("memory")) {
-            (true, Some(dir), _) => watch_v2(dir)?,
-            (_, _, Some(dir)) => Some(watch_v1(dir)?),
-            _ => None,
+        let source = match (self.v1_dir("memory"), self.v2_dir()) {
+            (Some(dir), _) => Some(watch_v1(dir)?),
+            (None, Some(dir)) => watch_v2(dir)?,
+            (None, None) => None,
         };
         Ok(source.map(|source| OomWatch { source }))
     }
-}
 
-impl Cgroup {
     /// The limit of the cgroup's own memory: the file that has it, and the bytes. `None` where there
     /// is none, or no memory controller.
     pub fn memory_limit(&self) -> Option<(&'static str, u64)> {

@@ -4,48 +4,71 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Dir};
 use crate::error::Result;
 use crate::file;
 use crate::wait::{self, Events};
 
-/// How long a killed process may take to leave.
+/// How long killed processes may take to leave, all together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Cgroup {
     /// Removes the directory in every hierarchy, and all below it. The processes must be dead or
-    /// dying: their leaving is waited for, up to five seconds. A directory which is not there is
-    /// fine.
+    /// dying: their leaving is waited for, up to five seconds in all. A directory which is not
+    /// there is fine.
     ///
     /// # Errors
     /// The first directory which could not be removed; the others are tried all the same.
     pub fn delete(&self) -> Result<()> {
+        let deadline = deadline();
         let mut result = Ok(());
-        // v2 first: only there does the kernel tell when the last process has left, and it
-        // leaves all hierarchies at once.
-        for dir in self.v2.iter().chain(&self.v1) {
-            result = result.and(remove_tree(&dir.path));
+        for dir in self.dirs() {
+            result = result.and(remove_tree(&dir.path, deadline));
         }
         result
     }
+
+    /// Removes the directory in every hierarchy if there is nobody in it and nothing below, and
+    /// says whether all are gone. It costs one call a hierarchy: to be tried before it is asked
+    /// who is in there.
+    ///
+    /// # Errors
+    /// What the kernel says, but for a directory in use.
+    pub fn delete_unused(&self) -> Result<bool> {
+        let mut gone = true;
+        for dir in self.dirs() {
+            gone &= rmdir_unless_busy(&dir.path)?;
+        }
+        Ok(gone)
+    }
+
+    /// v2 first: only there does the kernel tell when the last process has left, and it leaves all
+    /// hierarchies at once.
+    fn dirs(&self) -> impl Iterator<Item = &Dir> {
+        self.v2.iter().chain(&self.v1)
+    }
 }
 
-pub(crate) fn remove_tree(path: &str) -> Result<()> {
-    match file::rmdir(path) {
-        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
-        Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
-        Err(errno) => return Err(file::call_error("rmdir", path, errno)),
+/// When those who leave now must have left.
+pub(crate) fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+pub(crate) fn remove_tree(path: &str, deadline: Instant) -> Result<()> {
+    if rmdir_unless_busy(path)? {
+        return Ok(());
     }
     for child in children(path)? {
-        remove_tree(&child)?;
+        remove_tree(&child, deadline)?;
     }
-    wait_and_rmdir(path)
+    wait_and_rmdir(path, deadline)
 }
 
-/// Removes one directory if nobody uses it.
-pub(crate) fn rmdir_unless_busy(path: &str) -> Result<()> {
+/// Removes one directory if nobody uses it. Is it gone?
+pub(crate) fn rmdir_unless_busy(path: &str) -> Result<bool> {
     match file::rmdir(path) {
-        Ok(()) | Err(Errno::ENOENT | Errno::EBUSY | Errno::ENOTEMPTY) => Ok(()),
+        Ok(()) | Err(Errno::ENOENT) => Ok(true),
+        Err(Errno::EBUSY | Errno::ENOTEMPTY) => Ok(false),
         Err(errno) => Err(file::call_error("rmdir", path, errno)),
     }
 }
@@ -78,16 +101,10 @@ pub(crate) fn children(path: &str) -> Result<Vec<String>> {
 }
 
 /// Removes one directory without children, waiting for the last process to leave.
-fn wait_and_rmdir(path: &str) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+fn wait_and_rmdir(path: &str, deadline: Instant) -> Result<()> {
     let mut pause = wait::Pause::default();
     let mut events = None;
-    loop {
-        match file::rmdir(path) {
-            Ok(()) | Err(Errno::ENOENT) => return Ok(()),
-            Err(Errno::EBUSY) => {}
-            Err(errno) => return Err(file::call_error("rmdir", path, errno)),
-        }
+    while !rmdir_unless_busy(path)? {
         if Instant::now() >= deadline {
             return Err(file::call_error("rmdir", path, Errno::EBUSY));
         }
@@ -98,4 +115,5 @@ fn wait_and_rmdir(path: &str) -> Result<()> {
             _ => pause.sleep(),
         }
     }
+    Ok(())
 }

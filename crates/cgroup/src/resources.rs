@@ -2,13 +2,12 @@
 //!
 //! The names and units are those of `linux.resources` in the OCI runtime specification
 //! (config-linux.md, "Control groups"). What is `None` or empty is left alone. What a layout has
-//! nothing for is told by [`Resources::ignored`], before anything is written.
+//! nothing for is told by [`Cgroup::ignored`], before anything is written.
 
 use std::fmt;
 
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::layout::Mode;
 
 /// Everything that [`Cgroup::set`](crate::Cgroup::set) can limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,7 +174,7 @@ pub struct DeviceRule<'a> {
     pub line: &'a str,
 }
 
-/// A field of [`Resources`] that a layout has nothing for, from [`Resources::ignored`].
+/// A field of [`Resources`] that a cgroup has nothing for, from [`Cgroup::ignored`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ignored {
     /// Its path in the specification's `linux.resources`, such as `memory.swappiness`.
@@ -194,13 +193,17 @@ impl fmt::Display for Ignored {
 const KERNEL_MEMORY: &str = "Kernel memory settings are ignored and will be removed";
 const V1_ONLY: &str = "ignored, since cgroup v2 has no such setting";
 
-impl Resources<'_> {
-    /// What [`Cgroup::set`] passes over where the cgroups are like this: the caller should say so.
-    /// Where something is missing that others have, such as a controller, `set` fails instead.
-    pub fn ignored(&self, mode: Mode) -> Vec<Ignored> {
-        let Resources { memory, cpu, block_io, network, .. } = self;
+impl Cgroup {
+    /// What [`set`](Cgroup::set) passes over here: the caller should say so. Where something is
+    /// missing that others have, such as a controller, `set` fails instead.
+    pub fn ignored(&self, resources: &Resources<'_>) -> Vec<Ignored> {
+        let Resources { memory, cpu, block_io, network, .. } = resources;
+        let v2 = |controller| self.v2_dir_of(controller).is_some();
         let idle = cpu.idle.is_some_and(|idle| idle != 0);
-        let always = [
+        let leaf = |weight: Option<u16>| weight.is_some_and(|weight| weight != 0);
+        let leaf_device = |device: &WeightDevice| leaf(device.leaf_weight);
+        let (v2_memory, v2_cpu, v2_blkio) = (v2("memory"), v2("cpu"), v2("blkio"));
+        let all = [
             (memory.kernel.is_some(), "memory.kernel", KERNEL_MEMORY),
             (memory.kernel_tcp.is_some(), "memory.kernelTCP", KERNEL_MEMORY),
             (
@@ -208,33 +211,37 @@ impl Resources<'_> {
                 "cpu.shares",
                 "ignored, since an idle cgroup has none (cpu.idle)",
             ),
+            (v2_memory && memory.asked_swappiness().is_some(), "memory.swappiness", V1_ONLY),
+            (
+                v2_memory && memory.oom_killer == OomKiller::Disabled,
+                "memory.disableOOMKiller",
+                V1_ONLY,
+            ),
+            (
+                v2_cpu && cpu.realtime_runtime.is_some_and(|time| time != 0),
+                "cpu.realtimeRuntime",
+                V1_ONLY,
+            ),
+            (
+                v2_cpu && cpu.realtime_period.is_some_and(|time| time != 0),
+                "cpu.realtimePeriod",
+                V1_ONLY,
+            ),
+            (v2_blkio && leaf(block_io.leaf_weight), "blockIO.leafWeight", V1_ONLY),
+            (
+                v2_blkio && block_io.weight_devices.iter().any(leaf_device),
+                "blockIO.weightDevice.leafWeight",
+                V1_ONLY,
+            ),
+            (
+                self.is_unified() && network.class_id.is_some_and(|id| id != 0),
+                "network.classID",
+                V1_ONLY,
+            ),
+            (self.is_unified() && !network.priorities.is_empty(), "network.priorities", V1_ONLY),
         ];
-        let leaf = |weight: Option<u16>| weight.is_some_and(|weight| weight != 0);
-        let leaf_device = |device: &WeightDevice| leaf(device.leaf_weight);
-        let on_v2 = [
-            (memory.asked_swappiness().is_some(), "memory.swappiness"),
-            (memory.oom_killer == OomKiller::Disabled, "memory.disableOOMKiller"),
-            (cpu.realtime_runtime.is_some_and(|time| time != 0), "cpu.realtimeRuntime"),
-            (cpu.realtime_period.is_some_and(|time| time != 0), "cpu.realtimePeriod"),
-            (leaf(block_io.leaf_weight), "blockIO.leafWeight"),
-            (block_io.weight_devices.iter().any(leaf_device), "blockIO.weightDevice.leafWeight"),
-            (network.class_id.is_some_and(|id| id != 0), "network.classID"),
-            (!network.priorities.is_empty(), "network.priorities"),
-        ];
-        let on_v2 = on_v2.iter().filter(|_| mode == Mode::Unified);
-        let on_v2 = on_v2.map(|&(given, field)| (given, field, V1_ONLY));
-        let all = always.into_iter().chain(on_v2).filter(|(given, ..)| *given);
-        all.map(|(_, field, reason)| Ignored { field, reason }).collect()
-    }
-}
-
-impl Cgroup {
-    /// What [`set`](Cgroup::set) passes over here: [`Resources::ignored`] of this layout.
-    pub fn ignored(&self, resources: &Resources<'_>) -> Vec<Ignored> {
-        resources.ignored(match self.is_unified() {
-            true => Mode::Unified,
-            false => Mode::Hybrid,
-        })
+        let asked = all.into_iter().filter(|(asked, ..)| *asked);
+        asked.map(|(_, field, reason)| Ignored { field, reason }).collect()
     }
 }
 
@@ -308,9 +315,12 @@ mod tests {
 
     #[test]
     fn what_a_layout_lacks_is_named() {
-        let fields = |resources: &Resources<'_>, mode| {
-            resources.ignored(mode).iter().map(|ignored| ignored.field).collect::<Vec<_>>()
+        let fields = |cgroup: &Cgroup, resources: &Resources<'_>| {
+            cgroup.ignored(resources).iter().map(|ignored| ignored.field).collect::<Vec<_>>()
         };
+        let paths = ["memory", "cpu", "blkio", ""].map(|name| (name, name));
+        let [unified, hybrid, legacy, none] = [&paths[3..], &paths[..], &paths[..3], &[]]
+            .map(|paths| Cgroup::from_paths(paths.iter().copied()));
         let all = Resources {
             memory: Memory {
                 kernel: Some(-1),
@@ -341,8 +351,8 @@ mod tests {
             ..Resources::default()
         };
         let always = ["memory.kernel", "memory.kernelTCP", "cpu.shares"];
-        for mode in [Mode::Legacy, Mode::Hybrid, Mode::None] {
-            assert_eq!(fields(&all, mode), always, "{mode:?}");
+        for cgroup in [&hybrid, &legacy, &none] {
+            assert_eq!(fields(cgroup, &all), always, "{cgroup:?}");
         }
         let on_v2 = [
             "memory.swappiness",
@@ -354,9 +364,12 @@ mod tests {
             "network.classID",
             "network.priorities",
         ];
-        assert_eq!(fields(&all, Mode::Unified), [&always[..], &on_v2].concat());
+        assert_eq!(fields(&unified, &all), [&always[..], &on_v2].concat());
+        // What v1 hasn't is on v2, if that is there; but networks have never been.
+        let blkio_on_v2 = Cgroup::from_paths([paths[0], paths[1], paths[3]]);
+        assert_eq!(fields(&blkio_on_v2, &all), [&always[..], &on_v2[4..6]].concat());
         assert_eq!(
-            all.ignored(Mode::Hybrid)[0].to_string(),
+            hybrid.ignored(&all)[0].to_string(),
             "memory.kernel: Kernel memory settings are ignored and will be removed"
         );
     }
@@ -381,7 +394,7 @@ mod tests {
             network: Network { class_id: Some(0), ..Network::default() },
             ..Resources::default()
         };
-        assert_eq!(nothing.ignored(Mode::Unified), []);
+        assert_eq!(Cgroup::from_paths([("", "/x")]).ignored(&nothing), []);
     }
 
     #[test]
@@ -406,9 +419,18 @@ mod tests {
         ] {
             assert_eq!(weight_of_shares(shares), weight, "{shares}");
         }
-        let weights: Vec<u64> = (2..=262_144).map(weight_of_shares).collect();
+        let weights: Vec<u64> = (0..=262_144).map(weight_of_shares).collect();
         assert!(weights.is_sorted());
-        assert!(weights.iter().all(|weight| (1..=10_000).contains(weight)));
+        // What runc's function (1.5) gives for all of these, one by one.
+        assert_eq!(weights.iter().sum::<u64>(), 1_405_378_461);
+        assert_eq!(fnv(weights), 15_950_025_539_597_692_026);
+    }
+
+    /// The FNV-1a hash of numbers, each taken whole.
+    fn fnv(numbers: impl IntoIterator<Item = u64>) -> u64 {
+        numbers.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, number| {
+            (hash ^ number).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 
     #[test]
@@ -416,6 +438,8 @@ mod tests {
         for (blkio, io) in [(0, 0), (1, 1), (10, 1), (100, 910), (500, 4950), (1000, 10_000)] {
             assert_eq!(io_weight_of_blkio(blkio), io, "{blkio}");
         }
+        // As for the shares.
+        assert_eq!(fnv((10..=1000).map(io_weight_of_blkio)), 12_700_698_478_977_855_037);
     }
 
     #[test]

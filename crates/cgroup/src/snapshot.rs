@@ -51,10 +51,8 @@ impl Cgroup {
     /// can't be read, is left out: `set` says what is wrong with it.
     pub fn snapshot(&self, resources: &Resources<'_>) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        match (self.is_unified(), self.v2_dir()) {
-            (true, Some(dir)) => snapshot.take_v2(dir, resources),
-            _ => snapshot.take_v1(self, resources),
-        }
+        snapshot.take_v1(self, resources);
+        snapshot.take_v2(self, resources);
         snapshot
     }
 
@@ -65,7 +63,7 @@ impl Cgroup {
     /// present one on the other: memory alone leaves the sum as it is, the sum alone the memory.
     /// What else is not given is left alone.
     pub fn complete(&self, memory: Memory) -> Memory {
-        let (true, Some(dir)) = (self.is_unified(), self.v2_dir()) else { return memory };
+        let Some(dir) = self.v2_dir_of("memory") else { return memory };
         let now = |name| -> Option<i64> { file::read(dir, name).ok()?.trim().parse().ok() };
         match (memory.limit.unwrap_or(0), memory.swap.unwrap_or(0)) {
             (1.., 0) => {
@@ -135,26 +133,31 @@ impl Snapshot {
         }
     }
 
-    fn take_v2(&mut self, dir: &str, resources: &Resources<'_>) {
+    fn take_v2(&mut self, cgroup: &Cgroup, resources: &Resources<'_>) {
         let Resources { memory, cpu, block_io, .. } = resources;
-        if *memory != Memory::default() {
+        if let (Some(dir), true) = (cgroup.v2_dir_of("memory"), *memory != Memory::default()) {
             self.each(dir, &["memory.swap.max", "memory.max", "memory.low"]);
         }
-        if *cpu != Cpu::default() {
+        if let (Some(dir), true) = (cgroup.v2_dir_of("cpu"), *cpu != Cpu::default()) {
             self.weight(dir, "cpu.weight");
             self.files(dir, &["cpu.max", "cpu.max.burst"]);
+        }
+        if let (Some(dir), true) = (cgroup.v2_dir_of("cpuset"), cpu.cpus.or(cpu.mems).is_some()) {
             self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
         }
-        if resources.pids.is_some() {
+        if let (Some(dir), true) = (cgroup.v2_dir_of("pids"), resources.pids.is_some()) {
             self.files(dir, &["pids.max"]);
         }
-        if *block_io != BlockIo::default() {
+        if let (Some(dir), true) = (cgroup.v2_dir_of("blkio"), *block_io != BlockIo::default()) {
             self.each(dir, &["io.bfq.weight", "io.weight", "io.max"]);
         }
-        self.hugepages(dir, resources, "max");
-        if !resources.rdma.is_empty() {
+        if let Some(dir) = cgroup.v2_dir_of("hugetlb") {
+            self.hugepages(dir, resources, "max");
+        }
+        if let (Some(dir), false) = (cgroup.v2_dir_of("rdma"), resources.rdma.is_empty()) {
             self.files(dir, &["rdma.max"]);
         }
+        let Some(dir) = cgroup.v2_dir() else { return };
         for (name, _) in &resources.unified {
             let own = name.starts_with("cgroup.");
             let value = name.starts_with("cgroup.max.") || *name == "cgroup.freeze";

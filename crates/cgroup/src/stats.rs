@@ -54,7 +54,7 @@ pub struct CpuStats {
     pub throttled_periods: u64,
     /// How long there was a wait for the next one.
     pub throttled_time: u64,
-    /// How long there was a wait for a processor; v2 only.
+    /// How long there was a wait for a processor; where v2 is mounted.
     pub pressure: Option<Pressure>,
 }
 
@@ -103,7 +103,7 @@ pub struct MemoryStats {
     pub kernel_tcp: MemoryEntry,
     /// `memory.stat`.
     pub raw: BTreeMap<String, u64>,
-    /// How long there was a wait for memory; v2 only.
+    /// How long there was a wait for memory; where v2 is mounted.
     pub pressure: Option<Pressure>,
 }
 
@@ -139,7 +139,7 @@ pub struct BlockIoStats {
     pub time: Vec<BlockIoEntry>,
     /// Sectors.
     pub sectors: Vec<BlockIoEntry>,
-    /// How long there was a wait for devices; v2 only.
+    /// How long there was a wait for devices; where v2 is mounted.
     pub pressure: Option<Pressure>,
 }
 
@@ -171,11 +171,15 @@ impl Cgroup {
     /// # Errors
     /// What the kernel says; that something isn't counted is no error.
     pub fn stats(&self) -> Result<Stats> {
-        match (self.is_unified(), self.v2_dir()) {
-            (true, Some(dir)) => v2::stats(dir),
-            _ => v1::stats(self),
-        }
+        let mut stats = v1::stats(self)?;
+        v2::complete(self, &mut stats)?;
+        Ok(stats)
     }
+}
+
+/// The limit of tasks, as [`Stats`] has it.
+fn pids_limit(dir: &str) -> Result<u64> {
+    Ok(Some(number(dir, "pids.max")?).filter(|limit| *limit != u64::MAX).unwrap_or(0))
 }
 
 /// The text of a file; empty if there is none, or it can't be had here.

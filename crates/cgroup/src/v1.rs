@@ -6,7 +6,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::file::{self, write, write_lines, write_related};
 use crate::path;
-use crate::resources::{BlockIo, Cpu, Memory, OomKiller, Resources, Throttle};
+use crate::resources::{BlockIo, Cpu, Memory, Network, OomKiller, Rdma, Throttle};
 
 pub(crate) const OOM_CONTROL: &str = "memory.oom_control";
 pub(crate) const MEMORY_LIMIT: &str = "memory.limit_in_bytes";
@@ -17,52 +17,12 @@ const MIN_SHARES: u64 = 2;
 const MAX_SHARES: u64 = 262_144;
 
 impl Cgroup {
-    /// Applies the limits that are set, and touches nothing else.
-    ///
-    /// # Errors
-    /// [`Error::NoController`] for a limit whose controller is not available, [`Error::Value`]
-    /// for one that makes no sense, and what the kernel says. Limits set before the error stay.
-    pub fn set(&self, resources: &Resources<'_>) -> Result<()> {
-        match self.is_unified() {
-            true => self.set_v2(resources),
-            false => self.set_v1(resources),
-        }
-    }
-
-    fn set_v1(&self, resources: &Resources<'_>) -> Result<()> {
-        if let Some((name, _)) = resources.unified.first() {
-            return Err(match self.v1.is_empty() {
-                // A rootless user without a cgroup.
-                true => no_controller(name.split('.').next().unwrap_or(name), name),
-                false => Error::UnifiedOnV1 { name: (*name).to_owned() },
-            });
-        }
-        self.set_memory(&resources.memory)?;
-        self.set_cpu(&resources.cpu)?;
-        self.set_cpuset(&resources.cpu)?;
-        if let Some(limit) = resources.pids {
-            let dir = self.need("pids", "pids limit")?;
-            write(dir, "pids.max", &pids_max(limit))?;
-        }
-        self.set_block_io(&resources.block_io)?;
-        for page in &resources.hugepages {
-            let dir = self.need("hugetlb", "hugepage limit")?;
-            hugepage(dir, page.page_size, "limit_in_bytes", page.limit)?;
-        }
-        self.set_network(resources)?;
-        if !resources.rdma.is_empty() {
-            let dir = self.need("rdma", "RDMA limit")?;
-            rdma(dir, resources)?;
-        }
-        Ok(())
-    }
-
     /// The directory of the controller that this limit needs.
-    fn need(&self, controller: &str, limit: &str) -> Result<&str> {
+    pub(crate) fn need(&self, controller: &str, limit: &str) -> Result<&str> {
         self.v1_dir(controller).ok_or_else(|| no_controller(controller, limit))
     }
 
-    fn set_memory(&self, memory: &Memory) -> Result<()> {
+    pub(crate) fn set_memory_v1(&self, memory: &Memory) -> Result<()> {
         let limit = memory.limit.filter(|&limit| limit != 0);
         let mut swap = memory.swap.filter(|&swap| swap != 0);
         // A kernel without swap accounting has no such file, and nothing that would need lifting.
@@ -103,7 +63,7 @@ impl Cgroup {
         }
     }
 
-    fn set_cpu(&self, cpu: &Cpu<'_>) -> Result<()> {
+    pub(crate) fn set_cpu_v1(&self, cpu: &Cpu<'_>) -> Result<()> {
         let need = || self.need("cpu", "cpu limit");
         // An idle cgroup refuses shares: stop idling before, start after.
         if cpu.idle == Some(0) {
@@ -135,7 +95,7 @@ impl Cgroup {
         }
     }
 
-    fn set_cpuset(&self, cpu: &Cpu<'_>) -> Result<()> {
+    pub(crate) fn set_cpuset_v1(&self, cpu: &Cpu<'_>) -> Result<()> {
         for (name, value) in [("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 write(self.need("cpuset", name)?, name, value)?;
@@ -144,7 +104,7 @@ impl Cgroup {
         Ok(())
     }
 
-    fn set_block_io(&self, io: &BlockIo) -> Result<()> {
+    pub(crate) fn set_block_io_v1(&self, io: &BlockIo) -> Result<()> {
         let need = || self.need("blkio", "block IO limit");
         // CFQ, until Linux 5.0, had the short names; BFQ has its own.
         if let Some(weight) = io.weight.filter(|&weight| weight != 0) {
@@ -176,18 +136,18 @@ impl Cgroup {
         Ok(())
     }
 
-    fn set_network(&self, resources: &Resources<'_>) -> Result<()> {
-        match (resources.network.class_id, self.v1_dir("net_cls")) {
+    pub(crate) fn set_network_v1(&self, network: &Network<'_>) -> Result<()> {
+        match (network.class_id, self.v1_dir("net_cls")) {
             (Some(id), Some(dir)) => write(dir, "net_cls.classid", &id.to_string())?,
             // Without the controller nobody has a class.
             (None | Some(0), _) => {}
             (Some(_), None) => return Err(no_controller("net_cls", "network class")),
         }
-        if resources.network.priorities.is_empty() {
+        if network.priorities.is_empty() {
             return Ok(());
         }
         let dir = self.need("net_prio", "network priorities")?;
-        let lines = resources.network.priorities.iter();
+        let lines = network.priorities.iter();
         write_lines(dir, "net_prio.ifpriomap", lines.map(|(name, value)| format!("{name} {value}")))
     }
 }
@@ -248,8 +208,8 @@ pub(crate) fn hugepage(dir: &str, size: &str, suffix: &str, limit: u64) -> Resul
     ignore_missing(write(dir, &reserved, &limit), &reserved)
 }
 
-pub(crate) fn rdma(dir: &str, resources: &Resources<'_>) -> Result<()> {
-    let lines = resources.rdma.iter().map(|limit| {
+pub(crate) fn rdma(dir: &str, limits: &[Rdma<'_>]) -> Result<()> {
+    let lines = limits.iter().map(|limit| {
         let mut line = limit.device.to_owned();
         for (name, value) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)]
         {

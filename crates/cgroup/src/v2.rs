@@ -6,45 +6,76 @@ use crate::cgroup::{Cgroup, Dir};
 use crate::error::{Error, Result};
 use crate::file::{self, write, write_lines, write_related};
 use crate::path;
-use crate::resources::{
-    BlockIo, Cpu, Memory, Resources, io_weight_of_blkio, swap_max, weight_of_shares,
-};
+use crate::resources::{BlockIo, Cpu, Memory, io_weight_of_blkio, swap_max, weight_of_shares};
 use crate::v1::{self, ignore_missing};
+
+const CONTROLLERS: &str = "cgroup.controllers";
+const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
+
+/// What a container has on v2 without asking for it, so that it is counted: all controllers up to
+/// Linux 5.13. Another one is enabled when a limit needs it.
+const ALWAYS: [&str; 8] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"];
 
 /// Enables on the way down to `dir` the controllers that the top has and `dir` lacks.
 ///
 /// What is not delegated, or cannot be enabled where it is, is left: a limit that needs it says
 /// so later.
 pub(crate) fn enable_controllers(dir: &Dir) -> Result<()> {
-    if dir.mount >= dir.path.len() {
+    let has = file::read(&dir.path, CONTROLLERS)?;
+    if dir.mount >= dir.path.len() || ALWAYS.iter().all(|name| contains(&has, name)) {
         return Ok(());
     }
-    let top = &dir.path[..dir.mount];
-    let wanted = file::read(top, "cgroup.controllers")?;
-    let has = file::read(&dir.path, "cgroup.controllers")?;
+    let (top, inner) = dir.path.split_at(dir.mount);
+    let wanted = file::read(top, CONTROLLERS)?;
     if wanted.split_whitespace().all(|name| contains(&has, name)) {
         return Ok(());
     }
-    let inner = &dir.path[dir.mount..];
     for (at, _) in inner.match_indices('/') {
         let parent = &dir.path[..dir.mount + at];
-        let enabled = file::read(parent, "cgroup.subtree_control")?;
+        let enabled = file::read(parent, SUBTREE_CONTROL)?;
         let lacking: Vec<String> = wanted
             .split_whitespace()
             .filter(|name| !contains(&enabled, name))
             .map(|name| format!("+{name}"))
             .collect();
-        if lacking.is_empty() {
-            continue;
-        }
         // All or nothing; so after a refusal each by itself.
-        if write(parent, "cgroup.subtree_control", &lacking.join(" ")).is_err() {
+        if !lacking.is_empty() && write(parent, SUBTREE_CONTROL, &lacking.join(" ")).is_err() {
             for name in &lacking {
-                let _ = write(parent, "cgroup.subtree_control", name);
+                let _ = write(parent, SUBTREE_CONTROL, name);
             }
         }
     }
     Ok(())
+}
+
+/// Sets a limit; if its file is not there, enables its controller first.
+pub(crate) fn enabling(
+    dir: &str,
+    controller: &str,
+    limit: &str,
+    set: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let missing = |error: &Error| error.errno() == Some(Errno::ENOENT);
+    let has = || file::read(dir, CONTROLLERS).is_ok_and(|list| contains(&list, controller));
+    let result = match set() {
+        Err(error) if missing(&error) && !has() && enable(dir, controller) => set(),
+        result => result,
+    };
+    match result {
+        Err(error) if missing(&error) && !has() => Err(v1::no_controller(controller, limit)),
+        result => result,
+    }
+}
+
+/// Enables one controller for the cgroup `dir`, and for those above it as far as need be.
+fn enable(dir: &str, controller: &str) -> bool {
+    let parent = path::parent(dir);
+    let Ok(list) = file::read(parent, CONTROLLERS) else {
+        // That is the top.
+        return false;
+    };
+    (contains(&list, controller) || enable(parent, controller))
+        && write(parent, SUBTREE_CONTROL, &format!("+{controller}")).is_ok()
 }
 
 fn contains(list: &str, name: &str) -> bool {
@@ -75,28 +106,6 @@ impl Cgroup {
         }
         Ok(())
     }
-
-    pub(crate) fn set_v2(&self, resources: &Resources<'_>) -> Result<()> {
-        let Some(dir) = self.v2_dir() else {
-            return Ok(());
-        };
-        named(dir, "pids", "pids limit", set_pids(dir, resources.pids))?;
-        named(dir, "memory", "memory limit", set_memory(dir, &resources.memory))?;
-        named(dir, "io", "block IO limit", set_io(dir, &resources.block_io))?;
-        named(dir, "cpu", "cpu limit", set_cpu(dir, &resources.cpu))?;
-        named(dir, "cpuset", "cpuset", set_cpuset(dir, &resources.cpu))?;
-        for page in &resources.hugepages {
-            let set = v1::hugepage(dir, page.page_size, "max", page.limit);
-            named(dir, "hugetlb", "hugepage limit", set)?;
-        }
-        if !resources.rdma.is_empty() {
-            named(dir, "rdma", "RDMA limit", v1::rdma(dir, resources))?;
-        }
-        for (name, value) in &resources.unified {
-            set_unified(dir, name, value)?;
-        }
-        Ok(())
-    }
 }
 
 fn chown(path: &str, uid: u32) -> Result<()> {
@@ -104,25 +113,6 @@ fn chown(path: &str, uid: u32) -> Result<()> {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         file::call_error("chown", path, errno)
     })
-}
-
-/// Turns "no such file" into what it means, if the controller is not enabled here.
-fn named(dir: &str, controller: &str, limit: &str, result: Result<()>) -> Result<()> {
-    let error = match result {
-        Err(error) if error.errno() == Some(Errno::ENOENT) => error,
-        result => return result,
-    };
-    match file::read(dir, "cgroup.controllers") {
-        Ok(list) if !contains(&list, controller) => Err(v1::no_controller(controller, limit)),
-        _ => Err(error),
-    }
-}
-
-fn set_pids(dir: &str, limit: Option<i64>) -> Result<()> {
-    match limit {
-        Some(limit) => write(dir, "pids.max", &v1::pids_max(limit)),
-        None => Ok(()),
-    }
 }
 
 /// -1 is `max`.
@@ -133,7 +123,7 @@ fn max_or(value: i64) -> String {
     }
 }
 
-fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
+pub(crate) fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
     let limit = memory.limit.filter(|&limit| limit != 0);
     if memory.check_before_update {
         check_usage(dir, "memory+swap", memory.swap)?;
@@ -170,7 +160,7 @@ fn check_usage(dir: &str, what: &'static str, limit: Option<i64>) -> Result<()> 
     }
 }
 
-fn set_cpu(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
+pub(crate) fn set_cpu(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
     // An idle cgroup refuses a weight: stop idling before, start after.
     if cpu.idle == Some(0) {
         write(dir, "cpu.idle", "0")?;
@@ -207,7 +197,7 @@ fn cpu_max(dir: &str, cpu: &Cpu<'_>) -> Result<Option<String>> {
     })
 }
 
-fn set_cpuset(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
+pub(crate) fn set_cpuset(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
     for (name, value) in [("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             write(dir, name, value)?;
@@ -216,7 +206,7 @@ fn set_cpuset(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
     Ok(())
 }
 
-fn set_io(dir: &str, io: &BlockIo) -> Result<()> {
+pub(crate) fn set_io(dir: &str, io: &BlockIo) -> Result<()> {
     // BFQ takes the weight as it is; io.cost's file has its own scale.
     if let Some(weight) = io.weight.filter(|&weight| weight != 0) {
         match write(dir, "io.bfq.weight", &weight.to_string()) {
@@ -253,26 +243,29 @@ fn set_io(dir: &str, io: &BlockIo) -> Result<()> {
     write_lines(dir, "io.max", lines)
 }
 
-fn set_unified(dir: &str, name: &str, value: &str) -> Result<()> {
-    if !path::is_file_name(name) {
-        return Err(Error::Value {
-            name: "unified".to_owned(),
-            value: name.to_owned(),
-            reason: "not the name of a file",
-        });
-    }
-    // The kernel takes one device a write.
-    let lines = value.split_inclusive('\n').chain(value.is_empty().then_some(""));
-    let result = write_lines(dir, name, lines);
-    match name.split_once('.') {
-        None if result.is_err() => Err(Error::Value {
-            name: "unified".to_owned(),
-            value: name.to_owned(),
-            reason: "must be in the form CONTROLLER.PARAMETER",
-        }),
-        None | Some(("cgroup", _)) => result,
-        Some((controller, _)) => {
-            named(dir, controller, &format!("unified resource {name}"), result)
+/// Writes files by their names.
+pub(crate) fn set_unified(dir: &str, files: &[(&str, &str)]) -> Result<()> {
+    let invalid = |name: &str, reason| {
+        Err(Error::Value { name: "unified".to_owned(), value: name.to_owned(), reason })
+    };
+    for (name, value) in files {
+        if !path::is_file_name(name) {
+            return invalid(name, "not the name of a file");
+        }
+        // The kernel takes one device a write.
+        let lines = || value.split_inclusive('\n').chain(value.is_empty().then_some(""));
+        let set = || write_lines(dir, name, lines());
+        match name.split_once('.') {
+            None => {
+                if set().is_err() {
+                    return invalid(name, "must be in the form CONTROLLER.PARAMETER");
+                }
+            }
+            Some(("cgroup", _)) => set()?,
+            Some((controller, _)) => {
+                enabling(dir, controller, &format!("unified resource {name}"), set)?;
+            }
         }
     }
+    Ok(())
 }

@@ -43,8 +43,14 @@ impl Place {
         self.cgroup.create(OnDenied::Fail).unwrap()
     }
 
+    /// Has v1 this controller?
+    fn on_v1(&self, controller: &str) -> bool {
+        self.cgroup.paths().any(|(name, _)| name == controller)
+    }
+
+    /// Where the controller is; what v1 hasn't is v2's.
     fn dir(&self, controller: &str) -> String {
-        let name = if self.cgroup.is_unified() { "" } else { controller };
+        let name = if self.on_v1(controller) { controller } else { "" };
         let mut paths = self.cgroup.paths();
         paths.find(|(own, _)| *own == name).unwrap().1.to_owned()
     }
@@ -446,9 +452,9 @@ fn a_missing_controller_is_named() {
     let hugepages = vec![Hugepage { page_size: "2MB", limit: 4 << 20 }];
     match place.cgroup.set(&Resources { hugepages, ..Resources::default() }) {
         Ok(()) => {
-            let file = match place.cgroup.is_unified() {
-                true => "hugetlb.2MB.max",
-                false => "hugetlb.2MB.limit_in_bytes",
+            let file = match place.on_v1("hugetlb") {
+                true => "hugetlb.2MB.limit_in_bytes",
+                false => "hugetlb.2MB.max",
             };
             assert_eq!(place.read("hugetlb", file), "4194304");
         }
@@ -468,8 +474,7 @@ fn marks_on_network_traffic() {
     place.create();
     let network = Network { class_id: Some(0x10_0001), priorities: vec![("lo", 3)] };
     let set = place.cgroup.set(&Resources { network, ..Resources::default() });
-    let v1 = place.cgroup.paths().any(|(name, _)| name == "net_cls");
-    match (place.cgroup.is_unified(), v1) {
+    match (place.cgroup.is_unified(), place.on_v1("net_cls")) {
         (true, _) => set.unwrap(),
         (false, false) => assert!(matches!(set, Err(Error::NoController { .. }))),
         (false, true) => {

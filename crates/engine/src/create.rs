@@ -224,6 +224,7 @@ fn make<'p>(
         }
         Forked::Parent { pid, pidfd } => making.child = Some((pid, pidfd)),
     }
+    sys::close_all(join.into_fds())?;
     drop(child_channel);
     drop(start);
     making.accompany(plan, &place, &channel).map_err(|error| making.explain(error))?;

@@ -72,19 +72,15 @@ fn remove_damaged(dir: &ContainerDir) -> Result<()> {
     dir.remove()
 }
 
-/// Ends the container's processes, if that is asked for.
+/// Ends the container's init, if that is asked for.
 fn end(dir: &ContainerDir, record: &Record<'_>, force: bool) -> Result<()> {
     let status = status(dir, record)?;
     match status {
-        ContainerStatus::Stopped => {}
-        ContainerStatus::Created => kill_init(record)?,
-        _ if force => kill_init(record)?,
-        _ => {
-            return Err(Error::NotStopped { id: record.id.to_string(), status });
-        }
+        ContainerStatus::Stopped => Ok(()),
+        ContainerStatus::Created => kill_init(record),
+        _ if force => kill_init(record),
+        _ => Err(Error::NotStopped { id: record.id.to_string(), status }),
     }
-    // Without a pid namespace others outlive the init; after a crashed `create` anything may.
-    kill::kill_leftovers(record)
 }
 
 fn kill_init(record: &Record<'_>) -> Result<()> {
@@ -104,13 +100,24 @@ fn kill_init(record: &Record<'_>) -> Result<()> {
 
 /// Removes cgroup and directory, then runs the `poststop` hooks.
 fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
-    units::stop(record, warn);
-    record.cgroup().delete()?;
+    remove_cgroup(record, warn)?;
     dir.remove()?;
     for error in run_poststop(record) {
         warn(&error.to_string());
     }
     Ok(())
+}
+
+/// Removes the cgroup. Who may be in it is only asked where it is in use: without a pid namespace others
+/// outlive the init, and after a crashed `create` anything may. With a unit it is systemd's.
+fn remove_cgroup(record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
+    let cgroup = record.cgroup();
+    if record.unit.is_none() && cgroup.delete_unused()? {
+        return Ok(());
+    }
+    kill::kill_leftovers(record)?;
+    units::stop(record, warn);
+    Ok(cgroup.delete()?)
 }
 
 /// Runs all `poststop` hooks, also behind one that fails.

@@ -22,7 +22,7 @@ const FIELD: &str = "linux.resources.devices";
 
 /// Refuses what the layout has no way to say, before anything is done.
 pub(crate) fn check(cgroup: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
-    if !plan.rootless && !cgroup.is_unified() && !cgroup.is_empty() {
+    if !plan.rootless && cgroup.has_v1_devices() {
         list(&plan.cgroup.devices, "/linux/resources/devices")?;
     }
     Ok(())
@@ -45,7 +45,7 @@ pub(crate) fn set(
         path.is_some_and(|path| created.is_some_and(|created| created.is_new(path)))
     };
     let rules = &plan.cgroup.devices;
-    if !cgroup.is_unified() {
+    if cgroup.has_v1_devices() {
         let to = list(rules, "/linux/resources/devices")?;
         let from = if is_new("devices") { None } else { present_list(cgroup)? };
         return write(cgroup, &changes(from.as_ref().filter(|from| !from.allow), &to));
@@ -101,9 +101,9 @@ impl Update {
             return Ok(None);
         }
         let recorded: Option<Table> = record.devices.parse().ok();
-        let from = match cgroup.is_unified() {
-            true => None,
-            false => known_list(cgroup, recorded.as_ref())?,
+        let from = match cgroup.has_v1_devices() {
+            true => known_list(cgroup, recorded.as_ref())?,
+            false => None,
         };
         let present = match &from {
             Some(list) => Table::of(&list.rules()),
@@ -120,9 +120,9 @@ impl Update {
         if recorded.as_ref() == Some(&wanted.table) {
             return Ok(None);
         }
-        let how = match cgroup.is_unified() {
-            true => How::Program(load(&wanted.table)?),
-            false => How::List(from, list(&wanted, "/devices")?),
+        let how = match cgroup.has_v1_devices() {
+            true => How::List(from, list(&wanted, "/devices")?),
+            false => How::Program(load(&wanted.table)?),
         };
         Ok(Some(Update { table: wanted.table, how }))
     }

@@ -211,6 +211,7 @@ fn start(
         }
         Forked::Parent { pid, pidfd } => Making { pid, pidfd: Some(pidfd) },
     };
+    sys::close_all(join.into_fds())?;
     drop(child_channel);
     let terminal = attend(&channel)?;
     limits::set_on_process(child.pid, process, record.has_namespace("user"))?;

@@ -14,7 +14,7 @@ pub(crate) fn place(plan: &plan::Create<'_>) -> Result<(Cgroup, Option<NewUnit>)
     match &plan.cgroup.driver {
         CgroupDriver::Files => {
             let path = Some(plan.cgroup.path).filter(|path| !path.is_empty());
-            Ok((Layout::probe()?.place(path, plan.id)?, None))
+            Ok((Cgroup::place(path, plan.id)?, None))
         }
         CgroupDriver::Systemd(unit) => {
             let (place, unit) = NewUnit::connect(plan, unit)?;

@@ -23,7 +23,7 @@ pub use bpf::{attach_device_program, detach_device_program, device_programs, loa
 pub use clone::{Clone3, Forked, clone3, pidfd_getfd, pidfd_open, pidfd_send_signal};
 pub use error::{Context, Error, describe};
 pub use fd::{
-    check_open, close_all_but, close_from, keep_on_exec, lock_file, namespace_kind,
+    check_open, close_all, close_all_but, close_from, keep_on_exec, lock_file, namespace_kind,
     set_close_on_exec, take_inherited,
 };
 pub use heap::Heap;

@@ -1,7 +1,7 @@
 //! Statistics of cgroup v1.
 
 use super::{BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, MemoryEntry, MemoryStats, Stats};
-use super::{number, page_sizes, pairs, parse, text};
+use super::{number, page_sizes, pairs, parse, pids_limit, text};
 use crate::cgroup::Cgroup;
 use crate::error::Result;
 
@@ -25,7 +25,7 @@ pub(super) fn stats(cgroup: &Cgroup) -> Result<Stats> {
     }
     if let Some(dir) = cgroup.v1_dir("pids") {
         stats.pids = number(dir, "pids.current")?;
-        stats.pids_limit = Some(number(dir, "pids.max")?).filter(|n| *n != u64::MAX).unwrap_or(0);
+        stats.pids_limit = pids_limit(dir)?;
     }
     if let Some(dir) = cgroup.v1_dir("blkio") {
         stats.block_io = block_io(dir)?;

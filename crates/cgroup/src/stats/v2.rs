@@ -1,24 +1,42 @@
-//! Statistics of cgroup v2, in the terms of v1.
+//! Statistics of cgroup v2, in the terms of v1: of all that v1 has no controller for.
 
 use super::{
     BlockIoEntry, BlockIoStats, CpuStats, MemoryEntry, MemoryStats, Pressure, Stall, Stats,
 };
-use super::{is_missing, number, page_sizes, pairs, parse, text};
+use super::{is_missing, number, page_sizes, pairs, parse, pids_limit, text};
+use crate::cgroup::Cgroup;
 use crate::error::Result;
 use crate::file;
 
-pub(super) fn stats(dir: &str) -> Result<Stats> {
-    let mut stats = Stats {
-        cpu: CpuStats { pressure: pressure(dir, "cpu.pressure")?, ..cpu(&text(dir, "cpu.stat")?) },
-        memory: memory(dir)?,
-        pids: pids(dir)?,
-        pids_limit: Some(number(dir, "pids.max")?).filter(|n| *n != u64::MAX).unwrap_or(0),
-        block_io: BlockIoStats {
-            pressure: pressure(dir, "io.pressure")?,
-            ..block_io(&text(dir, "io.stat")?)
-        },
-        ..Stats::default()
-    };
+/// Adds what v1 has no controller for.
+///
+/// The pressure is no controller's: v2 tells it of every cgroup, also beside v1.
+pub(super) fn complete(cgroup: &Cgroup, stats: &mut Stats) -> Result<()> {
+    if let (Some(dir), Some(_)) = (cgroup.v2_dir_of("cpu"), cgroup.v2_dir_of("cpuacct")) {
+        stats.cpu = cpu(&text(dir, "cpu.stat")?);
+    }
+    if let Some(dir) = cgroup.v2_dir_of("memory") {
+        stats.memory = memory(dir)?;
+    }
+    if let Some(dir) = cgroup.v2_dir_of("pids") {
+        stats.pids = pids(dir)?;
+        stats.pids_limit = pids_limit(dir)?;
+    }
+    if let Some(dir) = cgroup.v2_dir_of("blkio") {
+        stats.block_io = block_io(&text(dir, "io.stat")?);
+    }
+    if let Some(dir) = cgroup.v2_dir_of("hugetlb") {
+        hugepages(dir, stats)?;
+    }
+    if let Some(dir) = cgroup.v2_dir() {
+        stats.cpu.pressure = pressure(dir, "cpu.pressure")?;
+        stats.memory.pressure = pressure(dir, "memory.pressure")?;
+        stats.block_io.pressure = pressure(dir, "io.pressure")?;
+    }
+    Ok(())
+}
+
+fn hugepages(dir: &str, stats: &mut Stats) -> Result<()> {
     for size in page_sizes(dir, ".current") {
         // Linux 5.7 has the first one.
         let names = [format!("hugetlb.{size}.rsvd.current"), format!("hugetlb.{size}.current")];
@@ -30,7 +48,7 @@ pub(super) fn stats(dir: &str) -> Result<Stats> {
         let failures = file::keyed(&events, "max").unwrap_or(0);
         stats.hugepages.insert(size, MemoryEntry { usage, failures, ..MemoryEntry::default() });
     }
-    Ok(stats)
+    Ok(())
 }
 
 fn cpu(text: &str) -> CpuStats {
@@ -74,7 +92,6 @@ fn memory(dir: &str) -> Result<MemoryStats> {
         usage,
         swap: together(usage, swap),
         raw,
-        pressure: pressure(dir, "memory.pressure")?,
         ..MemoryStats::default()
     })
 }
