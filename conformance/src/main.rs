@@ -60,6 +60,13 @@ fn cli() -> Command {
         .arg(flag("list").help("Print the tests and the sentences they hold"))
         .arg(flag("null").help("Show that no test passes on a runtime that does nothing"))
         .arg(Arg::new("single").long("single").hide(true).num_args(4))
+        .arg(
+            Arg::new("threads")
+                .long("threads")
+                .hide(true)
+                .value_parser(value_parser!(usize))
+                .help("Be the program of a container: with that many threads"),
+        )
 }
 
 fn main() -> ExitCode {
@@ -67,6 +74,9 @@ fn main() -> ExitCode {
     let words = |name: &str| -> Vec<String> {
         args.get_many::<String>(name).into_iter().flatten().cloned().collect()
     };
+    if let Some(count) = args.get_one("threads") {
+        return single::threads(*count);
+    }
     layout::choose(args.get_flag("systemd"));
     let patience = args.get_one("patience").copied().unwrap_or(1);
     if let [name, runtime, scratch, tag] = &words("single")[..] {

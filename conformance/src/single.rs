@@ -25,6 +25,21 @@ pub(crate) fn run(name: &str, runtime: &str, scratch: &str, tag: &str, scale: Sc
     ExitCode::SUCCESS
 }
 
+/// In a container: starts threads, says how many there are, and waits.
+pub(crate) fn threads(count: usize) -> ExitCode {
+    let wait = || loop {
+        std::thread::park();
+    };
+    for number in 0..count {
+        if std::thread::Builder::new().spawn(wait).is_err() {
+            println!("{number} of {count} threads");
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{count} threads");
+    wait()
+}
+
 fn held(name: &str, runtime: &Path, scratch: &Path, tag: &str, scale: Scale) -> Verdict {
     // Orphans of the runtime become ours: none can get away.
     set_child_subreaper(true)?;

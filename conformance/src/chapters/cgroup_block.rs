@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::cgroups::{MB, controller};
 use crate::bundle::Bundle;
 use crate::case::Case;
-use crate::layout::{either, path};
+use crate::container::Container;
+use crate::layout::{either, path, read};
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, is, needs, that};
+use crate::verdict::{Verdict, has, is, needs, that};
 
 /// A block device of 4 MB, there until this value is dropped.
 struct Loop<'t> {
@@ -45,6 +46,18 @@ impl<'t> Loop<'t> {
         })
     }
 
+    /// With the scheduler that knows weights.
+    fn bfq(self) -> Verdict<Self> {
+        let scheduler = format!("/sys/block/loop{}/queue/scheduler", self.minor);
+        needs(fs::write(scheduler, "bfq").is_ok(), "the scheduler BFQ")?;
+        Ok(self)
+    }
+
+    /// A weight of the device.
+    fn weight(&self, weight: u16) -> Value {
+        json!([{ "major": 7, "minor": self.minor, "weight": weight }])
+    }
+
     /// A throttle of the device.
     fn rate(&self, rate: u64) -> Value {
         json!([{ "major": 7, "minor": self.minor, "rate": rate }])
@@ -55,6 +68,12 @@ impl Drop for Loop<'_> {
     fn drop(&mut self) {
         let _ = self.t.host(["losetup", "--detach", &self.device]);
     }
+}
+
+/// A weight of this device, in the file of the scheduler BFQ.
+fn weighs(c: &Container<'_>, disk: &Loop<'_>, weight: u16) -> Verdict {
+    let text = read("blkio", &c.id, either("blkio.bfq.weight_device", "io.bfq.weight"))?;
+    has(text, &format!("7:{} {weight}", disk.minor))
 }
 
 /// Reads 1 MB past the page cache.
@@ -75,6 +94,24 @@ pub(crate) const BLOCK: &[Test] = &[
         let (disk, other) = (Loop::new(t)?, Loop::new(t)?);
         let b = disk.bundle(Some(("throttleReadBpsDevice", other.rate(1024))))?;
         is(b.says(&format!("timeout 15 sh -c '{READ}'"))?.as_str(), "2")
+    }),
+    test("blkio-weight-device", "spec, Block IO: weightDevice, of a device with BFQ", |t| {
+        let disk = Loop::new(t)?.bfq()?;
+        let weight = Some(("weightDevice", disk.weight(300)));
+        weighs(&disk.bundle(weight)?.sleeps().start()?, &disk, 300)
+    }),
+    test("update-weight-device", "update changes the weight of a device, or nothing", |t| {
+        let disk = Loop::new(t)?.bfq()?;
+        let c = disk.bundle(Some(("weightDevice", disk.weight(300))))?.sleeps().start()?;
+        let more = json!({ "blockIO": { "weightDevice": disk.weight(17) } }).to_string();
+        t.call(["update", "--resources", "-", &c.id]).stdin(more)?.ok()?;
+        weighs(&c, &disk, 17)?;
+        // What fails later takes it back.
+        let bad =
+            json!({ "blockIO": { "weightDevice": disk.weight(500) }, "cpu": { "cpus": "4000" } });
+        let bad = t.call(["update", "--resources", "-", &c.id]).stdin(bad.to_string())?;
+        bad.output()?.refused(&["cpuset.cpus"])?;
+        weighs(&c, &disk, 17)
     }),
     test("stats-blkio-bytes", "events: the bytes that were read from a device", |t| {
         let disk = Loop::new(t)?;

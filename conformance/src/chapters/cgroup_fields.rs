@@ -56,6 +56,17 @@ pub(crate) const MEMORY: &[Test] = &[
         let b = b.set("/linux/resources/memory/swap", 16384).sleeps();
         b.refused(&["oom|memory limit|memory.max|memory.limit_in_bytes"])
     }),
+    test("memory-too-small-told", "the limit that was too small is told by its value", |t| {
+        controller("memory")?;
+        let b = t.bundle()?.set("/linux/resources/memory/limit", 4096);
+        let b = b.set("/linux/resources/memory/swap", 4096).sleeps();
+        // v1's kernel may see already that the limit is below what the process has by then.
+        let why =
+            "4096: smaller than what the container needs to start; the kernel killed its init";
+        let file = either("memory.limit_in_bytes", "memory.max");
+        let early = either("limit to 4096 (current usage:", "\0");
+        b.refused(&[&format!("{file}: {why}|{early}")])
+    }),
     test("memory-ignored-on-v2", "runc: v2 has no swappiness, and it is passed over", |t| {
         needs(unified(), "cgroup v2")?;
         let b = t.bundle()?.set("/linux/resources/memory/swappiness", 10);
@@ -107,6 +118,34 @@ pub(crate) const MEMORY: &[Test] = &[
         }
         let c = b.sleeps().start()?;
         has(read("net_prio", &c.id, "net_prio.ifpriomap")?, "lo 5")
+    }),
+    test("hybrid", "a controller that v2 has beside v1 is used there", |t| {
+        needs(!unified() && fs::exists("/sys/fs/cgroup/unified")?, "v1 and v2")?;
+        let has = fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers")?;
+        needs(has.contains("hugetlb"), "hugetlb on v2")?;
+        let limits = json!([{ "pageSize": "2MB", "limit": 4_194_304 }]);
+        let b = t.bundle()?.set("/linux/resources/hugepageLimits", limits);
+        let c = b.set("/linux/resources/pids/limit", 9).sleeps().start()?;
+        is(read("unified", &c.id, "hugetlb.2MB.max")?.as_str(), "4194304")?;
+        is(read("pids", &c.id, "pids.max")?.as_str(), "9")?;
+        let more = json!({ "hugepageLimits": [{ "pageSize": "2MB", "limit": 2_097_152 }] });
+        t.call(["update", "--resources", "-", &c.id]).stdin(more.to_string())?.ok()?;
+        is(read("unified", &c.id, "hugetlb.2MB.max")?.as_str(), "2097152")?;
+        let data = c.call("events").arg("--stats").output()?.json()?["data"].take();
+        that(data["hugetlb"]["2MB"].is_object(), format!("{} has the pages", data["hugetlb"]))
+    }),
+    test("rdma", "spec, RDMA: handles and objects of a device", |t| {
+        controller("rdma")?;
+        let device = fs::read_dir("/sys/class/infiniband").into_iter().flatten().flatten().next();
+        let Some(device) = device else { return needs(false, "an RDMA device") };
+        let device = device.file_name().to_string_lossy().into_owned();
+        let limits = json!({ &device: { "hcaHandles": 3, "hcaObjects": 10000 } });
+        let c = t.bundle()?.set("/linux/resources/rdma", limits).sleeps().start()?;
+        let max = || read("rdma", &c.id, "rdma.max");
+        has(max()?, &format!("{device} hca_handle=3 hca_object=10000"))?;
+        let one = json!({ "rdma": { &device: { "hcaObjects": 7 } } }).to_string();
+        t.call(["update", "--resources", "-", &c.id]).stdin(one)?.ok()?;
+        has(max()?, &format!("{device} hca_handle=3 hca_object=7"))
     }),
     test("rdma-unknown", "spec, RDMA: a device that is not there is refused by name", |t| {
         let limits = json!({ "mlx5_no_such": { "hcaHandles": 3, "hcaObjects": 10000 } });

@@ -142,16 +142,19 @@ const OPEN: &str = "mknod /dev/x b 7 0 && dd if=/dev/x of=/dev/null bs=1 count=0
 /// The chapter's tests of device rules, by real opens and mknods.
 pub(crate) const DEVICES: &[Test] = &[
     test("devices-denied", "spec, Allowed devices: what is denied can't be opened", |t| {
+        layout::root()?;
         let said = t.bundle()?.says(OPEN)?;
         has(&said, "Operation not permitted")?;
         has(said, "rc 1")
     }),
     test("devices-allowed", "spec, Allowed devices: what is allowed can be opened", |t| {
+        layout::root()?;
         let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
         let said = rules(t.bundle()?, rule).says(OPEN)?;
         has(said, "rc 0")
     }),
     test("devices-read-only", "spec, Allowed devices: access r allows no writing", |t| {
+        layout::root()?;
         let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rm" });
         let b = rules(t.bundle()?, rule);
         let said =
@@ -161,16 +164,19 @@ pub(crate) const DEVICES: &[Test] = &[
         has(said, "rc 1")
     }),
     test("devices-wildcard-minor", "spec, Allowed devices: an unset minor means all", |t| {
+        layout::root()?;
         let rule = json!({ "allow": true, "type": "b", "major": 7, "access": "rwm" });
         let said = rules(t.bundle()?, rule).says(OPEN)?;
         has(said, "rc 0")
     }),
     test("devices-other-minor", "a rule for one minor does not open another", |t| {
+        layout::root()?;
         let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 1, "access": "rwm" });
         let said = rules(t.bundle()?, rule).says(OPEN)?;
         has(said, "Operation not permitted")
     }),
     test("devices-later-rule-wins", "spec, Allowed devices: the rules apply in order", |t| {
+        layout::root()?;
         let allow = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
         let deny = json!({ "allow": false, "type": "b", "major": 7, "minor": 0, "access": "rw" });
         let b = rules(t.bundle()?, allow).push("/linux/resources/devices", deny);
@@ -187,12 +193,14 @@ pub(crate) const DEVICES: &[Test] = &[
         },
     ),
     test("devices-mknod-allowed", "runc: any device may be made, though not opened", |t| {
+        layout::root()?;
         let said =
             t.bundle()?.says("mknod /dev/kmsg2 c 1 11 && echo made; cat /dev/kmsg2 2>&1; true")?;
         has(&said, "made")?;
         has(said, "Operation not permitted")
     }),
     test("devices-exec", "exec's processes have the same rules", |t| {
+        layout::root()?;
         let c = t.bundle()?.sleeps().start()?;
         has(c.says(OPEN)?, "Operation not permitted")
     }),

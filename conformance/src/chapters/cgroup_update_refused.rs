@@ -1,12 +1,12 @@
 //! Cgroups: updates that are refused, all or nothing, and what an update leaves alone.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cgroup_update::{holds, limited, memory, update};
 use super::cgroups::{MB, controller};
 use crate::layout::{read, unified};
 use crate::table::{Test, test};
-use crate::verdict::{is, needs};
+use crate::verdict::{Verdict, is, needs};
 
 /// The chapter's tests of updates that are refused, and of what an update leaves alone.
 pub(crate) const REFUSED: &[Test] = &[
@@ -41,9 +41,16 @@ pub(crate) const REFUSED: &[Test] = &[
         let b = b.mount("/mem", "tmpfs", "tmpfs", &["size=40m"]);
         let c = b.sh("dd if=/dev/zero of=/mem/x bs=1M count=24 && echo up; sleep 100").start()?;
         c.shows("up")?;
-        let low = json!({ "memory": { "limit": 8 * MB, "checkBeforeUpdate": true } }).to_string();
-        let out = t.call(["update", "--resources", "-", &c.id]).stdin(low)?.output()?;
-        out.refused(&["memory"])?;
+        let refused = |limit: Value, sentence| -> Verdict {
+            let mut memory = limit;
+            memory["checkBeforeUpdate"] = json!(true);
+            let low = json!({ "memory": memory }).to_string();
+            let out = t.call(["update", "--resources", "-", &c.id]).stdin(low)?.output()?;
+            out.refused(&[sentence])
+        };
+        refused(json!({ "limit": 8 * MB }), "rejecting memory limit 8388608 <= usage ")?;
+        let both = json!({ "limit": 8 * MB, "swap": 16 * MB });
+        refused(both, "rejecting memory+swap limit 16777216 <= usage ")?;
         memory(&c, "67108864")?;
         c.is("running")
     }),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::bundle::Bundle;
 use crate::case::Case;
 use crate::container::Container;
-use crate::layout::{path, read, unified};
+use crate::layout::{self, path, read, unified};
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, needs};
 
@@ -38,7 +38,10 @@ const TRY: &str = "
     }";
 
 /// A bundle with these rules and nodes of all devices that are tried.
+///
+/// For root: an ordinary user can't make nodes, and has no say about devices.
 fn rules<'t>(t: &'t Case, rules: Value) -> Verdict<Bundle<'t>> {
+    layout::root()?;
     let b = t.bundle()?.set("/linux/resources/devices", rules);
     fs::create_dir(b.rootfs("nodes"))?;
     for (name, kind, major, minor) in NODES {
@@ -106,6 +109,11 @@ pub(crate) const RULES: &[Test] = &[
         all[7..].iter_mut().for_each(|(_, access)| *access = MAKE);
         allow(t, json!([]), &all)?;
         allow(t, json!([none()]), &all)
+    }),
+    test("rules-of-a-user", "runc: a user's rules are passed over, and hinder nothing", |t| {
+        needs(layout::rootless(), "an ordinary user")?;
+        let b = t.bundle()?.set("/linux/resources/devices", json!([none(), fuse(false)]));
+        is(b.says("head -c 3 /dev/zero | wc -c")?.as_str(), "3")
     }),
     test("rules-access", "spec, Allowed Device list: access is composed of r, w and m", |t| {
         let list = json!([none(), rule(true, "b", 7, 0, "r"), rule(true, "c", 10, 229, "w")]);

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::layout;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is};
 
@@ -55,6 +56,7 @@ pub(crate) const TESTS: &[Test] = &[
         is(said.trim(), "fd full null ptmx pts random stderr stdin stdout tty urandom zero")
     }),
     test("listed", "spec, Devices: type, path, major, minor, fileMode, uid, gid", |t| {
+        layout::root()?;
         let mut device = loop0("/dev/disk");
         device["fileMode"] = json!(0o640);
         device["uid"] = json!(12);
@@ -64,6 +66,7 @@ pub(crate) const TESTS: &[Test] = &[
         is(said.as_str(), "block special file 7:0 640 12:34")
     }),
     test("listed-char", "spec, Devices: a character device works", |t| {
+        layout::root()?;
         let device =
             json!({ "path": "/dev/nil", "type": "c", "major": 1, "minor": 3, "fileMode": 0o666 });
         let b = t.bundle()?.push("/linux/devices", device);
@@ -73,6 +76,7 @@ pub(crate) const TESTS: &[Test] = &[
         )
     }),
     test("listed-fifo", "spec, Devices: type p is a FIFO", |t| {
+        layout::root()?;
         let device = json!({
             "path": "/dev/pipe", "type": "p", "major": 0, "minor": 0, "fileMode": 0o600
         });
@@ -80,10 +84,12 @@ pub(crate) const TESTS: &[Test] = &[
         is(b.says("stat -c '%F %a' /dev/pipe")?.as_str(), "fifo 600")
     }),
     test("listed-in-directory", "a device in a directory that is missing", |t| {
+        layout::root()?;
         let b = t.bundle()?.push("/linux/devices", loop0("/dev/bus/x/disk"));
         is(b.says("stat -c %F /dev/bus/x/disk")?.as_str(), "block special file")
     }),
     test("listed-outside-dev", "a device outside /dev", |t| {
+        layout::root()?;
         let b = t.bundle()?.push("/linux/devices", loop0("/srv/disk"));
         is(b.says("stat -c %F /srv/disk")?.as_str(), "block special file")
     }),
@@ -91,6 +97,7 @@ pub(crate) const TESTS: &[Test] = &[
         "listed-mode-ignores-umask",
         "the mode of a device is fileMode, whatever the umask",
         |t| {
+            layout::root()?;
             let mut device = loop0("/dev/disk");
             device["fileMode"] = json!(0o666);
             let call = t
@@ -105,6 +112,7 @@ pub(crate) const TESTS: &[Test] = &[
         },
     ),
     test("listed-default-replaced", "a listed device may replace a default one", |t| {
+        layout::root()?;
         let device =
             json!({ "path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600 });
         let b = t.bundle()?.push("/linux/devices", device);
@@ -126,6 +134,7 @@ pub(crate) const TESTS: &[Test] = &[
         t.bundle()?.raw("/linux/devices", json!([device])).refused(&["z"])
     }),
     test("dev-is-a-bind", "runc: a /dev that is bound is left as it is", |t| {
+        layout::root()?;
         let dev = t.dir("dev")?;
         t.host(["mknod", "-m", "666", &dev.join("null").to_string_lossy(), "c", "1", "3"])?;
         let b = t.bundle()?.unmount("/dev/pts").unmount("/dev").bind(&dev, "/dev", &["rbind"]);

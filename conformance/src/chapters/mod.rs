@@ -5,6 +5,7 @@ mod bad_properties;
 mod cgroup_block;
 mod cgroup_events;
 mod cgroup_fields;
+mod cgroup_numbers;
 mod cgroup_pause;
 mod cgroup_places;
 mod cgroup_rootless;
@@ -56,6 +57,7 @@ pub(crate) const ALL: &[Chapter] = &[
             cgroup_update::FLAGS,
             cgroup_update_refused::REFUSED,
             cgroup_stats::STATS,
+            cgroup_numbers::NUMBERS,
             cgroup_events::STREAM,
             cgroup_pause::PAUSE,
             cgroup_pause::PROCESSES,
