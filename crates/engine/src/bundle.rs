@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 use sys::Context;
 
 use crate::error::{Error, Result};
@@ -61,7 +63,9 @@ fn holds_nul(bytes: &[u8]) -> bool {
 /// Reads a file, which must be of a configuration's size.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let name = path.to_string_lossy();
-    let mut file = File::open(path).at("open", &name)?;
+    // Not File::open: musl's open(2) adds a fcntl(2).
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let mut file = File::from(openat(AT_FDCWD, path, flags, Mode::empty()).at("open", &name)?);
     let metadata = file.metadata().at("stat", &name)?;
     let size = metadata.len();
     if metadata.is_file() && size > LARGEST {

@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::stat::{Mode, SFlag, fstat, umask};
-use nix::unistd::{AccessFlags, Gid, Pid, Uid, chdir, fchown, setgroups};
+use nix::unistd::{AccessFlags, Gid, Pid, Uid, chdir, fchown};
 use plan::{Capabilities, Label, Process};
 use sys::{CapabilitySets, Context};
 
@@ -246,13 +246,10 @@ fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {
 }
 
 fn set_groups(groups: &[u32], may_lack: bool) -> Result<()> {
-    let list: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    match setgroups(&list) {
+    match sys::set_groups(groups) {
         // Where setgroups(2) is denied (user_namespaces(7)) there are none to be dropped.
-        Err(Errno::EPERM) if may_lack && list.is_empty() => Ok(()),
-        other => other
-            .at("setgroups", format!("{groups:?}"))
-            .step(|| "process.user.additionalGids".to_owned()),
+        Err(error) if error.errno == Errno::EPERM && may_lack && groups.is_empty() => Ok(()),
+        other => other.step(|| "process.user.additionalGids".to_owned()),
     }
 }
 
@@ -295,7 +292,7 @@ fn environment(process: &Process<'_>, extra: &[String]) -> Vec<String> {
     environment.extend(extra.iter().cloned());
     if !environment.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5) {
         environment.retain(|variable| !variable.starts_with("HOME="));
-        let home = std::fs::read("/etc/passwd").ok();
+        let home = crate::store::read_path("/etc/passwd").ok();
         let home = home.as_deref().and_then(|table| home_of(table, process.uid));
         environment.push(format!("HOME={}", home.as_deref().unwrap_or("/")));
     }

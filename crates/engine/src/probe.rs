@@ -29,7 +29,11 @@ pub fn is_rootless() -> bool {
     if !nix::unistd::geteuid().is_root() {
         return true;
     }
-    // The initial namespace maps all ids onto themselves (user_namespaces(7)).
+    // The initial user namespace has a number of its own (the kernel's PROC_USER_INIT_INO).
+    if stat("/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino == 0xefff_fffd) {
+        return false;
+    }
+    // One that maps all ids onto themselves is as good (user_namespaces(7)).
     match std::fs::read_to_string("/proc/self/uid_map") {
         Ok(map) => map.split_ascii_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"],
         Err(_) => false,

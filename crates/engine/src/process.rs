@@ -25,11 +25,13 @@ pub(crate) struct ProcessStat {
 pub(crate) fn stat(pid: i32) -> Result<Option<ProcessStat>> {
     let path = format!("/proc/{pid}/stat");
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    // A line of some 300 bytes, which procfs gives in one piece.
+    let mut line = [0; 4096];
     let read = openat(AT_FDCWD, path.as_str(), flags, Mode::empty())
-        .and_then(|file| crate::store::read_all(file.as_fd()));
+        .and_then(|file| nix::unistd::read(&file, &mut line));
     match read {
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
-        other => Ok(parse(&other.at("read", path)?)),
+        other => Ok(parse(line.get(..other.at("read", path)?).unwrap_or_default())),
     }
 }
 

@@ -37,12 +37,28 @@ pub(crate) fn open(
 ) -> Result<OwnedFd, sys::Error> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     match open_how(root, path, resolve) {
+        Err(Errno::ENOENT) if missing == Missing::MakeDirectory => {
+            make_last(root, path, resolve).or_else(|_| Walk::new(root, path, missing).run())
+        }
         Err(Errno::ENOENT) if missing != Missing::Fail => Walk::new(root, path, missing).run(),
         // Kernels before 5.6, and filters that don't know the call.
         Err(Errno::ENOSYS | Errno::EPERM) => Walk::new(root, path, missing).run(),
         other => other,
     }
     .at("open", path)
+}
+
+/// Makes the directory that alone is missing from a path, which is the rule (`/dev/shm`). Whatever is in
+/// the way, a dangling link or somebody faster, is an error here, for [`Walk`] to look into.
+fn make_last(root: BorrowedFd<'_>, path: &str, resolve: ResolveFlag) -> Result<OwnedFd, Errno> {
+    let (parent, name) = path.rsplit_once('/').ok_or(Errno::EINVAL)?;
+    if matches!(name, "" | "." | "..") {
+        return Err(Errno::EINVAL);
+    }
+    let parent = open_how(root, if parent.is_empty() { "/" } else { parent }, resolve)?;
+    mkdirat(&parent, name, Mode::from_bits_truncate(0o755))?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(&parent, name, flags, Mode::empty())
 }
 
 /// A handle to a directory whose path has no links at all: where a link is an attack.
@@ -222,6 +238,12 @@ mod tests {
             assert!(same(&fast, &dir.join(inside)), "openat2 {path}");
             assert!(same(&slow, &dir.join(inside)), "walk {path}");
         }
+        let made = open(root.as_fd(), "/dangling", Missing::MakeDirectory).unwrap();
+        assert!(same(&made, &dir.join("root/run")));
+        let made = open(root.as_fd(), "/absolute/new", Missing::MakeDirectory).unwrap();
+        assert!(same(&made, &dir.join("root/etc/new")));
+        let made = open(root.as_fd(), "/new/..", Missing::MakeDirectory).unwrap();
+        assert!(same(&made, &dir.join("root")));
         let made = open(root.as_fd(), "/dangling/a/b", Missing::MakeDirectory).unwrap();
         assert!(same(&made, &dir.join("root/run/a/b")));
         let file = open(root.as_fd(), "/climb/new/file", Missing::MakeFile).unwrap();

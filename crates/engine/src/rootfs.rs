@@ -249,14 +249,12 @@ impl Rootfs {
         let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount_new("tmpfs", "tmpfs", safe, "mode=755", &mount.destination)?;
         let top = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
-        let attributes = Attributes { set: mount_attributes(flags), clear: 0 };
+        // Nobody else can reach this file system yet: names in it are what they were made as.
         for (directory, names, path) in hierarchies(cgroup) {
             mkdirat(&top, directory.as_str(), Mode::from_bits_truncate(0o755))
                 .at("mkdir", &directory)?;
             let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, CLONE)?;
-            change(tree.as_fd(), attributes, false)?;
-            let place = resolve::open(top.as_fd(), &directory, Missing::Fail)?;
-            sys::move_mount(tree.as_fd(), place.as_fd())?;
+            sys::move_mount_into(tree.as_fd(), top.as_fd(), &c_string(&directory)?)?;
             for name in names.iter().filter(|name| **name != directory) {
                 match symlinkat(directory.as_str(), &top, *name) {
                     Ok(()) | Err(Errno::EEXIST) => {}
@@ -264,7 +262,10 @@ impl Rootfs {
                 }
             }
         }
+        change(top.as_fd(), Attributes { set: mount_attributes(flags), clear: 0 }, true)?;
         if flags.contains(MsFlags::MS_RDONLY) {
+            // Later mounts may need places in it.
+            change(top.as_fd(), Attributes { set: 0, clear: READ_ONLY.set }, false)?;
             self.read_only_later.push(mount.destination.clone().into_owned());
         }
         Ok(())

@@ -28,16 +28,16 @@ pub use fd::{
 };
 pub use heap::Heap;
 pub use mount::{
-    Attributes, OpenTree, change_attributes, magic, map_ids, move_mount, open_tree,
-    pivot_root_here, set_propagation,
+    Attributes, OpenTree, change_attributes, magic, map_ids, move_mount, move_mount_into,
+    open_tree, pivot_root_here, set_propagation,
 };
 pub use net::{create_interface_socket, loopback_up};
 pub use policy::{IoClass, set_io_priority, set_memory_policy, set_personality, set_scheduler};
 pub use process::{
     CapabilitySets, Exec, LAST_CAPABILITY, clear_ambient, drop_bounding, join_session_keyring,
     keep_capabilities, permitted_capabilities, raise_ambient, reset_signals, set_capabilities,
-    set_domain_name, set_dumpable, set_ids, set_no_new_privileges, set_parent_death_signal,
-    set_rlimit,
+    set_domain_name, set_dumpable, set_groups, set_ids, set_no_new_privileges,
+    set_parent_death_signal, set_rlimit,
 };
 pub use seccomp::seccomp_set_filter;
 pub use tty::{

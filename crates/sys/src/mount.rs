@@ -65,6 +65,29 @@ pub fn move_mount(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Attaches a mount over `name`, which must be no link, in `directory` (move_mount(2), Linux 5.2).
+pub fn move_mount_into(
+    mount: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+) -> Result<()> {
+    // SAFETY: both paths are terminated strings, and both descriptors are open.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            directory.as_raw_fd(),
+            name.as_ptr(),
+            libc::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    if result < 0 {
+        return Err(Error::last("move_mount", name.to_string_lossy()));
+    }
+    Ok(())
+}
+
 /// Mount attributes to set and to clear (mount_setattr(2)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attributes {

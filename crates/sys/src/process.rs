@@ -139,6 +139,17 @@ pub fn set_ids(uid: u32, gid: u32) -> Result<()> {
     Ok(())
 }
 
+/// Sets the supplementary groups (setgroups(2)).
+///
+/// The raw call: a C library's has all threads make it, and asks and tells its signals for that.
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    // SAFETY: the list is valid for as many group ids as are named.
+    if unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) } < 0 {
+        return Err(Error::last("setgroups", format!("{groups:?}")));
+    }
+    Ok(())
+}
+
 /// Sets one resource limit of a process (prlimit(2)); `u64::MAX` means no limit.
 pub fn set_rlimit(pid: Pid, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
