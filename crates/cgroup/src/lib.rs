@@ -62,6 +62,7 @@ mod set;
 mod snapshot;
 mod stats;
 pub mod systemd;
+mod target;
 mod v1;
 mod v2;
 mod wait;
@@ -79,3 +80,4 @@ pub use stats::{
     BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, MemoryEntry, MemoryStats, Pressure, Stall,
     Stats,
 };
+pub use target::Write;

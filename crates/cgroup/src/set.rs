@@ -3,23 +3,15 @@
 //! A controller is on v1 or on v2, never on both; on a hybrid machine some may be on one and some
 //! on the other. What v1 has is v1's; the rest is looked for on v2.
 
-use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::file::write;
 use crate::resources::Resources;
+use crate::target::{Limiter, Target, write};
 use crate::v1::no_controller;
 use crate::{v1, v2};
 
-impl Cgroup {
-    /// Applies the limits that are set, and touches nothing else.
-    ///
-    /// On v2 a controller that is not enabled here is enabled on the way down, if that is ours
-    /// to do.
-    ///
-    /// # Errors
-    /// [`Error::NoController`] for a limit whose controller is not available, [`Error::Value`]
-    /// for one that makes no sense, and what the kernel says. Limits set before the error stay.
-    pub fn set(&self, resources: &Resources<'_>) -> Result<()> {
+impl<'t> Limiter<'t> {
+    /// [`Cgroup::set`](crate::Cgroup::set) and [`Cgroup::writes`](crate::Cgroup::writes).
+    pub(crate) fn set(self, resources: &Resources<'_>) -> Result<()> {
         self.check_unified(resources)?;
         let Resources { memory, cpu, block_io, .. } = resources;
         if let Some(limit) = resources.pids {
@@ -53,20 +45,20 @@ impl Cgroup {
         if !resources.rdma.is_empty() {
             self.set_either("rdma", "RDMA limit", |dir, _| v1::rdma(dir, &resources.rdma))?;
         }
-        match (self.is_unified(), self.v2_dir()) {
+        match (self.cgroup.is_unified(), self.v2_dir()) {
             (true, Some(dir)) => v2::set_unified(dir, &resources.unified),
             _ => self.set_network_v1(&resources.network),
         }
     }
 
     /// `unified` names files of v2's; as in runc it is an error where v1 has controllers.
-    fn check_unified(&self, resources: &Resources<'_>) -> Result<()> {
+    fn check_unified(self, resources: &Resources<'_>) -> Result<()> {
         match resources.unified.first() {
-            Some((name, _)) if self.is_empty() => {
+            Some((name, _)) if self.cgroup.is_empty() => {
                 // A rootless user without a cgroup.
                 Err(no_controller(name.split('.').next().unwrap_or(name), name))
             }
-            Some((name, _)) if !self.is_unified() => {
+            Some((name, _)) if !self.cgroup.is_unified() => {
                 Err(Error::UnifiedOnV1 { name: (*name).to_owned() })
             }
             _ => Ok(()),
@@ -75,10 +67,10 @@ impl Cgroup {
 
     /// Sets what v1 and v2 have in the same way, but for the word for a limit in some names.
     fn set_either(
-        &self,
+        self,
         controller: &str,
         limit: &str,
-        set: impl Fn(&str, &str) -> Result<()>,
+        set: impl Fn(Target<'t>, &str) -> Result<()>,
     ) -> Result<()> {
         match self.v2_dir_of(controller) {
             None => set(self.need(controller, limit)?, "limit_in_bytes"),

@@ -2,11 +2,11 @@
 
 use nix::errno::Errno;
 
-use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::file::{self, write, write_lines, write_related};
+use crate::file;
 use crate::path;
 use crate::resources::{BlockIo, Cpu, Memory, Network, OomKiller, Rdma, Throttle};
+use crate::target::{Limiter, Target, write, write_either, write_lines, write_related};
 
 pub(crate) const OOM_CONTROL: &str = "memory.oom_control";
 pub(crate) const MEMORY_LIMIT: &str = "memory.limit_in_bytes";
@@ -16,13 +16,13 @@ const MEMSW_LIMIT: &str = "memory.memsw.limit_in_bytes";
 const MIN_SHARES: u64 = 2;
 const MAX_SHARES: u64 = 262_144;
 
-impl Cgroup {
+impl<'t> Limiter<'t> {
     /// The directory of the controller that this limit needs.
-    pub(crate) fn need(&self, controller: &str, limit: &str) -> Result<&str> {
+    pub(crate) fn need(self, controller: &str, limit: &str) -> Result<Target<'t>> {
         self.v1_dir(controller).ok_or_else(|| no_controller(controller, limit))
     }
 
-    pub(crate) fn set_memory_v1(&self, memory: &Memory) -> Result<()> {
+    pub(crate) fn set_memory_v1(self, memory: &Memory) -> Result<()> {
         let limit = memory.limit.filter(|&limit| limit != 0);
         let mut swap = memory.swap.filter(|&swap| swap != 0);
         // A kernel without swap accounting has no such file, and nothing that would need lifting.
@@ -37,7 +37,7 @@ impl Cgroup {
             values.extend(swap.map(|swap| (MEMSW_LIMIT, swap.to_string())));
             let may_lack = if swap == Some(-1) { MEMSW_LIMIT } else { "" };
             write_related(dir, &values, may_lack)
-                .map_err(|error| memory_refused(dir, limit, swap, error))?;
+                .map_err(|error| memory_refused(dir.dir, limit, swap, error))?;
         }
         if let Some(value) = memory.reservation.filter(|&value| value != 0) {
             write(need()?, "memory.soft_limit_in_bytes", &value.to_string())?;
@@ -63,7 +63,7 @@ impl Cgroup {
         }
     }
 
-    pub(crate) fn set_cpu_v1(&self, cpu: &Cpu<'_>) -> Result<()> {
+    pub(crate) fn set_cpu_v1(self, cpu: &Cpu<'_>) -> Result<()> {
         let need = || self.need("cpu", "cpu limit");
         // An idle cgroup refuses shares: stop idling before, start after.
         if cpu.idle == Some(0) {
@@ -95,7 +95,7 @@ impl Cgroup {
         }
     }
 
-    pub(crate) fn set_cpuset_v1(&self, cpu: &Cpu<'_>) -> Result<()> {
+    pub(crate) fn set_cpuset_v1(self, cpu: &Cpu<'_>) -> Result<()> {
         for (name, value) in [("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 write(self.need("cpuset", name)?, name, value)?;
@@ -104,11 +104,13 @@ impl Cgroup {
         Ok(())
     }
 
-    pub(crate) fn set_block_io_v1(&self, io: &BlockIo) -> Result<()> {
+    pub(crate) fn set_block_io_v1(self, io: &BlockIo) -> Result<()> {
         let need = || self.need("blkio", "block IO limit");
         // CFQ, until Linux 5.0, had the short names; BFQ has its own.
         if let Some(weight) = io.weight.filter(|&weight| weight != 0) {
-            first_of(need()?, ["blkio.weight", "blkio.bfq.weight"], &weight.to_string())?;
+            let weight = weight.to_string();
+            let (cfq, bfq) = ("blkio.weight", "blkio.bfq.weight");
+            write_either(need()?, (cfq, &weight), (bfq, weight.clone()))?;
         }
         if let Some(weight) = io.leaf_weight.filter(|&weight| weight != 0) {
             write(need()?, "blkio.leaf_weight", &weight.to_string())?;
@@ -116,8 +118,9 @@ impl Cgroup {
         for device in &io.weight_devices {
             let line = |weight: u16| format!("{}:{} {weight}", device.major, device.minor);
             if let Some(weight) = device.weight.filter(|&weight| weight != 0) {
-                let names = ["blkio.weight_device", "blkio.bfq.weight_device"];
-                first_of(need()?, names, &line(weight))?;
+                let line = line(weight);
+                let (cfq, bfq) = ("blkio.weight_device", "blkio.bfq.weight_device");
+                write_either(need()?, (cfq, &line), (bfq, line.clone()))?;
             }
             if let Some(weight) = device.leaf_weight.filter(|&weight| weight != 0) {
                 write(need()?, "blkio.leaf_weight_device", &line(weight))?;
@@ -136,7 +139,7 @@ impl Cgroup {
         Ok(())
     }
 
-    pub(crate) fn set_network_v1(&self, network: &Network<'_>) -> Result<()> {
+    pub(crate) fn set_network_v1(self, network: &Network<'_>) -> Result<()> {
         match (network.class_id, self.v1_dir("net_cls")) {
             (Some(id), Some(dir)) => write(dir, "net_cls.classid", &id.to_string())?,
             // Without the controller nobody has a class.
@@ -152,7 +155,7 @@ impl Cgroup {
     }
 }
 
-fn set_shares(dir: &str, shares: u64) -> Result<()> {
+fn set_shares(dir: Target<'_>, shares: u64) -> Result<()> {
     let reason = match shares {
         ..MIN_SHARES => "the minimum allowed cpu-shares is 2",
         MIN_SHARES..=MAX_SHARES => return write(dir, "cpu.shares", &shares.to_string()),
@@ -168,14 +171,6 @@ pub(crate) fn may_lack_burst<'n>(cpu: &Cpu<'_>, name: &'n str) -> &'n str {
 
 pub(crate) fn no_controller(controller: &str, limit: &str) -> Error {
     Error::NoController { controller: controller.to_owned(), limit: limit.to_owned() }
-}
-
-/// Writes to the first of two files that exists; the second one's error is the one to report.
-pub(crate) fn first_of(dir: &str, names: [&str; 2], value: &str) -> Result<()> {
-    match write(dir, names[0], value) {
-        Err(error) if error.errno() == Some(Errno::ENOENT) => write(dir, names[1], value),
-        result => result,
-    }
 }
 
 /// A file that older kernels lack, and whose limit can be done without.
@@ -194,7 +189,7 @@ pub(crate) fn pids_max(limit: i64) -> String {
 }
 
 /// The limit on pages in use, and on those reserved where the kernel has it (Linux 5.7).
-pub(crate) fn hugepage(dir: &str, size: &str, suffix: &str, limit: u64) -> Result<()> {
+pub(crate) fn hugepage(dir: Target<'_>, size: &str, suffix: &str, limit: u64) -> Result<()> {
     if !path::is_file_name(size) {
         return Err(Error::Value {
             name: "hugepage size".to_owned(),
@@ -208,7 +203,7 @@ pub(crate) fn hugepage(dir: &str, size: &str, suffix: &str, limit: u64) -> Resul
     ignore_missing(write(dir, &reserved, &limit), &reserved)
 }
 
-pub(crate) fn rdma(dir: &str, limits: &[Rdma<'_>]) -> Result<()> {
+pub(crate) fn rdma(dir: Target<'_>, limits: &[Rdma<'_>]) -> Result<()> {
     let lines = limits.iter().map(|limit| {
         let mut line = limit.device.to_owned();
         for (name, value) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)]

@@ -4,9 +4,10 @@ use nix::errno::Errno;
 
 use crate::cgroup::{Cgroup, Dir};
 use crate::error::{Error, Result};
-use crate::file::{self, write, write_lines, write_related};
+use crate::file;
 use crate::path;
 use crate::resources::{BlockIo, Cpu, Memory, io_weight_of_blkio, swap_max, weight_of_shares};
+use crate::target::{Target, write, write_either, write_lines, write_related};
 use crate::v1::{self, ignore_missing};
 
 const CONTROLLERS: &str = "cgroup.controllers";
@@ -39,9 +40,10 @@ pub(crate) fn enable_controllers(dir: &Dir) -> Result<()> {
             .map(|name| format!("+{name}"))
             .collect();
         // All or nothing; so after a refusal each by itself.
-        if !lacking.is_empty() && write(parent, SUBTREE_CONTROL, &lacking.join(" ")).is_err() {
+        if !lacking.is_empty() && file::write(parent, SUBTREE_CONTROL, &lacking.join(" ")).is_err()
+        {
             for name in &lacking {
-                let _ = write(parent, SUBTREE_CONTROL, name);
+                let _ = file::write(parent, SUBTREE_CONTROL, name);
             }
         }
     }
@@ -50,15 +52,15 @@ pub(crate) fn enable_controllers(dir: &Dir) -> Result<()> {
 
 /// Sets a limit; if its file is not there, enables its controller first.
 pub(crate) fn enabling(
-    dir: &str,
+    dir: Target<'_>,
     controller: &str,
     limit: &str,
     set: impl Fn() -> Result<()>,
 ) -> Result<()> {
     let missing = |error: &Error| error.errno() == Some(Errno::ENOENT);
-    let has = || file::read(dir, CONTROLLERS).is_ok_and(|list| contains(&list, controller));
+    let has = || dir.controllers().is_ok_and(|list| contains(&list, controller));
     let result = match set() {
-        Err(error) if missing(&error) && !has() && enable(dir, controller) => set(),
+        Err(error) if missing(&error) && !has() && dir.enable(controller) => set(),
         result => result,
     };
     match result {
@@ -68,14 +70,14 @@ pub(crate) fn enabling(
 }
 
 /// Enables one controller for the cgroup `dir`, and for those above it as far as need be.
-fn enable(dir: &str, controller: &str) -> bool {
+pub(crate) fn enable(dir: &str, controller: &str) -> bool {
     let parent = path::parent(dir);
     let Ok(list) = file::read(parent, CONTROLLERS) else {
         // That is the top.
         return false;
     };
     (contains(&list, controller) || enable(parent, controller))
-        && write(parent, SUBTREE_CONTROL, &format!("+{controller}")).is_ok()
+        && file::write(parent, SUBTREE_CONTROL, &format!("+{controller}")).is_ok()
 }
 
 fn contains(list: &str, name: &str) -> bool {
@@ -123,7 +125,7 @@ fn max_or(value: i64) -> String {
     }
 }
 
-pub(crate) fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
+pub(crate) fn set_memory(dir: Target<'_>, memory: &Memory) -> Result<()> {
     let limit = memory.limit.filter(|&limit| limit != 0);
     if memory.check_before_update {
         check_usage(dir, "memory+swap", memory.swap)?;
@@ -149,9 +151,9 @@ pub(crate) fn set_memory(dir: &str, memory: &Memory) -> Result<()> {
 /// `memory.max` below the usage makes the kernel reclaim and, if that is not enough, kill. As in
 /// runc the limit of memory and swap is compared with the memory in use, too: there is no need to
 /// swap in what is out.
-fn check_usage(dir: &str, what: &'static str, limit: Option<i64>) -> Result<()> {
+fn check_usage(dir: Target<'_>, what: &'static str, limit: Option<i64>) -> Result<()> {
     let Some(limit @ 1..) = limit else { return Ok(()) };
-    let usage = file::read(dir, "memory.current").ok();
+    let usage = dir.read("memory.current", "0").ok();
     match usage.and_then(|text| text.trim().parse::<u64>().ok()) {
         Some(usage) if usage >= limit.unsigned_abs() => {
             Err(Error::BelowUsage { what, limit, usage })
@@ -160,7 +162,7 @@ fn check_usage(dir: &str, what: &'static str, limit: Option<i64>) -> Result<()> 
     }
 }
 
-pub(crate) fn set_cpu(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
+pub(crate) fn set_cpu(dir: Target<'_>, cpu: &Cpu<'_>) -> Result<()> {
     // An idle cgroup refuses a weight: stop idling before, start after.
     if cpu.idle == Some(0) {
         write(dir, "cpu.idle", "0")?;
@@ -180,7 +182,7 @@ pub(crate) fn set_cpu(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
 
 /// What to write to `cpu.max`: it takes the quota alone, and leaves the period as it is, but
 /// not the period alone.
-fn cpu_max(dir: &str, cpu: &Cpu<'_>) -> Result<Option<String>> {
+fn cpu_max(dir: Target<'_>, cpu: &Cpu<'_>) -> Result<Option<String>> {
     let quota = match cpu.quota {
         None | Some(0) => None,
         Some(..0) => Some("max".to_owned()),
@@ -190,14 +192,14 @@ fn cpu_max(dir: &str, cpu: &Cpu<'_>) -> Result<Option<String>> {
         (quota, None) => quota,
         (Some(quota), Some(period)) => Some(format!("{quota} {period}")),
         (None, Some(period)) => {
-            let now = file::read(dir, "cpu.max")?;
+            let now = dir.read("cpu.max", "max 100000")?;
             let quota = now.split_whitespace().next().unwrap_or("max");
             Some(format!("{quota} {period}"))
         }
     })
 }
 
-pub(crate) fn set_cpuset(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
+pub(crate) fn set_cpuset(dir: Target<'_>, cpu: &Cpu<'_>) -> Result<()> {
     for (name, value) in [("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             write(dir, name, value)?;
@@ -206,27 +208,19 @@ pub(crate) fn set_cpuset(dir: &str, cpu: &Cpu<'_>) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn set_io(dir: &str, io: &BlockIo) -> Result<()> {
+pub(crate) fn set_io(dir: Target<'_>, io: &BlockIo) -> Result<()> {
     // BFQ takes the weight as it is; io.cost's file has its own scale.
     if let Some(weight) = io.weight.filter(|&weight| weight != 0) {
-        match write(dir, "io.bfq.weight", &weight.to_string()) {
-            Err(error) if error.errno() == Some(Errno::ENOENT) => {
-                write(dir, "io.weight", &io_weight_of_blkio(weight).to_string())?;
-            }
-            result => result?,
-        }
+        let other = io_weight_of_blkio(weight).to_string();
+        write_either(dir, ("io.bfq.weight", &weight.to_string()), ("io.weight", other))?;
     }
     for device in &io.weight_devices {
         let Some(weight) = device.weight.filter(|&weight| weight != 0) else {
             continue;
         };
         let line = |weight: u64| format!("{}:{} {weight}", device.major, device.minor);
-        match write(dir, "io.bfq.weight", &line(weight.into())) {
-            Err(error) if error.errno() == Some(Errno::ENOENT) => {
-                write(dir, "io.weight", &line(io_weight_of_blkio(weight)))?;
-            }
-            result => result?,
-        }
+        let other = line(io_weight_of_blkio(weight));
+        write_either(dir, ("io.bfq.weight", &line(weight.into())), ("io.weight", other))?;
     }
     let throttles = [
         ("rbps", &io.throttle_read_bps),
@@ -244,7 +238,7 @@ pub(crate) fn set_io(dir: &str, io: &BlockIo) -> Result<()> {
 }
 
 /// Writes files by their names.
-pub(crate) fn set_unified(dir: &str, files: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn set_unified(dir: Target<'_>, files: &[(&str, &str)]) -> Result<()> {
     let invalid = |name: &str, reason| {
         Err(Error::Value { name: "unified".to_owned(), value: name.to_owned(), reason })
     };

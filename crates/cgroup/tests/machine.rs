@@ -487,6 +487,26 @@ fn marks_on_network_traffic() {
 }
 
 #[test]
+fn what_is_told_is_what_is_written() {
+    let Some(mut place) = Place::new("told") else { return };
+    let limits = usual();
+    let (told, result) = place.cgroup.writes(&limits);
+    result.unwrap();
+    assert!(told.len() > 3, "{told:?}");
+    assert!(told.iter().all(|write| !Path::new(&write.file).exists()));
+    place.create();
+    place.cgroup.set(&limits).unwrap();
+    for write in told {
+        let text = fs::read_to_string(&write.file).unwrap_or_default();
+        assert_eq!(text.trim_end(), write.value, "{}", write.file);
+    }
+    let unified = [("memory.nope/x", "1")];
+    let (told, result) =
+        place.cgroup.writes(&Resources { unified: unified.to_vec(), ..Resources::default() });
+    assert!(told.is_empty() && result.is_err());
+}
+
+#[test]
 fn unified_files() {
     let Some(mut place) = Place::new("unified") else {
         return;

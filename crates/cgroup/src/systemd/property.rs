@@ -1,5 +1,7 @@
 //! Properties of units, as systemd's D-Bus interface has them.
 
+use std::fmt;
+
 use super::wire::Writer;
 
 /// A property of a unit: a setting by its name on the bus (`TimeoutStopUSec`, not `TimeoutStopSec=`).
@@ -72,6 +74,32 @@ impl Property {
                     to.text(second);
                 }
             }),
+        }
+    }
+}
+
+/// As people would write it.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn all(list: impl Iterator<Item = String>) -> String {
+            list.collect::<Vec<_>>().join(" ")
+        }
+        match self {
+            Value::Bool(on) => on.fmt(f),
+            Value::I32(number) => number.fmt(f),
+            Value::U32(number) => number.fmt(f),
+            Value::U64(u64::MAX) => f.write_str("infinity"),
+            Value::U64(number) => number.fmt(f),
+            Value::Text(text) => f.write_str(text),
+            Value::Texts(texts) => f.write_str(&texts.join(" ")),
+            Value::U32s(list) => f.write_str(&all(list.iter().map(u32::to_string))),
+            Value::Bits(bytes) => {
+                let set = |n: &usize| bytes[n / 8] & 1 << (n % 8) != 0;
+                f.write_str(&all((0..bytes.len() * 8).filter(set).map(|n| n.to_string())))
+            }
+            Value::Pairs(pairs) => {
+                f.write_str(&all(pairs.iter().map(|(first, second)| format!("{first} {second}"))))
+            }
         }
     }
 }
