@@ -1,4 +1,4 @@
-//! Runs classic BPF as the kernel does for seccomp(2): for tests, never for the runtime.
+//! Runs classic BPF as the kernel does for seccomp(2): for tests, and to say what a filter is like.
 
 use crate::seccomp::{Arch, Instruction};
 

@@ -51,7 +51,6 @@
 #![forbid(unsafe_code)]
 
 pub mod devices;
-#[cfg(any(test, feature = "interpret"))]
 pub mod interpret;
 mod problem;
 pub mod seccomp;

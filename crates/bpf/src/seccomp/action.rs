@@ -43,6 +43,14 @@ impl Action {
         }
     }
 
+    /// Its name in a profile, and the number that comes along where there is one.
+    pub(super) fn name(self) -> (&'static str, Option<u32>) {
+        let action = self.0 & 0xffff_0000;
+        let name =
+            ACTIONS.iter().rfind(|(_, known)| *known == action).map_or("?", |(name, _)| *name);
+        (name, matches!(action, ERRNO | TRACE).then_some(self.0 & 0xffff))
+    }
+
     /// Whether calls newer than the profile may have this answer. The others would make a
     /// program believe that it is not permitted to do what the kernel merely does not know,
     /// so that it does not try the older call.

@@ -57,6 +57,11 @@ pub(super) fn flag(name: &str) -> Option<u32> {
     FLAGS.iter().find(|(known, _)| *known == name).map(|(_, flag)| *flag)
 }
 
+/// The names of the flags that are set.
+pub(super) fn flags_of(set: u32) -> impl Iterator<Item = &'static str> {
+    FLAGS.iter().filter(move |(_, flag)| set & flag != 0).map(|(name, _)| *name)
+}
+
 /// The names of all flags that are understood, in alphabetical order.
 pub fn flag_names() -> impl Iterator<Item = &'static str> {
     FLAGS.iter().map(|(name, _)| *name)

@@ -35,6 +35,7 @@ mod order;
 mod profile;
 mod program;
 mod ranges;
+mod shape;
 mod table;
 
 pub use crate::Problem;
@@ -42,6 +43,7 @@ pub use action::action_names;
 pub use arch::Arch;
 pub use filter::{Filter, Instruction, flag_names};
 pub use profile::operator_names;
+pub use shape::Shape;
 
 use calls::{Contradicts, Decisions};
 use profile::Profile;
