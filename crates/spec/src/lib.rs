@@ -13,12 +13,15 @@
 
 mod config;
 mod linux;
+mod mend;
 mod object;
 mod parse;
+mod place;
 mod resources;
 mod seccomp;
 mod state;
 mod text;
+mod unread;
 
 pub use config::{
     Capabilities, ConsoleSize, Cpus, Hook, Hooks, IoPriority, Mount, Process, Rlimit, Root,
@@ -27,7 +30,9 @@ pub use config::{
 pub use linux::{
     Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NetDevice, Personality, TimeOffset,
 };
+pub use mend::{Mended, mend};
 pub use parse::{ParseError, parse};
+pub use place::{Place, find, place, pointer_at};
 pub use resources::{
     BlockIo, Cpu, DeviceRule, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma,
     Resources, ThrottleDevice, WeightDevice,
@@ -35,6 +40,7 @@ pub use resources::{
 pub use seccomp::{Seccomp, SyscallArg, SyscallRule};
 pub use state::{ContainerProcessState, ContainerStatus, State};
 pub use text::Text;
+pub use unread::{Unread, unread};
 
 /// The newest version of the runtime specification that these types follow.
 pub const OCI_VERSION: &str = "1.3.0";

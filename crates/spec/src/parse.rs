@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::place::{self, Place};
+
 /// Why a document could not be read, and where.
 ///
 /// Displays as `line 3, column 17, process.user.uid: invalid type: string "root", expected u32`.
@@ -15,6 +17,8 @@ pub struct ParseError {
     pub column: usize,
     /// The JSON path of the value, such as `process.user.uid`; empty where no value was reached.
     pub path: String,
+    /// The same as a JSON pointer (RFC 6901): `/process/user/uid`.
+    pub pointer: String,
     /// What is wrong.
     pub message: String,
 }
@@ -35,26 +39,35 @@ impl std::error::Error for ParseError {}
 ///
 /// The typed pass is fast and knows no path; only after a failure an untyped one finds it.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ParseError> {
-    let Err(error) = std::str::from_utf8(bytes).map(|_| ()) else {
-        return serde_json::from_slice(bytes).map_err(|error| locate(bytes, &error));
-    };
-    let (line, column) = position(&bytes[..error.valid_up_to()]);
-    Err(ParseError { line, column, path: String::new(), message: "not valid UTF-8".to_owned() })
+    utf8(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| locate(bytes, &error))
 }
 
-fn locate(bytes: &[u8], error: &serde_json::Error) -> ParseError {
+/// Text of JSON is UTF-8.
+pub(crate) fn utf8(bytes: &[u8]) -> Result<(), ParseError> {
+    let Err(error) = std::str::from_utf8(bytes) else {
+        return Ok(());
+    };
+    let Place { line, column } = place::place(bytes, error.valid_up_to());
+    let (path, pointer) = (String::new(), String::new());
+    Err(ParseError { line, column, path, pointer, message: "not valid UTF-8".to_owned() })
+}
+
+pub(crate) fn locate(bytes: &[u8], error: &serde_json::Error) -> ParseError {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
+    let path = steps_to(bytes, offset(bytes, error.line(), error.column()));
     ParseError {
         line: error.line().max(1),
         column: error.column().max(1),
-        path: path_at(bytes, offset(bytes, error.line(), error.column())),
+        path: render(&path),
+        pointer: place::pointer(&path),
         message: text.strip_suffix(&place).unwrap_or(&text).to_owned(),
     }
 }
 
 /// The number of bytes up to and including the one at `line` and `column`.
-fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
+pub(crate) fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
     let lines = bytes.split(|byte| *byte == b'\n').take(line.saturating_sub(1));
     lines.map(|line| line.len() + 1).sum::<usize>() + column
 }
@@ -63,7 +76,7 @@ fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
 ///
 /// The document may be broken behind that byte. (A typed second pass through serde_path_to_error
 /// finds the same, and made the binary half as large again.)
-fn path_at(bytes: &[u8], end: usize) -> String {
+pub(crate) fn steps_to(bytes: &[u8], end: usize) -> Vec<Step> {
     let mut path: Vec<Step> = Vec::new();
     let mut at = 0;
     let mut is_key = false;
@@ -95,17 +108,17 @@ fn path_at(bytes: &[u8], end: usize) -> String {
             _ => {}
         }
     }
-    render(&path)
+    path
 }
 
 /// One step from a value to one inside of it.
-enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
 
 /// The offset behind the quotation mark that ends the string whose contents begin at `at`.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     while at < bytes.len() {
         match bytes[at] {
             b'\\' => at += 2,
@@ -134,15 +147,13 @@ fn render(path: &[Step]) -> String {
     text
 }
 
-fn position(before: &[u8]) -> (usize, usize) {
-    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
-    (line, column)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn path_at(bytes: &[u8], end: usize) -> String {
+        render(&steps_to(bytes, end))
+    }
 
     #[test]
     fn a_byte_is_where_it_is() {
