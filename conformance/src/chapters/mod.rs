@@ -21,6 +21,7 @@ mod exec;
 mod exec_process;
 mod hook_runs;
 mod hooks;
+mod inspecting;
 mod lifecycle;
 mod mount_places;
 mod mounts;
@@ -68,6 +69,7 @@ pub(crate) const ALL: &[Chapter] = &[
     ("hooks", &[hooks::TESTS, hook_runs::TESTS]),
     ("terminal", &[terminal::TESTS]),
     ("exec", &[exec::TESTS, exec_process::TESTS, exec::PRIVILEGES]),
+    ("inspecting", &[inspecting::TESTS]),
     ("bad-input", &[bad_input::FILES, bad_input::IDS, bad_properties::PROPERTIES]),
     ("security", &[security::TESTS, security_binary::TESTS]),
 ];

@@ -42,20 +42,35 @@ impl Bundle {
 
 /// Reads JSON that was read from `file`.
 pub fn parse<'a, T: serde::Deserialize<'a>>(file: &str, bytes: &'a [u8]) -> Result<T> {
-    let damaged = |why: &str| Error::Damaged { file: file.to_owned(), why: why.to_owned() };
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(damaged("unexpected EOF: the file is empty"));
-    }
-    if holds_nul(bytes) {
-        return Err(damaged("a string holds a NUL character, which no path or argument can"));
+    check_text(file, bytes)?;
+    if nuls(bytes).next().is_some() {
+        return Err(damaged(file, "a string holds a NUL character, which no path or argument can"));
     }
     spec::parse(bytes).map_err(|error| Error::Parse { file: file.to_owned(), error })
 }
 
-/// Whether JSON text has an escaped NUL: the backslash of `\u0000` is not itself escaped.
-fn holds_nul(bytes: &[u8]) -> bool {
-    bytes.windows(6).enumerate().filter(|(_, window)| window == b"\\u0000").any(|(at, _)| {
-        let before = bytes.get(..at).unwrap_or_default();
+fn damaged(file: &str, why: &str) -> Error {
+    Error::Damaged { file: file.to_owned(), why: why.to_owned() }
+}
+
+fn check_text(file: &str, bytes: &[u8]) -> Result<()> {
+    match bytes.iter().all(u8::is_ascii_whitespace) {
+        true => Err(damaged(file, "unexpected EOF: the file is empty")),
+        false => Ok(()),
+    }
+}
+
+/// Reads what can be read of a configuration, with all that can't.
+pub(crate) fn mend(file: &str, bytes: &[u8]) -> Result<spec::Mended> {
+    check_text(file, bytes)?;
+    Ok(spec::mend(bytes))
+}
+
+/// Where JSON text has an escaped NUL: the backslash of `\u0000` is not itself escaped.
+pub(crate) fn nuls(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let escapes = bytes.windows(6).enumerate().filter(|(_, window)| window == b"\\u0000");
+    escapes.map(|(at, _)| at).filter(|at| {
+        let before = bytes.get(..*at).unwrap_or_default();
         before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
     })
 }
@@ -101,6 +116,7 @@ mod tests {
 
     #[test]
     fn only_an_unescaped_nul_counts() {
+        let holds_nul = |bytes: &[u8]| nuls(bytes).next().is_some();
         assert!(holds_nul(br#"{"cwd": "/\u0000"}"#));
         assert!(!holds_nul(br#"{"cwd": "/\\u0000"}"#));
         assert!(holds_nul(br#"{"cwd": "/\\\u0000"}"#));

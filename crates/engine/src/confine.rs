@@ -63,6 +63,7 @@ pub(crate) struct Confined {
 
 /// Steps 1 to 3.
 pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result<Confined> {
+    let _step = crate::trace::step("give up privileges, find the program", "");
     own_stdio(process.uid)?;
     if around.own_rlimits {
         crate::limits::set_rlimits(Pid::from_raw(0), process)?;
@@ -132,6 +133,7 @@ impl Confined {
     }
 
     fn become_the_program(&self, channel: &Channel) -> Result<std::convert::Infallible> {
+        let _step = crate::trace::step("load the filter, execve", "");
         if let Some((file, label)) = &self.label {
             crate::store::write_all(file.as_fd(), label.as_bytes())
                 .at("write", label)

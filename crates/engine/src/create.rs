@@ -3,6 +3,7 @@
 //! The story is [`make`]; what the child does meanwhile is [`crate::init`]. Everything that exists is
 //! owned by a [`Making`], which undoes it in reverse unless it is finished.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::SystemTime;
@@ -24,7 +25,7 @@ use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::units::NewUnit;
 use crate::{
     device_rules, hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket,
-    units,
+    trace, units,
 };
 
 /// How long a process that the kernel is killing may take, in milliseconds.
@@ -54,6 +55,8 @@ pub struct Request<'a> {
     pub detach: bool,
     /// Who makes the cgroup (`--systemd-cgroup`, `--cgroup-manager`).
     pub cgroups: Cgroups,
+    /// Where a timeline of the steps is written (`--trace`).
+    pub trace: Option<&'a File>,
     /// Told what hinders nothing but should be known.
     pub warn: &'a dyn Fn(&str),
 }
@@ -71,7 +74,7 @@ pub enum Cgroups {
 
 /// `create`: the container waits for `start`.
 pub fn create(request: &Request<'_>) -> Result<()> {
-    with_plan(request, |config, plan| {
+    with_plan(request, "create", |config, plan| {
         let (made, _) = make(request, config, plan, true)?;
         made.finish(request)?;
         Ok(())
@@ -92,7 +95,7 @@ pub(crate) struct Started {
 ///
 /// Unless `keep`, a container that ended is deleted.
 pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
-    let started = with_plan(request, |config, plan| {
+    let started = with_plan(request, "run", |config, plan| {
         let (made, channel) = make(request, config, plan, false)?;
         let listener = notify::listen(&made.dir)?;
         if !request.detach {
@@ -133,30 +136,54 @@ fn after_start(request: &Request<'_>, plan: &plan::Create<'_>) -> Result<()> {
     result
 }
 
+/// Plans, and acts; with a timeline if one is wanted.
 fn with_plan<T>(
+    request: &Request<'_>,
+    command: &str,
+    act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
+) -> Result<T> {
+    let Some(mut file) = request.trace else {
+        return plan_and(request, act);
+    };
+    trace::start()?;
+    let done = plan_and(request, act);
+    if let Err(error) = trace::write(&mut file, &format!("{command} {}", request.id)) {
+        (request.warn)(&error.to_string());
+    }
+    done
+}
+
+fn plan_and<T>(
     request: &Request<'_>,
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
     crate::store::check_id(request.id)?;
-    let config = bundle::parse(&request.bundle.file, &request.bundle.bytes)?;
-    let host = probe::host(&config, &request.bundle.directory)?;
+    let config = trace::during("read config.json", || {
+        bundle::parse(&request.bundle.file, &request.bundle.bytes)
+    })?;
+    let host = trace::during("ask the host", || probe::host(&config, &request.bundle.directory))?;
     let options = plan::Options {
         id: request.id,
         detach: request.detach,
         console_socket: request.console_socket.is_some(),
         keep_keyring: request.keep_keyring,
         no_pivot: request.no_pivot,
-        cgroups: match request.cgroups {
-            Cgroups::Files => CgroupChoice::Files,
-            Cgroups::Systemd => CgroupChoice::Systemd(units::instance()),
-            Cgroups::Disabled => CgroupChoice::Disabled,
-        },
+        cgroups: choice(request.cgroups),
     };
-    let plan = plan::create(&config, &host, &options)?;
+    let plan = trace::during("plan", || plan::create(&config, &host, &options))?;
     for warning in &plan.warnings {
         (request.warn)(warning);
     }
     act(&config, &plan)
+}
+
+/// Who makes the cgroup, with whose systemd that is.
+pub(crate) fn choice(cgroups: Cgroups) -> CgroupChoice {
+    match cgroups {
+        Cgroups::Files => CgroupChoice::Files,
+        Cgroups::Systemd => CgroupChoice::Systemd(units::instance()),
+        Cgroups::Disabled => CgroupChoice::Disabled,
+    }
 }
 
 /// Everything that exists of a container being made. Dropped, it undoes itself: the process, the
@@ -186,7 +213,7 @@ fn make<'p>(
     let (mut place, unit) = limits::place(plan)?;
     limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
     device_rules::check(&place, plan)?;
-    let dir = request.store.reserve(request.id)?;
+    let dir = trace::during("make the state directory", || request.store.reserve(request.id))?;
     let lock = dir.lock()?;
     let (channel, child_channel) = Channel::pair()?;
     let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
@@ -203,7 +230,9 @@ fn make<'p>(
     device_rules::set(&place, making.cgroup.as_ref(), &join, plan)?;
     let staged = init::needs_stage(&plan.namespaces);
     let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
-    let (forked, needs_unit) = units::clone_into(making.unit.as_ref(), flags, &join, staged)?;
+    let (forked, needs_unit) = trace::during("clone the init", || {
+        units::clone_into(making.unit.as_ref(), flags, &join, staged)
+    })?;
     match forked {
         Forked::Child => {
             // Of the parent's things nothing may live on in the container.
@@ -253,6 +282,7 @@ impl<'p> Making<'p> {
         plan: &plan::Create<'_>,
         config: &spec::Spec<'_>,
     ) -> Result<()> {
+        let _step = trace::step("save what will be", "");
         let paths = place.paths();
         self.record.cgroup =
             paths.map(|(name, path)| (name.to_owned().into(), path.to_owned().into())).collect();
@@ -272,6 +302,7 @@ impl<'p> Making<'p> {
         place: &mut cgroup::Cgroup,
         rootless: bool,
     ) -> Result<cgroup::Join> {
+        let _step = trace::step("make the cgroup", "");
         let denied = if rootless { cgroup::OnDenied::Skip } else { cgroup::OnDenied::Fail };
         let mut created = place.create(denied)?;
         // A user may have got less than was planned.
@@ -301,7 +332,8 @@ impl<'p> Making<'p> {
         self.start_unit()?;
         self.map_ids_of_child(plan, channel)?;
         if self.unit.is_none() {
-            place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
+            trace::during("set the limits", || place.set(&plan.cgroup.resources))
+                .step(|| "linux.resources".to_owned())?;
         }
         self.attend(plan, place, channel)?;
         limits::set_on_process(self.child()?.0, &plan.process, limits_from_outside(plan))
@@ -328,7 +360,7 @@ impl<'p> Making<'p> {
         let Some(unit) = &mut self.unit else {
             return Ok(());
         };
-        if unit.wait()? {
+        if trace::waiting("wait for systemd", || unit.wait())? {
             if !place.is_unified() {
                 device_rules::with_lines(plan, |rules| place.set_devices(rules))??;
             }
@@ -345,7 +377,7 @@ impl<'p> Making<'p> {
         channel: &Channel,
     ) -> Result<()> {
         loop {
-            match channel.receive()? {
+            match trace::waiting("wait for the init", || channel.receive())? {
                 Message::NeedsMaps => {
                     idmap::write(self.child()?.0, &plan.namespaces)?;
                     channel.go()?;
@@ -401,7 +433,9 @@ impl<'p> Making<'p> {
         let (pid, pidfd) = self.child()?;
         let state = self.record.state(ContainerStatus::Created, Some(pid.as_raw()));
         let agent = Agent::connect(self.record.agent.as_ref(), state)?;
-        agent::let_go(channel, (*pid, pidfd), agent.as_ref())
+        trace::waiting("let it go, wait for the program", || {
+            agent::let_go(channel, (*pid, pidfd), agent.as_ref())
+        })
     }
 
     /// Why a child that said nothing is gone.
@@ -457,7 +491,7 @@ impl<'p> Making<'p> {
         self.record.pid = pid.as_raw();
         self.record.start_time = process::stat(pid.as_raw())?.map_or(0, |stat| stat.start_time);
         self.record.phase = crate::store::Phase::Created;
-        self.dir.publish(&self.record)?;
+        trace::during("save the state", || self.dir.publish(&self.record))?;
         if let Some(path) = request.pid_file {
             pid_file::write(path, pid)?;
         }

@@ -9,7 +9,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bpf::devices::{Change, Hole, List, Table, changes};
-use cgroup::{Cgroup, Created, DeviceRule, Join};
+use cgroup::{Cgroup, Created, DeviceRule, Join, Write};
 use plan::{CgroupDriver, DeviceRules, Refusal, Refusals};
 
 use crate::error::{Error, Result, Step};
@@ -39,6 +39,7 @@ pub(crate) fn set(
         // Devices are the host's root's to give: a user has none to lose.
         return Ok(());
     }
+    let _step = crate::trace::step("set the device rules", "");
     let is_new = |name| {
         let mut paths = cgroup.paths();
         let path = paths.find(|(other, _)| *other == name).map(|(_, path)| path);
@@ -69,6 +70,27 @@ pub(crate) fn with_lines<T>(
         .map(|change| DeviceRule { allow: change.allow, line: &change.line })
         .collect();
     Ok(act(&rules))
+}
+
+/// What will be written for the rules of a new container, or how long their program will be.
+pub(crate) fn foresee(
+    cgroup: &Cgroup,
+    plan: &plan::Create<'_>,
+) -> Result<(Vec<Write>, Option<usize>)> {
+    if plan.rootless || cgroup.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    if cgroup.is_unified() {
+        return Ok((Vec::new(), Some(plan.cgroup.devices.table.program().len())));
+    }
+    let mut paths = cgroup.paths();
+    let directory = paths.find(|(name, _)| *name == "devices").map_or("", |(_, path)| path);
+    let write = |rule: &DeviceRule<'_>| Write {
+        file: format!("{directory}/devices.{}", if rule.allow { "allow" } else { "deny" }),
+        value: rule.line.to_owned(),
+        or: None,
+    };
+    with_lines(plan, |rules| (rules.iter().map(write).collect(), None))
 }
 
 /// What `update` is to do to the device rules of a container that lives.

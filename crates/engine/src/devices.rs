@@ -26,6 +26,7 @@ pub(crate) fn make(root: BorrowedFd<'_>, plan: &plan::Create<'_>) -> Result<()> 
     if plan.device_source == DeviceSource::Host {
         return Ok(());
     }
+    let _step = crate::trace::step("make the devices", "");
     let dev = resolve::open(root, "/dev", Missing::MakeDirectory)?;
     let mask = umask(Mode::empty());
     for device in &plan.devices {

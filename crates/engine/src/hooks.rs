@@ -53,6 +53,7 @@ pub(crate) fn run(
     let state = serde_json::to_vec(state)
         .map_err(|error| Error::Damaged { file: "state".to_owned(), why: error.to_string() })?;
     for (index, hook) in hooks.iter().enumerate() {
+        let _step = crate::trace::hook(kind.name(), &hook.path);
         run_one(hook, &state, directory).map_err(|how| {
             Error::Hook(Failure { kind, index, path: hook.path.as_str().to_owned(), how })
         })?;

@@ -27,7 +27,7 @@ use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
 use crate::rootfs::{Rootfs, c_string};
-use crate::{devices, store};
+use crate::{devices, store, trace};
 
 /// `CLONE_NEWTIME`, which nix doesn't name.
 const CLONE_NEWTIME: i32 = 0x80;
@@ -88,7 +88,9 @@ pub(crate) fn clone_flags(namespaces: &plan::Namespaces<'_>) -> u64 {
 
 /// The cloned process's whole life.
 pub(crate) fn run(init: Init<'_>) -> ! {
-    let ended = match needs_stage(&init.plan.namespaces) {
+    let staged = needs_stage(&init.plan.namespaces);
+    trace::in_lane(if staged { trace::Lane::Stage } else { trace::Lane::Init });
+    let ended = match staged {
         true => stage(&init),
         false => enter(&init),
     };
@@ -148,6 +150,7 @@ fn stage(init: &Init<'_>) -> Result<()> {
             std::process::exit(i32::from(told.is_err()))
         }
         Forked::Child => {
+            trace::in_lane(trace::Lane::Init);
             // Not before the runtime knows who its child is now.
             wait_for_parent(&init.channel)?;
             unshare_cgroup(init.plan)
@@ -176,6 +179,7 @@ fn join_in_order(namespaces: &plan::Namespaces<'_>) -> Result<()> {
 }
 
 fn join_namespace(join: &Join<'_>) -> Result<()> {
+    let _step = trace::step("join", join.path);
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let step = || format!("linux.namespaces[{}]", join.index);
     let file =
@@ -186,6 +190,7 @@ fn join_namespace(join: &Join<'_>) -> Result<()> {
 
 /// Joins the v1 cgroups: a process may move itself without the wait that moving another costs.
 pub(crate) fn join_cgroup(join: &cgroup::Join) -> Result<()> {
+    let _step = trace::step("join the cgroups", "");
     for tasks in join.files() {
         store::write_all(tasks.as_fd(), b"0").at("write", "tasks").step(|| "cgroup".to_owned())?;
     }
@@ -203,12 +208,14 @@ fn wait_for_unit(init: &Init<'_>) -> Result<()> {
 /// A cgroup namespace has the cgroup as its root that the process is in when it is made.
 fn unshare_cgroup(plan: &Create<'_>) -> Result<()> {
     if plan.namespaces.creates(NamespaceKind::Cgroup) {
+        let _step = trace::step("unshare the cgroup namespace", "");
         unshare(CloneFlags::CLONE_NEWCGROUP).at("unshare", "cgroup namespace")?;
     }
     Ok(())
 }
 
 fn wait_for_parent(channel: &Channel) -> Result<()> {
+    let _wait = trace::wait("wait for the runtime");
     match channel.wait_for_go()? {
         true => Ok(()),
         // The runtime was killed: what it began must not live on.
@@ -220,6 +227,7 @@ fn wait_for_parent(channel: &Channel) -> Result<()> {
 /// waits: so nothing of the runtime's, nor of its caller's, is open in it any more, and nobody may
 /// open what is (CVE-2016-9962, CVE-2024-21626).
 fn leave_the_host(init: &Init<'_>) -> Result<()> {
+    let _step = trace::step("close what is the host's", "");
     let mut keep = vec![init.channel.as_fd()];
     if let Start::Socket(listener) = &init.start {
         keep.push(listener.as_fd());
@@ -250,7 +258,8 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     }
     setsid().at("setsid", "")?;
     if plan.new_keyring {
-        join_keyring(plan.id).step(|| "session keyring (--no-new-keyring)".to_owned())?;
+        trace::during("join a keyring", || join_keyring(plan.id))
+            .step(|| "session keyring (--no-new-keyring)".to_owned())?;
     }
     set_up_kernel_names(plan)?;
     for mount in plan.mounts.iter().chain(&init.notify) {
@@ -294,6 +303,7 @@ pub(crate) fn join_keyring(id: &str) -> Result<()> {
 /// Loopback, host name, domain name and kernel parameters. The host's procfs is still there, so the
 /// parameters are written below one that no container can have tampered with (CVE-2025-52881).
 fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
+    let _step = trace::step("loopback, names, sysctls", "");
     if plan.namespaces.creates(NamespaceKind::Network) {
         sys::loopback_up()?;
     }
@@ -343,6 +353,7 @@ fn set_up_terminal(init: &Init<'_>, rootfs: &Rootfs) -> Result<Option<console::P
     if terminal == Terminal::None {
         return Ok(None);
     }
+    let _step = trace::step("make the terminal", "");
     let pty = console::allocate(rootfs.fd(), terminal)?;
     pty.mount_console(rootfs.fd())?;
     match &init.console {
@@ -366,6 +377,7 @@ fn make_working_directory(rootfs: &Rootfs, path: &str) -> Result<()> {
 
 /// Waits for the word to start, and says where a failure after it is to be reported.
 fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
+    let _wait = trace::wait("wait for the word to start");
     let listener = match start {
         Start::Channel => {
             return channel.wait_for_go().is_ok_and(|go| go).then_some(channel);

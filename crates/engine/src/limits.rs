@@ -7,10 +7,12 @@ use plan::CgroupDriver;
 use sys::{Clone3, Context, Forked};
 
 use crate::error::{Result, Step};
+use crate::trace;
 use crate::units::NewUnit;
 
 /// Where the container's cgroup is to be, and the unit that it is with systemd.
 pub(crate) fn place(plan: &plan::Create<'_>) -> Result<(Cgroup, Option<NewUnit>)> {
+    let _step = trace::step("find the cgroup's place", "");
     match &plan.cgroup.driver {
         CgroupDriver::Files => {
             let path = Some(plan.cgroup.path).filter(|path| !path.is_empty());

@@ -21,6 +21,7 @@ use sys::{Context, OpenTree};
 use crate::copy_up;
 use crate::error::{Error, Result, Step};
 use crate::resolve::{self, Missing};
+use crate::trace;
 
 /// f_type of procfs (statfs(2)).
 pub(crate) const PROC_MAGIC: i64 = 0x9fa0;
@@ -60,6 +61,7 @@ impl Rootfs {
         extra: Option<&Mount<'_>>,
         sources_too: bool,
     ) -> Result<Rootfs> {
+        let _step = trace::step("open the root", &plan.root.path);
         let (kind, recursive) = match plan.root.propagation {
             Some(Propagation { kind, recursive }) => (kind, recursive),
             None => (MsFlags::MS_SLAVE.bits(), true),
@@ -107,6 +109,7 @@ impl Rootfs {
 
     /// Attaches the root, so that what is mounted below it has a place.
     pub(crate) fn attach(&self, plan: &plan::Create<'_>) -> Result<()> {
+        let _step = trace::step("attach the root", "");
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let target = openat(AT_FDCWD, plan.root.path.as_ref(), flags, Mode::empty())
             .at("open", &plan.root.path)
@@ -121,6 +124,7 @@ impl Rootfs {
 
     /// Makes one mount of the plan.
     pub(crate) fn mount(&mut self, mount: &Mount<'_>, cgroup: &cgroup::Cgroup) -> Result<()> {
+        let _step = trace::step("mount", &mount.destination);
         match &mount.what {
             What::Bind { source, recursive, attributes, .. } => {
                 self.bind(mount, source, *recursive, *attributes)
@@ -312,6 +316,7 @@ impl Rootfs {
 
     /// Makes it the root of this mount namespace, and the host's tree unreachable.
     pub(crate) fn pivot(&self, plan: &plan::Create<'_>) -> Result<()> {
+        let _step = trace::step("pivot the root", "");
         if plan.root.no_pivot {
             return self.move_root();
         }
@@ -349,6 +354,7 @@ impl Rootfs {
 
     /// What has to wait until the container's root is `/`.
     pub(crate) fn seal(&self, plan: &plan::Create<'_>) -> Result<()> {
+        let _step = trace::step("make read-only, mask", "");
         for destination in &self.read_only_later {
             let mounted = resolve::open(self.tree.as_fd(), destination, Missing::Fail)?;
             change(mounted.as_fd(), READ_ONLY, false).step(|| destination.clone())?;

@@ -42,6 +42,11 @@ impl NewUnit {
         Ok((place, NewUnit { systemd, unit: unit.clone(), properties, job: None, owned: false }))
     }
 
+    /// What systemd will be asked for.
+    pub(crate) fn properties(&self) -> &[Property] {
+        &self.properties
+    }
+
     /// What `delete` needs to find it.
     pub(crate) fn record(&self) -> UnitRecord<'static> {
         UnitRecord {

@@ -246,6 +246,51 @@ pub fn option_names() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().map(|(name, _)| *name)
 }
 
+/// The options that stand for `MS_*` flags of mount(2).
+pub fn flag_names(flags: u64) -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().filter_map(move |(name, meaning)| match meaning {
+        Meaning::Flag { ms, on: true, .. } | Meaning::Super { ms, on: true } => {
+            (flags & ms != 0).then_some(*name)
+        }
+        Meaning::Bind { recursive: false } => (flags & libc::MS_BIND != 0).then_some(*name),
+        _ => None,
+    })
+}
+
+impl Propagation {
+    /// The option that stands for it.
+    pub fn name(self) -> &'static str {
+        let is_it = |meaning: &Meaning| matches!(meaning, Meaning::Propagation(p) if *p == self);
+        OPTIONS.iter().find(|(_, meaning)| is_it(meaning)).map_or("?", |(name, _)| name)
+    }
+}
+
+impl Attributes {
+    /// The options that stand for them; with `recursive`, those for all mounts below as well.
+    pub fn names(self, recursive: bool) -> impl Iterator<Item = &'static str> {
+        /// Of several names for one kind of access times, these are not shown.
+        const SYNONYMS: [&str; 6] =
+            ["atime", "nostrictatime", "norelatime", "ratime", "rnostrictatime", "rnorelatime"];
+        OPTIONS.iter().filter_map(move |(name, meaning)| {
+            let attr = match meaning {
+                Meaning::Flag { attr, .. } if !recursive => attr,
+                Meaning::Recursive(attr) if recursive => attr,
+                _ => return None,
+            };
+            let is_it = match *attr {
+                Attr::Set(bits) => self.set & bits == bits,
+                Attr::Clear(bits) => self.clear & bits == bits,
+                Attr::Atime(bits) => {
+                    self.clear & ATTR_ATIME != 0
+                        && self.set & ATTR_ATIME == bits
+                        && !SYNONYMS.contains(name)
+                }
+            };
+            is_it.then_some(*name)
+        })
+    }
+}
+
 fn meaning(option: &str) -> Option<Meaning> {
     OPTIONS.binary_search_by(|(name, _)| (*name).cmp(option)).ok().map(|n| OPTIONS[n].1)
 }
@@ -450,6 +495,22 @@ mod tests {
         assert_eq!(options(&["ro", "rw"]).flags, 0);
         assert_eq!(options(&["ro", "rw"]).attributes, Attributes { set: 0, clear: 1 });
         assert_eq!(options(&["rw", "ro"]).attributes, Attributes { set: 1, clear: 0 });
+    }
+
+    #[test]
+    fn what_was_understood_has_its_names_again() {
+        let folded =
+            options(&["ro", "dev", "noatime", "nosuid", "sync", "rro", "rsuid", "rnoatime"]);
+        let names: Vec<&str> = flag_names(folded.flags).collect();
+        assert_eq!(names, ["noatime", "nosuid", "ro", "sync"]);
+        let names: Vec<&str> = folded.attributes.names(false).collect();
+        assert_eq!(names, ["dev", "noatime", "nosuid", "ro"]);
+        let names: Vec<&str> = folded.recursive.names(true).collect();
+        assert_eq!(names, ["rnoatime", "rro", "rsuid"]);
+        for name in ["shared", "rslave", "private", "runbindable"] {
+            assert_eq!(propagation(name).unwrap().name(), name);
+        }
+        assert_eq!(Attributes::default().names(false).count(), 0);
     }
 
     #[test]

@@ -261,38 +261,24 @@ fn scheduler(
     at: &str,
     findings: &mut Findings,
 ) -> Option<Scheduler> {
-    let policy = match scheduler.policy.as_str() {
-        "SCHED_OTHER" => 0,
-        "SCHED_FIFO" => 1,
-        "SCHED_RR" => 2,
-        "SCHED_BATCH" => 3,
-        "SCHED_ISO" => 4,
-        "SCHED_IDLE" => 5,
-        "SCHED_DEADLINE" => 6,
-        other => {
-            let sentence = format!("invalid scheduler policy: {other}");
-            let hint = "SCHED_OTHER, FIFO, RR, BATCH, ISO, IDLE or DEADLINE, each with its SCHED_";
-            findings.refuse(format!("{at}/scheduler/policy"), sentence, hint);
-            return None;
-        }
+    let name = scheduler.policy.as_str();
+    let Some(policy) = names::SCHEDULERS.iter().position(|known| *known == name) else {
+        let sentence = format!("invalid scheduler policy: {name}");
+        let hint = format!("one of {}", names::SCHEDULERS.join(", "));
+        findings.refuse(format!("{at}/scheduler/policy"), sentence, hint);
+        return None;
     };
+    let policy = policy as u32;
     let mut flags = 0;
     for (n, flag) in scheduler.flags.iter().enumerate() {
-        flags |= match flag.as_str() {
-            "SCHED_FLAG_RESET_ON_FORK" => 0x01,
-            "SCHED_FLAG_RECLAIM" => 0x02,
-            "SCHED_FLAG_DL_OVERRUN" => 0x04,
-            "SCHED_FLAG_KEEP_POLICY" => 0x08,
-            "SCHED_FLAG_KEEP_PARAMS" => 0x10,
-            "SCHED_FLAG_UTIL_CLAMP_MIN" => 0x20,
-            "SCHED_FLAG_UTIL_CLAMP_MAX" => 0x40,
-            other => {
-                let sentence = format!("invalid scheduler flag: {other}");
-                let hint = "such as SCHED_FLAG_RESET_ON_FORK: sched_setattr(2)";
+        match names::SCHEDULER_FLAGS.iter().position(|known| *known == flag.as_str()) {
+            Some(bit) => flags |= 1 << bit,
+            None => {
+                let sentence = format!("invalid scheduler flag: {}", flag.as_str());
+                let hint = format!("one of {}", names::SCHEDULER_FLAGS.join(", "));
                 findings.refuse(format!("{at}/scheduler/flags/{n}"), sentence, hint);
-                0
             }
-        };
+        }
     }
     let [runtime, deadline, period] =
         [scheduler.runtime, scheduler.deadline, scheduler.period].map(Option::unwrap_or_default);

@@ -17,6 +17,7 @@ mod net;
 mod policy;
 mod process;
 mod seccomp;
+mod shared;
 mod tty;
 
 pub use bpf::{attach_device_program, detach_device_program, device_programs, load_device_program};
@@ -40,6 +41,7 @@ pub use process::{
     set_parent_death_signal, set_rlimit,
 };
 pub use seccomp::seccomp_set_filter;
+pub use shared::shared_words;
 pub use tty::{
     WindowSize, acquire_controlling_terminal, pty_number, pty_peer, set_window_size, unlock_pty,
     window_size,

@@ -73,6 +73,11 @@ const PRESERVE: Flag =
     value("preserve-fds", None, "N", "pass N descriptors on, behind the standard streams");
 const NO_SUBREAPER: Flag = switch("no-subreaper", None, "accepted for compatibility");
 
+const TRACE: Flag = value("trace", None, "FILE", "write a timeline of the steps: tare trace FILE");
+
+const JSON: Flag = switch("json", None, "for programs: JSON");
+const AS_ID: Flag = value("id", None, "ID", "as if the container had this id (default: ID)");
+
 /// The commands, in the order of the help.
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -90,6 +95,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             NO_KEYRING,
             PRESERVE,
             NO_SUBREAPER,
+            TRACE,
             HELP,
         ],
         example: "tare create --bundle /containers/web web",
@@ -148,6 +154,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             NO_KEYRING,
             PRESERVE,
             NO_SUBREAPER,
+            TRACE,
             HELP,
         ],
         example: "tare run --rootfs /srv/debian box -- cat /etc/os-release",
@@ -277,6 +284,33 @@ pub(crate) const COMMANDS: &[Command] = &[
             HELP,
         ],
         example: "tare events --stats web",
+    },
+    Command {
+        name: "check",
+        about: "tell everything that is wrong with a bundle on this host, and what would be right",
+        positionals: "[BUNDLE]",
+        count: (0, 1),
+        rest_is_positional: false,
+        flags: &[JSON, AS_ID, NO_PIVOT, NO_KEYRING, HELP],
+        example: "tare check /containers/web",
+    },
+    Command {
+        name: "plan",
+        about: "tell what create would do with a bundle, in order, and do nothing",
+        positionals: "[BUNDLE]",
+        count: (0, 1),
+        rest_is_positional: false,
+        flags: &[JSON, AS_ID, NO_PIVOT, NO_KEYRING, HELP],
+        example: "tare plan --json /containers/web",
+    },
+    Command {
+        name: "trace",
+        about: "show a timeline that create or run wrote (--trace), as text or as a picture",
+        positionals: "FILE",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[value("svg", None, "FILE", "draw it, as SVG; -: on standard output"), HELP],
+        example: "tare trace --svg create.svg create.json",
     },
     Command {
         name: "features",

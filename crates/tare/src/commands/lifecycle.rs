@@ -1,5 +1,6 @@
 //! The life of a container: create, run, start, kill, delete, pause, resume.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -60,6 +61,14 @@ fn with_request(
     detach: bool,
     act: impl FnOnce(&CreateRequest<'_>) -> engine::Result<i32>,
 ) -> Outcome {
+    // First of all: what can't be written should be known before there is a container.
+    let trace = match parsed.flags.get("trace") {
+        Some(path) => Some(
+            File::create(path)
+                .map_err(|error| format!("--trace {path:?}: {}", lower(&error.to_string())))?,
+        ),
+        None => None,
+    };
     let status = act(&CreateRequest {
         store: &store(parsed)?,
         id: id(parsed),
@@ -72,13 +81,14 @@ fn with_request(
         passed: &Passed::new(number(parsed, "preserve-fds")?)?,
         detach,
         cgroups: cgroups(parsed)?,
+        trace: trace.as_ref(),
         warn: &|sentence| log.warn(sentence),
     })?;
     Ok(status as u8)
 }
 
 /// Who makes the cgroup. As in crun the longer option wins.
-fn cgroups(parsed: &Parsed) -> Result<Cgroups, Failure> {
+pub(super) fn cgroups(parsed: &Parsed) -> Result<Cgroups, Failure> {
     match parsed.global.get("cgroup-manager") {
         Some("systemd") => Ok(Cgroups::Systemd),
         Some("cgroupfs") => Ok(Cgroups::Files),

@@ -1,12 +1,15 @@
 //! The commands: a file for each group, a function for each. They turn what was typed into a request
 //! for the engine, and its answer into what is printed.
 
+mod check;
 mod events;
 mod exec;
 mod features;
 mod inspect;
 mod lifecycle;
+mod plan;
 mod spec;
+mod trace;
 mod update;
 
 use std::io::Write;
@@ -67,6 +70,9 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "features" => features::features(),
         "update" => update::update(parsed, log),
         "events" => events::events(parsed),
+        "check" => check::check(parsed),
+        "plan" => plan::plan(parsed),
+        "trace" => trace::trace(parsed),
         other => Err(format!("command {other:?} has no code").into()),
     };
     outcome.map_err(|failure| match name {

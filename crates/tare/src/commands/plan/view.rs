@@ -1,0 +1,594 @@
+//! A plan as a document: every part of it by its name, numbers of the kernel as the names that
+//! people know. In the order in which things are done.
+//!
+//! Every structure is taken apart without `..`: what is added to a plan is added here, or this does
+//! not compile.
+
+use bpf::seccomp::Arch;
+use engine::Prospect;
+use nix::errno::Errno;
+use plan::{
+    Agent, Attributes, Capabilities, CgroupDriver, CgroupPlan, Create, DeviceNode, DeviceRules,
+    DeviceSource, HookKind, Hooks, IdMap, Join, Label, MappedBy, Mount, Namespaces, Process,
+    Propagation, Rlimit, Root, Scheduler, Seccomp, Sysctl, Terminal, UnitPlan, What, names,
+};
+use serde_json::{Map, Value, json};
+
+/// The whole plan.
+pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
+    let Create {
+        id,
+        bundle,
+        root,
+        namespaces,
+        hostname,
+        domainname,
+        sysctls,
+        mounts,
+        device_source,
+        devices,
+        masked_paths,
+        readonly_paths,
+        cgroup,
+        process,
+        seccomp,
+        personality,
+        new_keyring,
+        hooks,
+        annotations,
+        rootless,
+        warnings,
+    } = plan;
+    let at = |kinds: &[HookKind]| hooks_of(hooks, kinds);
+    json!({
+        "container": {
+            "id": id, "bundle": bundle, "rootless": rootless, "annotations": annotations,
+        },
+        "warnings": warnings,
+        "cgroup": cgroup_of(cgroup, prospect),
+        "devices allowed": device_rules(&cgroup.devices, &cgroup.own_devices, prospect),
+        "namespaces": namespaces_of(namespaces),
+        "limits": writes(prospect),
+        "limits ignored": prospect.ignored.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "root": root_of(root),
+        "session": {
+            "keyring": if *new_keyring { "new" } else { "the caller's" },
+            "hostname": hostname,
+            "domainname": domainname,
+        },
+        "sysctl": sysctls.iter().map(sysctl).collect::<Vec<_>>(),
+        "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
+        "devices": nodes(*device_source, devices),
+        "hooks in create": at(&[
+            HookKind::Prestart,
+            HookKind::CreateRuntime,
+            HookKind::CreateContainer,
+        ]),
+        "paths read-only": readonly_paths,
+        "paths masked": masked_paths,
+        "process": process_of(process, *personality),
+        "capabilities": capabilities(process.capabilities),
+        "hooks in start": at(&[HookKind::StartContainer, HookKind::Poststart]),
+        "seccomp": seccomp.as_ref().map(seccomp_of),
+        "hooks in delete": at(&[HookKind::Poststop]),
+    })
+}
+
+fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
+    // The limits and the rules have their own places.
+    let CgroupPlan { path, driver, resources: _, devices: _, own_devices: _ } = plan;
+    let Prospect { cgroup, limits: _, devices: _, device_program: _, unit, ignored: _ } = prospect;
+    let directories = directories(cgroup)
+        .into_iter()
+        .map(|(names, path)| json!({ "hierarchy": names, "directory": path }));
+    let (by, unit) = match driver {
+        CgroupDriver::Files => ("tare", Value::Null),
+        CgroupDriver::Disabled => ("nobody: none is made", Value::Null),
+        CgroupDriver::Systemd(UnitPlan { unit: which, annotations }) => {
+            let set = |property: &cgroup::systemd::Property| {
+                let own = annotations.iter().any(|other| other == property);
+                let cgroup::systemd::Property { name, value } = property;
+                json!({
+                    "property": name,
+                    "value": value.to_string(),
+                    "from": if own { "annotation" } else { "" },
+                })
+            };
+            let unit = json!({
+                "name": which.name(),
+                "slice": which.slice(),
+                "manager": match which.instance() {
+                    cgroup::systemd::Instance::System => "system",
+                    cgroup::systemd::Instance::User => "user",
+                },
+                "properties": unit.iter().map(set).collect::<Vec<_>>(),
+            });
+            ("systemd", unit)
+        }
+    };
+    json!({
+        "made by": by,
+        "cgroupsPath": path,
+        "unit": unit,
+        "directories": directories.collect::<Vec<_>>(),
+    })
+}
+
+/// The cgroup's directories, each by its controllers.
+fn directories(cgroup: &cgroup::Cgroup) -> Vec<(String, &str)> {
+    let mut directories: Vec<(String, &str)> = Vec::new();
+    for (name, path) in cgroup.paths() {
+        let name = if name.is_empty() { "cgroup2" } else { name };
+        match directories.iter_mut().find(|(_, known)| *known == path) {
+            Some((names, _)) => {
+                names.push(',');
+                names.push_str(name);
+            }
+            None => directories.push((name.to_owned(), path)),
+        }
+    }
+    directories
+}
+
+/// Files are named below the directory of their hierarchy.
+fn writes(prospect: &Prospect) -> Vec<Value> {
+    let directories = directories(&prospect.cgroup);
+    let one = |write: &cgroup::Write| {
+        let cgroup::Write { file, value, or } = write;
+        let found = directories.iter().find_map(|(hierarchy, path)| {
+            Some((hierarchy.as_str(), file.strip_prefix(path)?.strip_prefix('/')?))
+        });
+        let (hierarchy, file) = found.unwrap_or(("", file));
+        let or = or.as_ref().map(|(file, value)| format!("{file} = {value}"));
+        json!({ "hierarchy": hierarchy, "file": file, "value": value, "or, without it": or })
+    };
+    prospect.limits.iter().map(one).collect()
+}
+
+fn device_rules(rules: &DeviceRules, own: &[bpf::devices::Rule], prospect: &Prospect) -> Value {
+    let DeviceRules { rules, table } = rules;
+    let text =
+        |rules: &[bpf::devices::Rule]| rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let table = table.to_string();
+    json!({
+        "in all": table.split(';').filter(|line| !line.ends_with(" -")).collect::<Vec<_>>(),
+        "rules": text(rules),
+        "kept by update": text(own),
+        "program": prospect.device_program.map(|length| format!("{length} eBPF instructions")),
+        "written": prospect.devices.iter().map(written).collect::<Vec<_>>(),
+    })
+}
+
+/// `devices.allow c 1:3 rwm`
+fn written(write: &cgroup::Write) -> String {
+    let cgroup::Write { file, value, or: _ } = write;
+    format!("{} {value}", file.rsplit('/').next().unwrap_or_default())
+}
+
+fn namespaces_of(plan: &Namespaces<'_>) -> Value {
+    let Namespaces { new, join, uid_map, gid_map, time_offsets } = plan;
+    let joined = |join: &Join<'_>| {
+        let Join { index, kind, path } = join;
+        json!({ "type": kind.name(), "path": path, "place": format!("/linux/namespaces/{index}") })
+    };
+    json!({
+        "new": new.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
+        "joined": join.iter().map(joined).collect::<Vec<_>>(),
+        "uid map": id_map(uid_map),
+        "gid map": id_map(gid_map),
+        "clocks ahead": time_offsets.lines().collect::<Vec<_>>(),
+    })
+}
+
+fn id_map(map: &[spec::IdMapping]) -> Vec<Value> {
+    let line = |line: &spec::IdMapping| {
+        let spec::IdMapping { container_id, host_id, size } = line;
+        json!({ "inside": container_id, "outside": host_id, "count": size })
+    };
+    map.iter().map(line).collect()
+}
+
+fn root_of(root: &Root<'_>) -> Value {
+    let Root { path, readonly, propagation, no_pivot } = root;
+    json!({
+        "directory": path,
+        "read-only": readonly,
+        "propagation": propagation.map(Propagation::name),
+        "becomes / by": if *no_pivot { "MS_MOVE and chroot" } else { "pivot_root" },
+    })
+}
+
+fn sysctl(sysctl: &Sysctl<'_>) -> Value {
+    let Sysctl { name, path, value } = sysctl;
+    json!({ "name": name, "file": format!("/proc/sys/{path}"), "value": value })
+}
+
+fn attributes(attributes: Attributes, recursive: bool) -> Vec<&'static str> {
+    // Both fields are in the names.
+    let Attributes { set: _, clear: _ } = attributes;
+    attributes.names(recursive).collect()
+}
+
+fn mount(mount: &Mount<'_>) -> Value {
+    let Mount { index, destination, what, propagation, recursive } = mount;
+    let flags = |flags: &u64| plan::flag_names(*flags).collect::<Vec<_>>();
+    let (kind, source, mut options, data, map) = match what {
+        What::Bind { source, recursive, attributes: own, id_map } => {
+            let kind = if *recursive { "rbind" } else { "bind" };
+            (kind, &**source, attributes(*own, false), "", id_map.as_ref().map(mapped))
+        }
+        What::Filesystem { kind, source, flags: own, data, copy_up } => {
+            let mut options = flags(own);
+            options.extend(copy_up.then_some("tmpcopyup"));
+            (*kind, *source, options, data.as_str(), None)
+        }
+        What::Cgroup { flags: own } => ("cgroup", "the container's own", flags(own), "", None),
+        What::Remount { flags: own, data } => ("remount", "", flags(own), data.as_str(), None),
+    };
+    options.extend(attributes(*recursive, true));
+    options.extend(propagation.iter().map(|propagation| propagation.name()));
+    json!({
+        "n": index,
+        "destination": destination,
+        "type": kind,
+        "source": source,
+        "options": options.join(","),
+        "data": data,
+        "ids mapped": map,
+    })
+}
+
+fn mapped(map: &IdMap<'_>) -> String {
+    let IdMap { by, recursive } = map;
+    let lines = |map: &[spec::IdMapping]| {
+        let line = |line: &spec::IdMapping| {
+            let spec::IdMapping { container_id, host_id, size } = line;
+            format!("{container_id}:{host_id}:{size}")
+        };
+        map.iter().map(line).collect::<Vec<_>>().join("+")
+    };
+    let by = match by {
+        MappedBy::Lines { uids, gids } => format!("uids {} gids {}", lines(uids), lines(gids)),
+        MappedBy::Namespace(path) => format!("by {path}"),
+    };
+    if *recursive { format!("{by}, recursively") } else { by }
+}
+
+fn nodes(source: DeviceSource, nodes: &[DeviceNode<'_>]) -> Value {
+    let source = match source {
+        DeviceSource::Mknod => "mknod(2)",
+        DeviceSource::Bind => "binds of the host's nodes",
+        DeviceSource::Host => "the host's /dev: none is made",
+    };
+    let node = |node: &DeviceNode<'_>| {
+        let DeviceNode { path, kind, major, minor, mode, uid, gid } = node;
+        let kind = match *kind & libc::S_IFMT {
+            libc::S_IFBLK => "b",
+            libc::S_IFIFO => "p",
+            _ => "c",
+        };
+        json!({
+            "path": path,
+            "type": kind,
+            "number": format!("{major}:{minor}"),
+            "mode": format!("{mode:04o}"),
+            "owner": format!("{uid}:{gid}"),
+        })
+    };
+    json!({ "made by": source, "nodes": nodes.iter().map(node).collect::<Vec<_>>() })
+}
+
+fn hooks_of(hooks: &Hooks<'_>, kinds: &[HookKind]) -> Vec<Value> {
+    let mut all = Vec::new();
+    for kind in kinds {
+        for hook in hooks.of(*kind) {
+            let spec::Hook { path, args, env, timeout } = hook;
+            all.push(json!({
+                "when": kind.name(),
+                "path": path,
+                "args": args,
+                "env": env,
+                "timeout": timeout.map(|seconds| format!("{seconds} s")),
+            }));
+        }
+    }
+    all
+}
+
+fn process_of(process: &Process<'_>, personality: Option<u64>) -> Value {
+    let Process {
+        args,
+        env,
+        cwd,
+        uid,
+        gid,
+        groups,
+        umask,
+        // They have their own place.
+        capabilities: _,
+        rlimits,
+        no_new_privileges,
+        terminal,
+        oom_score_adj,
+        scheduler,
+        io_priority,
+        initial_cpus,
+        final_cpus,
+        label,
+    } = process;
+    let (module, label) = match label {
+        None => ("", ""),
+        Some(Label::AppArmor(profile)) => ("AppArmor", *profile),
+        Some(Label::SeLinux(context)) => ("SELinux", *context),
+    };
+    json!({
+        "args": args,
+        "cwd": cwd,
+        "user": uid,
+        "group": gid,
+        "other groups": groups,
+        "umask": format!("{umask:04o}"),
+        "env": env,
+        "terminal": match terminal {
+            Terminal::None => Value::Null,
+            Terminal::Allocate => "new".into(),
+            Terminal::Sized { rows, columns } => format!("new, {columns}x{rows}").into(),
+        },
+        "noNewPrivileges": no_new_privileges,
+        "rlimits": rlimits.iter().map(rlimit).collect::<Vec<_>>(),
+        "oom_score_adj": oom_score_adj,
+        "scheduler": scheduler.as_ref().map(scheduler_of),
+        "I/O priority": io_priority.map(|(class, level)| {
+            format!("{} {level}", name_of(&names::IO_CLASSES, class.into()))
+        }),
+        "CPUs of exec": { "at first": initial_cpus, "then": final_cpus },
+        "label": { "module": module, "label": label },
+        "personality": personality.map(|domain| match domain {
+            0 => "LINUX".to_owned(),
+            8 => "LINUX32".to_owned(),
+            other => format!("{other:#x}"),
+        }),
+    })
+}
+
+fn name_of(names: &[&'static str], number: usize) -> String {
+    names.get(number).map_or_else(|| number.to_string(), |name| (*name).to_owned())
+}
+
+fn rlimit(limit: &Rlimit) -> Value {
+    let Rlimit { resource, soft, hard } = limit;
+    let limit = |limit: u64| match limit {
+        u64::MAX => "unlimited".to_owned(),
+        limit => limit.to_string(),
+    };
+    let name = names::rlimit_name(*resource).unwrap_or("?");
+    json!({ "resource": name, "soft": limit(*soft), "hard": limit(*hard) })
+}
+
+fn scheduler_of(scheduler: &Scheduler) -> Value {
+    let Scheduler { policy, flags, nice, priority, times: [runtime, deadline, period] } = scheduler;
+    let set = names::SCHEDULER_FLAGS.iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0);
+    let is_set = |number: u64| (number != 0).then_some(number);
+    json!({
+        "policy": name_of(&names::SCHEDULERS, *policy as usize),
+        "flags": set.map(|(_, name)| *name).collect::<Vec<_>>(),
+        "nice": (*nice != 0).then_some(nice),
+        "priority": is_set((*priority).into()),
+        "runtime ns": is_set(*runtime),
+        "deadline ns": is_set(*deadline),
+        "period ns": is_set(*period),
+    })
+}
+
+fn capabilities(sets: Capabilities) -> Value {
+    let Capabilities { bounding, effective, inheritable, permitted, ambient } = sets;
+    let sets = [
+        ("bounding", bounding),
+        ("effective", effective),
+        ("permitted", permitted),
+        ("inheritable", inheritable),
+        ("ambient", ambient),
+    ];
+    let mut view = Map::new();
+    for (name, set) in sets {
+        let is_in = |n: &usize| set & 1 << n != 0;
+        let numbers = (0..64usize).filter(is_in);
+        let names: Vec<String> = numbers.map(|n| name_of(&names::CAPABILITIES, n)).collect();
+        view.insert(name.to_owned(), names.into());
+    }
+    view.into()
+}
+
+fn seccomp_of(seccomp: &Seccomp<'_>) -> Value {
+    let Seccomp { filter, agent } = seccomp;
+    let bpf::seccomp::Shape {
+        instructions,
+        worst,
+        mean,
+        architectures,
+        answers,
+        conditional,
+        flags,
+    } = filter.shape(Arch::native());
+    let answer = |(name, data, calls): &(&str, Option<u32>, usize)| {
+        let data = data.map(|data| match *name {
+            "SCMP_ACT_ERRNO" => format!("{:?}", Errno::from_raw(data as i32)),
+            _ => data.to_string(),
+        });
+        json!({ "answer": name, "with": data, "calls": calls })
+    };
+    json!({
+        "instructions": instructions,
+        "executed for a call": format!("{mean:.1} on average, {worst} at most"),
+        "architectures": architectures.iter().map(|arch| arch.name()).collect::<Vec<_>>(),
+        "answers": answers.iter().map(answer).collect::<Vec<_>>(),
+        "calls whose arguments matter": conditional,
+        "flags": flags,
+        "agent": agent.as_ref().map(|agent| {
+            let Agent { path, metadata } = agent;
+            json!({ "socket": path, "metadata": metadata })
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::plan::layout;
+    use plan::{CgroupChoice, Host, JoinedNamespace, NamespaceKind, Options, RootKind, Security};
+
+    /// A configuration in which every part of a plan has a value of its own.
+    const FULL: &str = include_str!("full.json");
+
+    fn with_view<T>(config: &str, cgroups: CgroupChoice, check: impl FnOnce(&Value) -> T) -> T {
+        let config: spec::Spec<'_> = spec::parse(config.as_bytes()).unwrap();
+        let host = Host {
+            bundle: "/bundle",
+            rootless: false,
+            unprivileged: false,
+            root: RootKind::Directory,
+            unreachable: Vec::new(),
+            joined: vec![(5, JoinedNamespace::Kind(NamespaceKind::Ipc.clone_flag()))],
+            listener: String::new(),
+            security: Security { apparmor: true, selinux: true, capabilities: u64::MAX },
+        };
+        let options = Options {
+            id: "web",
+            detach: false,
+            console_socket: false,
+            keep_keyring: true,
+            no_pivot: true,
+            cgroups,
+        };
+        let plan = plan::create(&config, &host, &options);
+        let plan = plan.unwrap_or_else(|refusals| panic!("{refusals}"));
+        let write = |file: &str, value: &str, or| cgroup::Write {
+            file: format!("/sys/fs/cgroup/x/{file}"),
+            value: value.to_owned(),
+            or,
+        };
+        let prospect = Prospect {
+            cgroup: cgroup::Cgroup::from_paths([("pids", "/sys/fs/cgroup/x")]),
+            limits: vec![
+                write("pids.max", "77", None),
+                write("blkio.weight", "10", Some(("blkio.bfq.weight".into(), "11".into()))),
+            ],
+            devices: vec![write("devices.deny", "a", None)],
+            device_program: Some(99),
+            unit: Vec::new(),
+            ignored: plan.cgroup.resources.ignored(cgroup::Mode::Unified),
+        };
+        check(&of(&plan, &prospect))
+    }
+
+    /// All values in a document, as the text shows them.
+    fn scalars(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => map.values().for_each(|value| scalars(value, found)),
+            Value::Array(list) => list.iter().for_each(|value| scalars(value, found)),
+            Value::String(text) if !text.is_empty() => found.push(text.clone()),
+            Value::Number(number) => found.push(number.to_string()),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn whatever_is_planned_is_shown() {
+        with_view(FULL, CgroupChoice::Files, |view| {
+            let text = layout::text(view);
+            let mut values = Vec::new();
+            scalars(view, &mut values);
+            for value in values {
+                assert!(text.contains(&value), "{value:?} of the document is not in\n{text}");
+            }
+            for part in NEEDLES {
+                assert!(text.contains(part), "{part:?} is not in\n{text}");
+            }
+        });
+    }
+
+    /// Of every part of [`FULL`] something that only it has.
+    const NEEDLES: &[&str] = &[
+        "org.example.note",
+        "/cgroup-path",
+        "pids.max",
+        "blkio.bfq.weight = 11",
+        "memory.swappiness: ignored",
+        "deny c 10:229 rwm",
+        "99 eBPF instructions",
+        "devices.deny a",
+        "/proc/7/ns/ipc",
+        "/linux/namespaces/5",
+        "100000",
+        "200000",
+        "monotonic 11 12",
+        "/bundle/the-root",
+        "read-only",
+        "rslave",
+        "MS_MOVE and chroot",
+        "the caller's",
+        "the-host",
+        "the-domain",
+        "/proc/sys/net/ipv4/ip_forward",
+        "nosuid,sync,tmpcopyup",
+        "size=3m",
+        "ro,rnoexec,rshared",
+        "uids 0:5:6 gids 0:7:8, recursively",
+        "remount",
+        "the container's own",
+        "/dev/fuse",
+        "10:229",
+        "0640",
+        "3:4",
+        "/hook/create-runtime",
+        "hook-arg",
+        "HOOK=env",
+        "17 s",
+        "/hook/poststop",
+        "/read/only",
+        "/masked",
+        "an-argument",
+        "NAME=value",
+        "/working",
+        "1001",
+        "1002",
+        "1003",
+        "0027",
+        "new, 81x25",
+        "noNewPrivileges",
+        "RLIMIT_NOFILE",
+        "1024",
+        "unlimited",
+        "-998",
+        "SCHED_DEADLINE",
+        "SCHED_FLAG_RECLAIM",
+        "5000001",
+        "5000002",
+        "5000003",
+        "IOPRIO_CLASS_BE 6",
+        "0  1",
+        "AppArmor",
+        "a-profile",
+        "LINUX32",
+        "KILL",
+        "SYS_PTRACE",
+        "SCMP_ARCH_X86_64",
+        "SCMP_ACT_ERRNO",
+        "EPERM",
+        "SCMP_ACT_NOTIFY",
+        "/bundle/agent.sock",
+        "agent-data",
+        "CAP_COFFEE",
+    ];
+
+    #[test]
+    fn a_unit_is_shown_with_what_annotations_set() {
+        use cgroup::systemd::Instance;
+        let config = FULL.replace("/cgroup-path", "some.slice:prefix:name");
+        with_view(&config, CgroupChoice::Systemd(Instance::System), |view| {
+            let unit = &view["cgroup"]["unit"];
+            assert_eq!(unit["name"], "prefix-name.scope");
+            assert_eq!(unit["slice"], "some.slice");
+        });
+    }
+}
