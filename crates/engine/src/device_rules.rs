@@ -80,7 +80,7 @@ pub(crate) fn foresee(
     if plan.rootless || cgroup.is_empty() {
         return Ok((Vec::new(), None));
     }
-    if cgroup.is_unified() {
+    if !cgroup.has_v1_devices() {
         return Ok((Vec::new(), Some(plan.cgroup.devices.table.program().len())));
     }
     let mut paths = cgroup.paths();

@@ -476,7 +476,7 @@ mod tests {
             devices: vec![write("devices.deny", "a", None)],
             device_program: Some(99),
             unit: Vec::new(),
-            ignored: plan.cgroup.resources.ignored(cgroup::Mode::Unified),
+            ignored: cgroup::Cgroup::from_paths([("", "/x")]).ignored(&plan.cgroup.resources),
         };
         check(&of(&plan, &prospect))
     }
