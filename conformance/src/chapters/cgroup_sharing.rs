@@ -149,6 +149,28 @@ pub(crate) const SHARING: &[Test] = &[
             Ok(())
         },
     ),
+    test("remade-by-another", "a cgroup that another made anew is left alone by delete", |t| {
+        layout::paths()?;
+        layout::root()?;
+        let c = t.bundle()?.share("pid").create()?;
+        c.kill("KILL")?;
+        c.becomes("stopped")?;
+        for dir in leftover::cgroups(&c.id) {
+            t.until("an empty cgroup", || Ok(fs::remove_dir(&dir).is_ok()))?;
+        }
+        let made = make(&c.id)?;
+        let other = t.keep(["sleep", "100"])?;
+        for dir in &made {
+            fs::write(dir.join("cgroup.procs"), other.pid().to_string())?;
+        }
+        let deleted = t.rt(["delete", "--force", &c.id])?;
+        let still = read("pids", &c.id, "cgroup.procs")?;
+        let wanted = other.pid().to_string();
+        drop(other);
+        unmake(&made);
+        deleted.ok()?;
+        is(still, wanted)
+    }),
     test("failed-create-leaves-parent", "a refused create removes what it made, no more", |t| {
         controller("cpuset")?;
         let outer = format!("{}-outer", t.id());

@@ -85,6 +85,11 @@ impl Created {
         self.made.iter().any(|made| made == path)
     }
 
+    /// Whether none of the cgroup's directories was there before.
+    pub fn is_all_new(&self, cgroup: &Cgroup) -> bool {
+        cgroup.v1.iter().chain(&cgroup.v2).all(|dir| self.is_new(&dir.path))
+    }
+
     /// Removes the directories that were made, and no others: the empty ones among them.
     ///
     /// # Errors
@@ -150,6 +155,14 @@ impl Cgroup {
             Some(dir) => file::write(dir, "cgroup.type", "threaded"),
             None => Ok(()),
         }
+    }
+
+    /// The number of the directory, by which the kernel tells it from any other that had its path
+    /// before, or gets it later: that in the hierarchy whose list of processes stands for all.
+    /// `None` if it isn't there.
+    pub fn number(&self) -> Option<u64> {
+        let found = std::fs::symlink_metadata(self.process_dir()?).ok()?;
+        Some(std::os::unix::fs::MetadataExt::ino(&found))
     }
 
     /// Is it in v2 alone? Else each limit is set where its controller is, which is mostly v1.

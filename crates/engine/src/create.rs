@@ -21,7 +21,7 @@ use crate::error::{Error, Result, Step};
 use crate::init::{self, Init, Start};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
-use crate::store::{ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
+use crate::store::{Announced, ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::units::NewUnit;
 use crate::{
     device_rules, hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket,
@@ -218,8 +218,8 @@ fn make<'p>(
     let (channel, child_channel) = Channel::pair()?;
     let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
     let mut making = Making::of(dir, record, lock, unit);
-    making.remember(&place, plan, config)?;
-    let join = making.create_cgroup(&mut place, plan.rootless)?;
+    let announced = making.remember(&place, plan, config)?;
+    let join = making.create_cgroup(&mut place, plan.rootless, announced)?;
     let notify = notify::mount(&making.dir)?;
     let mut extra_env = request.passed.environment.clone();
     extra_env.extend(notify::variable());
@@ -281,12 +281,10 @@ impl<'p> Making<'p> {
         place: &cgroup::Cgroup,
         plan: &plan::Create<'_>,
         config: &spec::Spec<'_>,
-    ) -> Result<()> {
+    ) -> Result<Announced> {
         let _step = trace::step("save what will be", "");
-        let paths = place.paths();
-        self.record.cgroup =
-            paths.map(|(name, path)| (name.to_owned().into(), path.to_owned().into())).collect();
-        self.dir.announce(&self.record)?;
+        self.record.remember_cgroup(place);
+        let announced = self.dir.announce(&self.record)?;
         if let Some(process) = config.process.clone() {
             let cgroup = self.record.cgroup.clone();
             self.dir.save_exec(&ExecRecord { cgroup, process, personality: plan.personality })?;
@@ -294,13 +292,14 @@ impl<'p> Making<'p> {
         if let Some(seccomp) = &plan.seccomp {
             self.dir.write(SECCOMP_FILE, &seccomp.filter.to_bytes())?;
         }
-        Ok(())
+        Ok(announced)
     }
 
     fn create_cgroup(
         &mut self,
         place: &mut cgroup::Cgroup,
         rootless: bool,
+        announced: Announced,
     ) -> Result<cgroup::Join> {
         let _step = trace::step("make the cgroup", "");
         let denied = if rootless { cgroup::OnDenied::Skip } else { cgroup::OnDenied::Fail };
@@ -308,6 +307,11 @@ impl<'p> Making<'p> {
         // A user may have got less than was planned.
         self.record.remember_cgroup(place);
         let join = std::mem::take(&mut created.join);
+        self.record.cgroup_number = place.number().unwrap_or(0);
+        // Where there was a directory before, there may be a unit that is somebody else's.
+        if self.unit.is_none() || created.is_all_new(place) {
+            announced.add_cgroup(self.record.cgroup_number)?;
+        }
         self.cgroup = Some(created);
         Ok(join)
     }

@@ -109,15 +109,24 @@ fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Resul
 }
 
 /// Removes the cgroup. Who may be in it is only asked where it is in use: without a pid namespace others
-/// outlive the init, and after a crashed `create` anything may. With a unit it is systemd's.
+/// outlive the init, and after a crashed `create` anything may. With a unit it is systemd's. One that has
+/// become somebody else's is left alone.
 fn remove_cgroup(record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
     let cgroup = record.cgroup();
     if record.unit.is_none() && cgroup.delete_unused()? {
         return Ok(());
     }
-    kill::kill_leftovers(record)?;
-    units::stop(record, warn);
-    Ok(cgroup.delete()?)
+    if record.owns_cgroup() {
+        kill::kill_leftovers(record)?;
+        units::stop(record, warn);
+        return Ok(cgroup.delete()?);
+    }
+    if record.cgroup_number != 0 {
+        let path = cgroup.paths().next().map(|(_, path)| path.to_owned()).unwrap_or_default();
+        warn(&format!("{path}: the cgroup is another's by now, and left alone"));
+    }
+    cgroup.delete_unused()?;
+    Ok(())
 }
 
 /// Runs all `poststop` hooks, also behind one that fails.

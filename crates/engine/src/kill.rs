@@ -49,12 +49,17 @@ fn after_sigkill(record: &Record<'_>) -> Result<()> {
 }
 
 fn has_leftovers(record: &Record<'_>) -> bool {
-    !record.has_namespace("pid") && record.cgroup().pids().is_ok_and(|pids| !pids.is_empty())
+    !record.has_namespace("pid")
+        && record.owns_cgroup()
+        && record.cgroup().pids().is_ok_and(|pids| !pids.is_empty())
 }
 
-/// Ends what is left in the cgroup of a container whose init has ended.
+/// Ends what is left in the cgroup of a container whose init has ended, if it is still the container's.
 pub(crate) fn kill_leftovers(record: &Record<'_>) -> Result<()> {
     let cgroup = record.cgroup();
+    if !record.owns_cgroup() {
+        return Ok(());
+    }
     match cgroup.pids() {
         Ok(pids) if pids.is_empty() => Ok(()),
         _ => Ok(cgroup.kill(Signal::SIGKILL)?),

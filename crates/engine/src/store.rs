@@ -3,7 +3,7 @@
 //!
 //! | file | what | written |
 //! |---|---|---|
-//! | `creating.json` | [`Record`]: what will exist, and must be cleaned up if `create` is ended | once; gone when it is complete |
+//! | `creating.json` | [`Record`]: what will exist, and must be cleaned up if `create` is ended; in a second line the cgroup's number, once it exists | once; gone when it is complete |
 //! | `state.json` | [`Record`]: what exists | once, atomically: new file, rename |
 //! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup once more | once |
 //! | `seccomp.bpf` | the filter, for `exec` | once |
@@ -75,6 +75,9 @@ pub struct Record<'a> {
     /// The cgroup's directory by controller; "" is cgroup v2.
     #[serde(borrow)]
     pub cgroup: BTreeMap<Text<'a>, Text<'a>>,
+    /// The number of that cgroup ([`cgroup::Cgroup::number`]); 0 while there is none.
+    #[serde(default)]
+    pub(crate) cgroup_number: u64,
     /// What the device rules come to ([`bpf::devices::Table`]); empty where there are none.
     #[serde(default, borrow)]
     pub devices: Text<'a>,
@@ -169,6 +172,7 @@ impl<'a> Record<'a> {
             rootless: plan.rootless,
             annotations: plan.annotations.clone(),
             cgroup: BTreeMap::new(),
+            cgroup_number: 0,
             devices: if plan.rootless {
                 Text::default()
             } else {
@@ -196,6 +200,16 @@ impl<'a> Record<'a> {
     pub fn cgroup(&self) -> cgroup::Cgroup {
         let paths = self.cgroup.iter().map(|(name, path)| (name.as_str(), path.as_str()));
         cgroup::Cgroup::from_paths(paths)
+    }
+
+    /// Whether the cgroup that is there now is the container's. A `create` that was killed may not
+    /// have come to it, and one that was removed may have been made anew by somebody else.
+    pub(crate) fn owns_cgroup(&self) -> bool {
+        match (self.cgroup_number, self.cgroup().number()) {
+            (_, None) => true,
+            (0, Some(_)) => self.phase == Phase::Created,
+            (own, Some(found)) => own == found,
+        }
     }
 
     /// Notes where the cgroup is.
@@ -301,6 +315,18 @@ pub struct ContainerDir {
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code, reason = "held for its drop")] OwnedFd);
 
+/// The record of a container that is being made, while it may be added to.
+#[derive(Debug)]
+pub(crate) struct Announced(OwnedFd);
+
+impl Announced {
+    /// Adds the number of the cgroup, which is there now.
+    pub(crate) fn add_cgroup(&self, number: u64) -> Result<()> {
+        write_all(self.0.as_fd(), format!("\n{number}").as_bytes()).at("write", CREATING_FILE)?;
+        Ok(())
+    }
+}
+
 /// The bytes of a record, from which [`Record`] borrows.
 #[derive(Debug)]
 pub struct RecordBytes {
@@ -363,8 +389,8 @@ impl ContainerDir {
     }
 
     /// Saves the record before there is anything of the container.
-    pub(crate) fn announce(&self, record: &Record<'_>) -> Result<()> {
-        self.write(CREATING_FILE, &self.to_json(record)?)
+    pub(crate) fn announce(&self, record: &Record<'_>) -> Result<Announced> {
+        self.create_file(CREATING_FILE, &self.to_json(record)?).map(Announced)
     }
 
     /// Saves the record of a container that is complete: whole, or not at all.
@@ -407,13 +433,17 @@ impl ContainerDir {
 
     /// Writes one of the directory's files, which must not exist yet, or is left over.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.create_file(name, bytes).map(drop)
+    }
+
+    fn create_file(&self, name: &str, bytes: &[u8]) -> Result<OwnedFd> {
         let path = self.path.join(name);
         let object = path.to_string_lossy();
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_CLOEXEC;
         let file =
             openat(&self.fd, name, flags, Mode::from_bits_truncate(0o600)).at("open", &object)?;
         write_all(file.as_fd(), bytes).at("write", &object)?;
-        Ok(())
+        Ok(file)
     }
 
     /// The path of one of the directory's files through a descriptor: short enough for a socket.
@@ -463,8 +493,10 @@ impl RecordBytes {
     /// The record, borrowing from these bytes.
     pub fn record(&self) -> Result<Record<'_>> {
         let damaged = |why: String| Error::Damaged { file: self.file.display().to_string(), why };
-        let record: Record<'_> =
-            spec::parse(&self.bytes).map_err(|error| damaged(format!("damaged: {error}")))?;
+        let (bytes, number) = self.lines();
+        let mut record: Record<'_> =
+            spec::parse(bytes).map_err(|error| damaged(format!("damaged: {error}")))?;
+        record.cgroup_number = number.unwrap_or(record.cgroup_number);
         if record.version != VERSION {
             return Err(damaged(format!(
                 "written by another version (layout {}, this one is {VERSION})",
@@ -472,6 +504,14 @@ impl RecordBytes {
             )));
         }
         Ok(record)
+    }
+
+    /// The record itself, which has no line feed, and the number that was added to it.
+    fn lines(&self) -> (&[u8], Option<u64>) {
+        let mut lines = self.bytes.splitn(2, |byte| *byte == b'\n');
+        let record = lines.next().unwrap_or_default();
+        let number = lines.next().and_then(|line| std::str::from_utf8(line).ok()?.parse().ok());
+        (record, number)
     }
 
     /// What `exec` needs, borrowing from these bytes.
@@ -534,5 +574,17 @@ mod tests {
         for id in ["", ".", "..", "a/b", "a b", "ä", &"x".repeat(256)] {
             assert!(check_id(id).is_err(), "{id}");
         }
+    }
+
+    #[test]
+    fn what_was_added_to_a_record_is_not_part_of_it() {
+        let lines = |text: &str| {
+            let bytes = RecordBytes { file: PathBuf::new(), bytes: text.into() };
+            let (record, number) = bytes.lines();
+            (String::from_utf8(record.to_vec()).unwrap(), number)
+        };
+        assert_eq!(lines("{}"), ("{}".to_owned(), None));
+        assert_eq!(lines("{}\n4711"), ("{}".to_owned(), Some(4711)));
+        assert_eq!(lines("{}\n"), ("{}".to_owned(), None));
     }
 }
