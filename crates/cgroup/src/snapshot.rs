@@ -56,6 +56,33 @@ impl Cgroup {
         snapshot
     }
 
+    /// A quota or a period, with the other of the two as it is: for who needs both.
+    pub fn complete_cpu<'c>(&self, cpu: Cpu<'c>) -> Cpu<'c> {
+        let given = |value: Option<u64>| value.is_some_and(|value| value != 0);
+        let (quota, period) = (given(cpu.quota.map(i64::unsigned_abs)), given(cpu.period));
+        if quota == period {
+            return cpu;
+        }
+        let now = |dir: Option<&str>, name| file::read(dir?, name).ok();
+        let now = match self.is_unified() {
+            true => now(self.v2_dir(), "cpu.max"),
+            false => {
+                let dir = self.v1_dir("cpu");
+                let both = now(dir, "cpu.cfs_quota_us").zip(now(dir, "cpu.cfs_period_us"));
+                both.map(|(quota, period)| format!("{} {period}", quota.trim()))
+            }
+        };
+        let Some((quota, period)) = now.as_deref().and_then(|text| text.trim().split_once(' '))
+        else {
+            return cpu;
+        };
+        Cpu {
+            quota: cpu.quota.filter(|quota| *quota != 0).or(Some(quota.parse().unwrap_or(-1))),
+            period: cpu.period.filter(|period| *period != 0).or(period.parse().ok()),
+            ..cpu
+        }
+    }
+
     /// The limits of an update in full.
     ///
     /// The specification's limit on swap is one on memory and swap together, as v1 has it. v2
@@ -90,28 +117,33 @@ impl Snapshot {
         result
     }
 
+    /// The files, and what they had.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.groups.iter().flat_map(|group| &group.files).map(|(name, text)| (&name[..], &text[..]))
+    }
+
     fn take_v1(&mut self, cgroup: &Cgroup, resources: &Resources<'_>) {
         let Resources { memory, cpu, block_io, network, .. } = resources;
         if let (Some(dir), true) = (cgroup.v1_dir("memory"), *memory != Memory::default()) {
-            self.files(dir, &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]);
-            self.files(dir, &["memory.soft_limit_in_bytes"]);
+            self.take(dir, &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]);
+            self.take(dir, &["memory.soft_limit_in_bytes"]);
             if memory.oom_killer != OomKiller::Unchanged {
-                self.files(dir, &[OOM_CONTROL]);
+                self.take(dir, &[OOM_CONTROL]);
             }
             if memory.swappiness.is_some() {
-                self.files(dir, &["memory.swappiness"]);
+                self.take(dir, &["memory.swappiness"]);
             }
         }
         if let (Some(dir), true) = (cgroup.v1_dir("cpu"), *cpu != Cpu::default()) {
             self.weight(dir, "cpu.shares");
-            self.files(dir, &["cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.cfs_burst_us"]);
-            self.files(dir, &["cpu.rt_period_us", "cpu.rt_runtime_us"]);
+            self.take(dir, &["cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.cfs_burst_us"]);
+            self.take(dir, &["cpu.rt_period_us", "cpu.rt_runtime_us"]);
         }
         if let (Some(dir), true) = (cgroup.v1_dir("cpuset"), cpu.cpus.or(cpu.mems).is_some()) {
             self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
         }
         if let (Some(dir), true) = (cgroup.v1_dir("pids"), resources.pids.is_some()) {
-            self.files(dir, &["pids.max"]);
+            self.take(dir, &["pids.max"]);
         }
         if let (Some(dir), true) = (cgroup.v1_dir("blkio"), *block_io != BlockIo::default()) {
             self.each(dir, &["blkio.weight", "blkio.bfq.weight", "blkio.leaf_weight"]);
@@ -123,13 +155,13 @@ impl Snapshot {
             self.hugepages(dir, resources, "limit_in_bytes");
         }
         if let (Some(dir), true) = (cgroup.v1_dir("net_cls"), network.class_id.is_some()) {
-            self.files(dir, &["net_cls.classid"]);
+            self.take(dir, &["net_cls.classid"]);
         }
         if let (Some(dir), false) = (cgroup.v1_dir("net_prio"), network.priorities.is_empty()) {
-            self.files(dir, &["net_prio.ifpriomap"]);
+            self.take(dir, &["net_prio.ifpriomap"]);
         }
         if let (Some(dir), false) = (cgroup.v1_dir("rdma"), resources.rdma.is_empty()) {
-            self.files(dir, &["rdma.max"]);
+            self.take(dir, &["rdma.max"]);
         }
     }
 
@@ -140,13 +172,13 @@ impl Snapshot {
         }
         if let (Some(dir), true) = (cgroup.v2_dir_of("cpu"), *cpu != Cpu::default()) {
             self.weight(dir, "cpu.weight");
-            self.files(dir, &["cpu.max", "cpu.max.burst"]);
+            self.take(dir, &["cpu.max", "cpu.max.burst"]);
         }
         if let (Some(dir), true) = (cgroup.v2_dir_of("cpuset"), cpu.cpus.or(cpu.mems).is_some()) {
             self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
         }
         if let (Some(dir), true) = (cgroup.v2_dir_of("pids"), resources.pids.is_some()) {
-            self.files(dir, &["pids.max"]);
+            self.take(dir, &["pids.max"]);
         }
         if let (Some(dir), true) = (cgroup.v2_dir_of("blkio"), *block_io != BlockIo::default()) {
             self.each(dir, &["io.bfq.weight", "io.weight", "io.max"]);
@@ -155,14 +187,14 @@ impl Snapshot {
             self.hugepages(dir, resources, "max");
         }
         if let (Some(dir), false) = (cgroup.v2_dir_of("rdma"), resources.rdma.is_empty()) {
-            self.files(dir, &["rdma.max"]);
+            self.take(dir, &["rdma.max"]);
         }
         let Some(dir) = cgroup.v2_dir() else { return };
         for (name, _) in &resources.unified {
             let own = name.starts_with("cgroup.");
             let value = name.starts_with("cgroup.max.") || *name == "cgroup.freeze";
             if path::is_file_name(name) && (!own || value) {
-                self.files(dir, &[name]);
+                self.take(dir, &[name]);
             }
         }
     }
@@ -170,28 +202,28 @@ impl Snapshot {
     fn hugepages(&mut self, dir: &str, resources: &Resources<'_>, suffix: &str) {
         let sizes = resources.hugepages.iter().map(|page| page.page_size);
         for size in sizes.filter(|size| path::is_file_name(size)) {
-            self.files(dir, &[&format!("hugetlb.{size}.{suffix}")]);
-            self.files(dir, &[&format!("hugetlb.{size}.rsvd.{suffix}")]);
+            self.take(dir, &[&format!("hugetlb.{size}.{suffix}")]);
+            self.take(dir, &[&format!("hugetlb.{size}.rsvd.{suffix}")]);
         }
     }
 
     /// The share of the processor, and whether it is idle: an idle one has no share to put back.
     fn weight(&mut self, dir: &str, weight: &str) {
         match file::read(dir, "cpu.idle").as_deref().map(str::trim) {
-            Ok("1") => self.files(dir, &["cpu.idle"]),
-            _ => self.files(dir, &[weight, "cpu.idle"]),
+            Ok("1") => self.take(dir, &["cpu.idle"]),
+            _ => self.take(dir, &[weight, "cpu.idle"]),
         }
     }
 
     /// Files that have nothing to do with each other.
     fn each(&mut self, dir: &str, files: &[&str]) {
         for file in files {
-            self.files(dir, &[file]);
+            self.take(dir, &[file]);
         }
     }
 
     /// Files which belong together.
-    fn files(&mut self, dir: &str, files: &[&str]) {
+    fn take(&mut self, dir: &str, files: &[&str]) {
         // What was remembered first is from before.
         let known = |file: &&&str| {
             let mut all = self.groups.iter().filter(|group| group.dir == dir);
@@ -466,6 +498,25 @@ mod tests {
         assert_eq!(files.cgroup().complete(both), both);
         let unlimited = Files::new("unlimited", &[("memory.max", "max\n")]);
         assert_eq!(unlimited.cgroup().complete(swap), swap);
+    }
+
+    #[test]
+    fn a_quota_goes_with_the_present_period() {
+        let cpu = |quota, period| Cpu { quota, period, ..Cpu::default() };
+        let complete = |max: &str, given: Cpu<'static>| {
+            Files::new("quota", &[("cpu.max", max)]).cgroup().complete_cpu(given)
+        };
+        let both = cpu(Some(5), Some(7));
+        for (max, given, wanted) in [
+            ("20000 50000\n", cpu(Some(10_000), None), cpu(Some(10_000), Some(50_000))),
+            ("20000 50000\n", cpu(Some(0), Some(9)), cpu(Some(20_000), Some(9))),
+            ("max 50000\n", cpu(None, Some(9)), cpu(Some(-1), Some(9))),
+            ("max 50000\n", both.clone(), both),
+            ("max 50000\n", cpu(None, None), cpu(None, None)),
+            ("nonsense", cpu(Some(1), None), cpu(Some(1), None)),
+        ] {
+            assert_eq!(complete(max, given.clone()), wanted, "{max} {given:?}");
+        }
     }
 
     #[test]

@@ -365,7 +365,7 @@ impl<'p> Making<'p> {
             return Ok(());
         };
         if trace::waiting("wait for systemd", || unit.wait())? {
-            if !place.is_unified() {
+            if place.has_v1_devices() {
                 device_rules::with_lines(plan, |rules| place.set_devices(rules))??;
             }
             place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;

@@ -9,6 +9,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bpf::devices::{Change, Hole, List, Table, changes};
+use cgroup::systemd::{Property, device_properties};
 use cgroup::{Cgroup, Created, DeviceRule, Join, Write};
 use plan::{CgroupDriver, DeviceRules, Refusal, Refusals};
 
@@ -65,11 +66,27 @@ pub(crate) fn with_lines<T>(
     act: impl FnOnce(&[DeviceRule<'_>]) -> T,
 ) -> Result<T> {
     let changes = changes(None, &list(&plan.cgroup.devices, "/linux/resources/devices")?);
-    let rules: Vec<DeviceRule<'_>> = changes
-        .iter()
-        .map(|change| DeviceRule { allow: change.allow, line: &change.line })
-        .collect();
-    Ok(act(&rules))
+    Ok(act(&lines(&changes)))
+}
+
+/// The list of v1 that a container has by its record.
+pub(crate) fn recorded(record: &Record<'_>) -> Option<List> {
+    record.devices.parse::<Table>().ok()?.list().ok()
+}
+
+/// A list of v1 as systemd keeps it.
+pub(crate) fn properties(list: &List) -> Vec<Property> {
+    let changes = changes(None, list);
+    device_properties(&lines(&changes))
+}
+
+/// Gives a cgroup of v1 this list, whatever it has.
+pub(crate) fn reset(cgroup: &Cgroup, list: &List) -> Result<()> {
+    write(cgroup, &changes(None, list))
+}
+
+fn lines(changes: &[Change]) -> Vec<DeviceRule<'_>> {
+    changes.iter().map(|change| DeviceRule { allow: change.allow, line: &change.line }).collect()
 }
 
 /// What will be written for the rules of a new container, or how long their program will be.
@@ -147,6 +164,14 @@ impl Update {
             false => How::Program(load(&wanted.table)?),
         };
         Ok(Some(Update { table: wanted.table, how }))
+    }
+
+    /// The list of v1 that it leads to.
+    pub(crate) fn list(&self) -> Option<&List> {
+        match &self.how {
+            How::List(_, to) => Some(to),
+            How::Program(_) => None,
+        }
     }
 
     /// What is to be on record afterwards.
@@ -259,11 +284,7 @@ fn rewrite(cgroup: &Cgroup, from: Option<&List>, to: &List) -> Result<()> {
 }
 
 fn write(cgroup: &Cgroup, changes: &[Change]) -> Result<()> {
-    let rules: Vec<DeviceRule<'_>> = changes
-        .iter()
-        .map(|change| DeviceRule { allow: change.allow, line: &change.line })
-        .collect();
-    Ok(cgroup.set_devices(&rules)?)
+    Ok(cgroup.set_devices(&lines(changes))?)
 }
 
 fn load(table: &Table) -> Result<OwnedFd> {

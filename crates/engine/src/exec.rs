@@ -22,7 +22,7 @@ use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::store::{ContainerDir, Record, SECCOMP_FILE, Store};
 use crate::{
-    bundle, console, foreground, init, limits, messages, pid_file, probe, process, status,
+    bundle, console, foreground, init, limits, messages, pid_file, probe, process, status, units,
 };
 
 /// What `exec` is asked for.
@@ -186,7 +186,8 @@ fn start(
     let (channel, child_channel) = Channel::pair()?;
     let label = confine::open_label(process.label.as_ref())?;
     let joined = enter_before_clone(record, &init)?;
-    let mut child = match limits::clone_into(0, &join, Some(record.pid))? {
+    let (forked, needs_unit) = units::clone_beside(record, &join)?;
+    let mut child = match forked {
         Forked::Child => {
             drop(channel);
             run(Child {
@@ -195,6 +196,7 @@ fn start(
                 init,
                 joined,
                 join: &join,
+                needs_unit,
                 channel: child_channel,
                 console,
                 around: Surroundings {
@@ -213,7 +215,10 @@ fn start(
     };
     sys::close_all(join.into_fds())?;
     drop(child_channel);
-    let terminal = attend(&channel)?;
+    let terminal = attend(&channel, || {
+        let below = request.cgroups.iter().find(|(name, _)| name.is_empty());
+        units::attach(record, below.map(|(_, path)| *path), child.pid.as_raw().unsigned_abs())
+    })?;
     limits::set_on_process(child.pid, process, record.has_namespace("user"))?;
     if let Some(holder) = holder {
         holder.send(b"setns", child.pidfd()?.as_fd())?;
@@ -286,10 +291,14 @@ fn must_join_user_first() -> bool {
 }
 
 /// Listens to the child until it is ready; returns the terminal if it sent one.
-fn attend(channel: &Channel) -> Result<Option<OwnedFd>> {
+fn attend(channel: &Channel, attach: impl Fn() -> Result<()>) -> Result<Option<OwnedFd>> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
+            Message::NeedsUnit => {
+                attach()?;
+                channel.go()?;
+            }
             Message::Terminal(master) => terminal = Some(master),
             Message::Ready => return Ok(terminal),
             Message::Failed(failure) => return Err(Error::Init(failure)),
@@ -309,6 +318,8 @@ struct Child<'a> {
     /// The namespaces that it is in already.
     joined: CloneFlags,
     join: &'a cgroup::Join,
+    /// Only systemd can move it into the cgroup.
+    needs_unit: bool,
     channel: Channel,
     console: Option<Receiver>,
     around: Surroundings<'a>,
@@ -322,7 +333,8 @@ fn run(child: Child<'_>) -> ! {
     keep.extend(child.around.label.as_ref().map(AsFd::as_fd));
     let preserved = child.around.preserved;
     let cpus = child.process.initial_cpus.as_deref();
-    let error = match leave_the_host(child.record, child.join, preserved, &keep, cpus)
+    let error = match wait_for_unit(&channel, child.needs_unit)
+        .and_then(|()| leave_the_host(child.record, child.join, preserved, &keep, cpus))
         .and_then(|()| enter(child.record, child.init, child.joined))
         .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
         .and_then(|()| confine::confine(child.process, child.around))
@@ -338,6 +350,14 @@ fn run(child: Child<'_>) -> ! {
     // If nobody listens any more, nobody can be told.
     let _ = channel.send(&Message::Failed(Failure::from(&error)));
     std::process::exit(1)
+}
+
+fn wait_for_unit(channel: &Channel, needed: bool) -> Result<()> {
+    if !needed {
+        return Ok(());
+    }
+    channel.send(&Message::NeedsUnit)?;
+    init::wait_for_parent(channel)
 }
 
 /// Joins the cgroup, and lets go of everything else: what is in the container must find nothing of

@@ -214,7 +214,7 @@ fn unshare_cgroup(plan: &Create<'_>) -> Result<()> {
     Ok(())
 }
 
-fn wait_for_parent(channel: &Channel) -> Result<()> {
+pub(crate) fn wait_for_parent(channel: &Channel) -> Result<()> {
     let _wait = trace::wait("wait for the runtime");
     match channel.wait_for_go()? {
         true => Ok(()),

@@ -3,13 +3,15 @@
 //! The unit is asked for when the container's process is in its cgroup already, and waited for when
 //! something depends on it: see [`cgroup::systemd`]. The connection exists only with this driver.
 
+use bpf::devices::List;
 use cgroup::systemd::{
-    Instance, Job, Property, Systemd, Unit, device_properties, limit_properties, unit_properties,
+    Instance, Job, Property, Systemd, Unit, device_properties, former_properties, limit_properties,
+    unit_properties,
 };
-use cgroup::{Cgroup, Join, Layout, Resources};
+use cgroup::{Cgroup, Join, Layout, Resources, Snapshot};
 use nix::errno::Errno;
 use plan::UnitPlan;
-use sys::{Clone3, Forked};
+use sys::{Clone3, Context, Forked};
 
 use crate::error::{Error, Result};
 use crate::store::{Record, UnitRecord};
@@ -36,7 +38,7 @@ impl NewUnit {
         let mut properties = unit_properties(unit, unified, &format!("container {}", plan.id));
         properties.extend_from_slice(annotations);
         properties.extend(limit_properties(&plan.cgroup.resources, unified, systemd.version())?);
-        if !unified {
+        if place.has_v1_devices() {
             device_rules::with_lines(plan, |rules| properties.extend(device_properties(rules)))?;
         }
         Ok((place, NewUnit { systemd, unit: unit.clone(), properties, job: None, owned: false }))
@@ -93,44 +95,142 @@ pub(crate) fn clone_into(
     join: &Join,
     staged: bool,
 ) -> Result<(Forked, bool)> {
-    let denied = |errno| matches!(errno, Errno::EACCES | Errno::EPERM);
     match limits::clone_into(flags, join, None) {
-        Err(Error::Kernel { error, .. }) if unit.is_some() && denied(error.errno) => {
+        Err(Error::Kernel { error, .. }) if unit.is_some() && is_denied(error.errno) => {
             Ok((sys::clone3(Clone3 { flags, into_cgroup: None })?, true))
         }
         cloned => Ok((cloned?, unit.is_some() && (staged || !join.files().is_empty()))),
     }
 }
 
-/// Stops the unit of a container that is deleted. Systemd may be gone, or have forgotten it: what is
-/// left of the cgroup is removed all the same.
+/// Clones another process into the cgroup of a container that runs; the second says whether systemd
+/// must move it there ([`attach`]) before it goes on.
+pub(crate) fn clone_beside(record: &Record<'_>, join: &Join) -> Result<(Forked, bool)> {
+    match limits::clone_into(0, join, Some(record.pid)) {
+        Err(Error::Kernel { error, .. }) if record.unit.is_some() && is_denied(error.errno) => {
+            Ok((sys::clone3(Clone3 { flags: 0, into_cgroup: None })?, true))
+        }
+        cloned => Ok((cloned?, false)),
+    }
+}
+
+fn is_denied(errno: Errno) -> bool {
+    matches!(errno, Errno::EACCES | Errno::EPERM)
+}
+
+/// Stops the unit of a container that is deleted, if it is the one that the container's cgroup is.
+/// Systemd may be gone, or have forgotten it: what is left of the cgroup is removed all the same.
 pub(crate) fn stop(record: &Record<'_>, warn: &dyn Fn(&str)) {
-    let Some((unit, instance)) = unit_of(record) else {
+    let Some(unit) = unit_of(record) else {
         return;
     };
-    let stopped = Systemd::connect(instance).and_then(|mut systemd| systemd.stop(&unit));
-    if let Err(error) = stopped {
+    let stop = || -> cgroup::Result<()> {
+        let mut systemd = Systemd::connect(unit.instance())?;
+        let group = systemd.control_group_of(&unit)?;
+        if group.is_empty() {
+            systemd.reset_failed(&unit);
+            return Ok(());
+        }
+        let ours = Layout::probe()?.shows(&group, &record.cgroup());
+        if ours { systemd.stop(&unit) } else { Ok(()) }
+    };
+    if let Err(error) = stop() {
         warn(&error.to_string());
     }
 }
 
-/// Has systemd know limits that were changed, so that it doesn't put the old ones back. It writes
-/// those files then that it knows: the caller writes all of them once more.
-pub(crate) fn set_limits(record: &Record<'_>, limits: &Resources<'_>) -> Result<bool> {
-    let Some((unit, instance)) = unit_of(record) else {
-        return Ok(false);
-    };
-    let mut systemd = Systemd::connect(instance)?;
-    let unified = record.cgroup().is_unified();
-    let properties = limit_properties(limits, unified, systemd.version())?;
-    systemd.set_properties(&unit, &properties)?;
-    Ok(true)
-}
-
-fn unit_of(record: &Record<'_>) -> Option<(Unit, Instance)> {
+fn unit_of(record: &Record<'_>) -> Option<Unit> {
     let unit = record.unit.as_ref()?;
     let instance = if unit.user { Instance::User } else { Instance::System };
-    Some((Unit::stored(&unit.name, instance), instance))
+    Some(Unit::stored(&unit.name, instance))
+}
+
+/// The unit of a container that lives, when its limits change.
+#[derive(Debug)]
+pub(crate) struct LiveUnit<'u> {
+    unit: Unit,
+    cgroup: &'u Cgroup,
+    /// Its device rules: v1's systemd writes those when it writes anything.
+    devices: Option<List>,
+    systemd: Option<Systemd>,
+}
+
+impl<'u> LiveUnit<'u> {
+    /// That of the container of this record, if systemd makes its cgroup.
+    pub(crate) fn of(record: &Record<'_>, cgroup: &'u Cgroup) -> Option<LiveUnit<'u>> {
+        let devices = cgroup.has_v1_devices().then(|| device_rules::recorded(record)).flatten();
+        Some(LiveUnit { unit: unit_of(record)?, cgroup, devices, systemd: None })
+    }
+
+    /// Has systemd know limits that were changed, and new device rules, so that it doesn't put the
+    /// old ones back. It writes what it knows to the files; so all that it can't say is written
+    /// behind it.
+    pub(crate) fn tell(&mut self, limits: &Resources<'_>, devices: Option<&List>) -> Result<()> {
+        let systemd = match &mut self.systemd {
+            Some(systemd) => systemd,
+            none => none.insert(Systemd::connect(self.unit.instance())?),
+        };
+        let unified = self.cgroup.is_unified();
+        let mut properties = limit_properties(limits, unified, systemd.version())?;
+        if let (Some(list), true) = (devices, self.cgroup.has_v1_devices()) {
+            properties.extend(device_rules::properties(list));
+        }
+        if properties.is_empty() {
+            return Ok(());
+        }
+        self.set(&properties, devices)?;
+        Ok(self.cgroup.set(limits)?)
+    }
+
+    /// Puts back what systemd was told.
+    pub(crate) fn take_back(&mut self, before: &Snapshot) -> Result<()> {
+        let Some(systemd) = &mut self.systemd else {
+            return Ok(());
+        };
+        let unified = self.cgroup.is_unified();
+        let mut properties = former_properties(before, unified, systemd.version())?;
+        properties.extend(self.devices.iter().flat_map(device_rules::properties));
+        self.set(&properties, None)
+    }
+
+    /// On v1 systemd denies all devices before it allows some: meanwhile the container stands still.
+    fn set(&mut self, properties: &[Property], devices: Option<&List>) -> Result<()> {
+        let Some(systemd) = &mut self.systemd else {
+            return Ok(());
+        };
+        let devices = devices.or(self.devices.as_ref()).filter(|_| self.cgroup.has_v1_devices());
+        let Some(devices) = devices else {
+            return Ok(systemd.set_properties(&self.unit, properties)?);
+        };
+        let freeze = !self.cgroup.is_frozen()?;
+        if freeze {
+            self.cgroup.freeze()?;
+        }
+        let set = systemd.set_properties(&self.unit, properties).map_err(Error::from);
+        let set = set.and(device_rules::reset(self.cgroup, devices));
+        let thawed = if freeze { self.cgroup.thaw().map_err(Error::from) } else { Ok(()) };
+        set.and(thawed)
+    }
+}
+
+/// Has the user's systemd put a process into the container's cgroup, which may be out of reach for
+/// the user alone: into the one that `below` names, or else where the container's init is.
+pub(crate) fn attach(record: &Record<'_>, below: Option<&str>, pid: u32) -> Result<()> {
+    let Some(unit) = unit_of(record) else {
+        return Ok(());
+    };
+    let mut systemd = Systemd::connect(unit.instance())?;
+    let below = match below {
+        Some(below) => below.to_owned(),
+        None => {
+            let group = systemd.control_group_of(&unit)?;
+            let path = format!("/proc/{}/cgroup", record.pid);
+            let own = std::fs::read_to_string(&path).at("read", path)?;
+            let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+            own.strip_prefix(&group).unwrap_or_default().to_owned()
+        }
+    };
+    Ok(systemd.attach(&unit, &below, pid)?)
 }
 
 /// Whose systemd makes this process's containers.

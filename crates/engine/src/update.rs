@@ -1,13 +1,14 @@
 //! `update`: other limits for a container that lives.
 
+use cgroup::{Cgroup, Resources, Snapshot};
 use spec::ContainerStatus;
 
-use crate::device_rules::Update;
+use crate::device_rules::{Undo, Update};
 use crate::error::{Error, Result};
 use crate::messages;
 use crate::status::status;
 use crate::store::Store;
-use crate::units;
+use crate::units::LiveUnit;
 
 /// Changes the limits that are given, all of them or none, and leaves the others as they are.
 ///
@@ -36,27 +37,53 @@ pub fn update(
     let mut limits = plan::resources(resources);
     crate::limits::warn_of_ignored(&cgroup, &limits, warn);
     limits.memory = cgroup.complete(limits.memory);
-    let before = cgroup.snapshot(&limits);
-    if record.unit.is_some() {
+    let unit = LiveUnit::of(&record, &cgroup);
+    if unit.is_some() {
+        limits.cpu = cgroup.complete_cpu(limits.cpu);
         cgroup::systemd::round_quota(&mut limits.cpu);
     }
-    let mut set = || {
-        cgroup.set(&limits)?;
-        if units::set_limits(&record, &limits)? {
-            cgroup.set(&limits)?;
-        }
-        let Some(devices) = &devices else { return Ok(()) };
-        let undo = devices.apply(&cgroup, warn)?;
+    let before = cgroup.snapshot(&limits);
+    let (cgroup, limits, devices) = (&cgroup, &limits, devices.as_ref());
+    let mut change = Change { cgroup, limits, devices, before, unit, undo: None };
+    let made = change.make(warn).and_then(|()| {
+        let Some(devices) = devices else { return Ok(()) };
         record.devices = devices.record().into();
-        dir.publish(&record).inspect_err(|_| {
-            if let Err(left) = undo.undo(&cgroup) {
-                warn(&format!("the device rules from before could not be put back: {left}"));
-            }
-        })
-    };
-    set().inspect_err(|_| {
-        if let Err(left) = before.restore() {
+        dir.publish(&record)
+    });
+    made.inspect_err(|_| change.take_back(warn))
+}
+
+/// A change of limits and device rules that is being made.
+struct Change<'u> {
+    cgroup: &'u Cgroup,
+    limits: &'u Resources<'u>,
+    devices: Option<&'u Update>,
+    before: Snapshot,
+    unit: Option<LiveUnit<'u>>,
+    undo: Option<Undo<'u>>,
+}
+
+impl Change<'_> {
+    fn make(&mut self, warn: &dyn Fn(&str)) -> Result<()> {
+        // The kernel's word is the last one: what it refuses systemd never hears of.
+        self.cgroup.set(self.limits)?;
+        if let Some(devices) = self.devices {
+            self.undo = Some(devices.apply(self.cgroup, warn)?);
+        }
+        let list = self.devices.and_then(Update::list);
+        self.unit.as_mut().map_or(Ok(()), |unit| unit.tell(self.limits, list))
+    }
+
+    /// Puts everything back, as far as possible.
+    fn take_back(&mut self, warn: &dyn Fn(&str)) {
+        if let Some(left) = self.undo.take().and_then(|undo| undo.undo(self.cgroup).err()) {
+            warn(&format!("the device rules from before could not be put back: {left}"));
+        }
+        if let Some(left) = self.unit.as_mut().and_then(|unit| unit.take_back(&self.before).err()) {
+            warn(&format!("the unit's properties from before could not be put back: {left}"));
+        }
+        if let Err(left) = self.before.restore() {
             warn(&format!("the limits from before could not all be put back: {left}"));
         }
-    })
+    }
 }

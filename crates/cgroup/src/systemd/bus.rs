@@ -10,6 +10,9 @@ use super::wire::{Call, Malformed, Message, Writer};
 /// How long an answer may take: as long as runc waits for a job.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How much longer, or shorter, a read may be waited for.
+const SLACK: Duration = Duration::from_millis(500);
+
 /// More than any line of the authentication has.
 const LONGEST_LINE: usize = 4096;
 
@@ -55,6 +58,8 @@ impl From<Malformed> for Trouble {
 #[derive(Debug)]
 pub(crate) struct Bus {
     stream: UnixStream,
+    /// How long a read waits, once that is set.
+    timeout: Option<Duration>,
     received: Vec<u8>,
     serial: u32,
     answers: Vec<Message>,
@@ -70,7 +75,7 @@ impl Bus {
             Address::Bus(address) => connect(address)?,
         };
         let (received, answers, ended) = (Vec::new(), Vec::new(), Vec::new());
-        let mut bus = Bus { stream, received, serial: 0, answers, ended };
+        let mut bus = Bus { stream, timeout: None, received, serial: 0, answers, ended };
         bus.authenticate()?;
         if matches!(address, Address::Bus(_)) {
             bus.join()?;
@@ -197,9 +202,14 @@ impl Bus {
 
     fn receive(&mut self, deadline: Instant) -> Result<(), Trouble> {
         let left = deadline.saturating_duration_since(Instant::now());
-        // No time at all would mean forever.
-        self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
-        let mut chunk = [0; 4096];
+        // Not anew for each of the messages that mostly come at once.
+        if self.timeout.is_none_or(|timeout| timeout > left + SLACK || timeout + SLACK < left) {
+            // No time at all would mean forever.
+            let timeout = left.max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(timeout))?;
+            self.timeout = Some(timeout);
+        }
+        let mut chunk = [0; 16 << 10];
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(Trouble::Broken("the connection was closed".to_owned())),
             Ok(length) => {
@@ -214,24 +224,29 @@ impl Bus {
 
 /// A call of systemd's manager.
 pub(crate) fn to_manager<'a>(member: &'a str, signature: &'a str, body: Writer) -> Call<'a> {
-    to_object("org.freedesktop.systemd1.Manager", member, signature, body)
+    to_object(MANAGER, "org.freedesktop.systemd1.Manager", member, signature, body)
 }
 
-/// A call of systemd's manager, whichever the interface.
+/// The object that is systemd itself.
+pub(crate) const MANAGER: &str = "/org/freedesktop/systemd1";
+
+/// A call of an object of systemd's.
 pub(crate) fn to_object<'a>(
+    path: &'a str,
     interface: &'a str,
     member: &'a str,
     signature: &'a str,
     body: Writer,
 ) -> Call<'a> {
-    Call {
-        destination: "org.freedesktop.systemd1",
-        path: "/org/freedesktop/systemd1",
-        interface,
-        member,
-        signature,
-        body,
-    }
+    Call { destination: "org.freedesktop.systemd1", path, interface, member, signature, body }
+}
+
+/// The question for a property of an object of systemd's.
+pub(crate) fn get<'a>(path: &'a str, interface: &str, property: &str) -> Call<'a> {
+    let mut body = Writer::default();
+    body.text(interface);
+    body.text(property);
+    to_object(path, "org.freedesktop.DBus.Properties", "Get", "ss", body)
 }
 
 /// Connects to the first address of a list that can be reached.

@@ -25,7 +25,9 @@ mod unit;
 mod wire;
 
 pub use annotation::{ANNOTATION_PREFIX, annotation};
-pub use properties::{device_properties, limit_properties, round_quota, unit_properties};
+pub use properties::{
+    device_properties, former_properties, limit_properties, round_quota, unit_properties,
+};
 pub use property::{Property, Value};
 pub use service::{Job, Systemd};
 pub use unit::{Instance, Unit};

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::resources::{
     Cpu, DeviceRule, Resources, io_weight_of_blkio, swap_max, weight_of_shares,
 };
+use crate::snapshot::Snapshot;
 
 /// Systemd's word for "no limit".
 const INFINITY: u64 = u64::MAX;
@@ -44,10 +45,13 @@ pub(crate) fn processes(unit: &Unit, pid: u32) -> Option<Property> {
     (!unit.is_slice()).then(|| Property::new("PIDs", Value::U32s(vec![pid])))
 }
 
+/// The shortest quota that the kernel takes, in microseconds (sched-bwc.rst).
+const SHORTEST_QUOTA: i64 = 1_000;
+
 /// Rounds a CPU quota up to what systemd can keep: whole hundredths of a CPU. Both it and the
-/// kernel's file then have the same.
+/// kernel's file then have the same. One that is too short is left for the kernel to refuse.
 pub fn round_quota(cpu: &mut Cpu<'_>) {
-    if let Some(quota @ 1..) = cpu.quota {
+    if let Some(quota @ SHORTEST_QUOTA..) = cpu.quota {
         let period = period(cpu);
         let per_second = per_second(quota.unsigned_abs(), period);
         let rounded = u128::from(per_second) * u128::from(period) / 1_000_000;
@@ -96,6 +100,31 @@ pub fn limit_properties(
     limits.numbers("AllowedCPUs", "cpuset.cpus", resources.cpu.cpus)?;
     limits.numbers("AllowedMemoryNodes", "cpuset.mems", resources.cpu.mems)?;
     Ok(limits.properties)
+}
+
+/// The properties that say what a cgroup's files had before, for a systemd that was told otherwise.
+pub fn former_properties(before: &Snapshot, unified: bool, version: u32) -> Result<Vec<Property>> {
+    let files = before.files().map(|(name, text)| (name, text.lines().next().unwrap_or_default()));
+    if unified {
+        let resources = Resources { unified: files.collect(), ..Resources::default() };
+        return limit_properties(&resources, true, version);
+    }
+    let mut resources = Resources::default();
+    for (name, text) in files {
+        // No limit is `max`, or on v1 as many whole pages as there can be.
+        let number = text.trim().parse().ok().filter(|number| *number < i64::MAX - 0xffff);
+        let number: Option<i64> = Some(number.unwrap_or(-1));
+        match name {
+            "memory.limit_in_bytes" => resources.memory.limit = number,
+            "cpu.cfs_quota_us" => resources.cpu.quota = number,
+            "cpu.shares" => resources.cpu.shares = text.trim().parse().ok(),
+            "cpu.cfs_period_us" => resources.cpu.period = text.trim().parse().ok(),
+            "blkio.weight" => resources.block_io.weight = text.trim().parse().ok(),
+            "pids.max" => resources.pids = number,
+            _ => {}
+        }
+    }
+    limit_properties(&resources, false, version)
 }
 
 struct Limits {
@@ -158,6 +187,14 @@ impl Limits {
         Ok(())
     }
 
+    /// An empty file allows all that there are; so does an empty set.
+    fn numbers_or_all(&mut self, name: &str, file: &str, list: &str) -> Result<()> {
+        if list.is_empty() && self.version >= 244 {
+            self.properties.push(Property::new(name, Value::Bits(Vec::new())));
+        }
+        self.numbers(name, file, Some(list))
+    }
+
     /// A file of v2's. What is no number of a known file is left to the kernel to judge.
     fn unified(&mut self, file: &str, value: &str, all: &Resources<'_>) -> Result<()> {
         let idles = |(name, value): &(&str, &str)| *name == "cpu.idle" && value.trim() == "1";
@@ -177,8 +214,8 @@ impl Limits {
                     self.quota(quota, period);
                 }
             }
-            "cpuset.cpus" => self.numbers("AllowedCPUs", file, Some(value))?,
-            "cpuset.mems" => self.numbers("AllowedMemoryNodes", file, Some(value))?,
+            "cpuset.cpus" => self.numbers_or_all("AllowedCPUs", file, value)?,
+            "cpuset.mems" => self.numbers_or_all("AllowedMemoryNodes", file, value)?,
             "io.weight" => {
                 self.push("IOWeight", value.trim_start_matches("default ").parse().ok());
             }
@@ -353,6 +390,67 @@ mod tests {
     }
 
     #[test]
+    fn what_files_had_is_put_back() {
+        let files = |dir: &str, files: &[(&str, &str)]| {
+            let dir =
+                std::env::temp_dir().join(format!("tare-former-{}-{dir}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            for (name, text) in files {
+                std::fs::write(dir.join(name), text).unwrap();
+            }
+            dir.to_str().unwrap().to_owned()
+        };
+        let resources = Resources {
+            memory: Memory { limit: Some(1), ..Memory::default() },
+            cpu: Cpu { shares: Some(1), cpus: Some("0"), ..cpu(1, 1) },
+            pids: Some(1),
+            ..Resources::default()
+        };
+        let v2 = [
+            ("memory.max", "max\n"),
+            ("cpu.weight", "100\n"),
+            ("cpu.max", "20000 50000\n"),
+            ("cpuset.cpus", "\n"),
+            ("pids.max", "20\n"),
+        ];
+        let dir = files("v2", &v2);
+        let before = crate::Cgroup::from_paths([("", &dir[..])]).snapshot(&resources);
+        let mut former = former_properties(&before, true, 252).unwrap();
+        former.sort_by(|one, other| one.name.cmp(&other.name));
+        let number = Property::number;
+        let expected = [
+            Property::new("AllowedCPUs", Value::Bits(Vec::new())),
+            number("CPUQuotaPerSecUSec", 400_000),
+            number("CPUQuotaPeriodUSec", 50_000),
+            number("CPUWeight", 100),
+            number("MemoryMax", INFINITY),
+            number("TasksMax", 20),
+        ];
+        assert_eq!(former, expected);
+        std::fs::remove_dir_all(dir).unwrap();
+        let v1 = [
+            ("memory.limit_in_bytes", "9223372036854771712\n"),
+            ("cpu.shares", "1024\n"),
+            ("cpu.cfs_quota_us", "-1\n"),
+            ("cpu.cfs_period_us", "100000\n"),
+            ("pids.max", "max\n"),
+        ];
+        let dir = files("v1", &v1);
+        let paths = ["memory", "cpu", "pids"].map(|name| (name, &dir[..]));
+        let before = crate::Cgroup::from_paths(paths).snapshot(&resources);
+        let former = former_properties(&before, false, 252).unwrap();
+        let expected = [
+            number("MemoryLimit", INFINITY),
+            number("CPUShares", 1024),
+            number("CPUQuotaPeriodUSec", 100_000),
+            number("CPUQuotaPerSecUSec", INFINITY),
+            number("TasksMax", INFINITY),
+        ];
+        assert_eq!(former, expected);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
     fn idle_is_a_weight_of_zero_since_252() {
         let idle = Cpu { idle: Some(1), shares: Some(1024), ..Cpu::default() };
         let resources = Resources { cpu: idle, ..Resources::default() };
@@ -372,7 +470,7 @@ mod tests {
             (1000, 100_000, 1000, 10_000),
             (1001, 100_000, 2000, 20_000),
             (1500, 100_000, 2000, 20_000),
-            (333, 1000, 340, 340_000),
+            (3330, 10_000, 3400, 340_000),
             (30_000, 90_000, 30_600, 340_000),
         ] {
             let mut limits = cpu(quota, period);
@@ -382,7 +480,7 @@ mod tests {
             let found = numbers(&resources, true, 252);
             assert_eq!(found.last(), Some(&("CPUQuotaPerSecUSec".to_owned(), per_second)));
         }
-        for quota in [None, Some(0), Some(-1)] {
+        for quota in [None, Some(0), Some(-1), Some(999)] {
             let mut limits = Cpu { quota, ..Cpu::default() };
             round_quota(&mut limits);
             assert_eq!(limits.quota, quota);

@@ -1,6 +1,6 @@
 //! Systemd as a service that is asked for units.
 
-use super::bus::{Address, Bus, Trouble, to_manager, to_object};
+use super::bus::{Address, Bus, MANAGER, Trouble, get, to_manager, to_object};
 use super::property::Property;
 use super::unit::{Instance, Unit};
 use super::wire::Writer;
@@ -50,26 +50,10 @@ impl Systemd {
 
     fn greet(address: &Address) -> std::result::Result<Systemd, Trouble> {
         let mut bus = Bus::connect(address)?;
-        let ask = |bus: &mut Bus, property: &str| {
-            let mut body = Writer::default();
-            body.text("org.freedesktop.systemd1.Manager");
-            body.text(property);
-            bus.send(&to_object("org.freedesktop.DBus.Properties", "Get", "ss", body))
-        };
-        let calls = [ask(&mut bus, "Version")?, ask(&mut bus, "ControlGroup")?];
-        let mut texts = Vec::with_capacity(2);
-        for call in calls {
-            let answer = bus.answer(call)?;
-            let mut values = answer.reader();
-            let text = match values.signature() {
-                Some("s") => values.text(),
-                _ => None,
-            };
-            let text = text.ok_or_else(|| Trouble::Broken("a property is no text".to_owned()))?;
-            texts.push(text.to_owned());
-        }
-        let control_group = texts.pop().unwrap_or_default();
-        let version = texts.pop().map_or(0, |text| version(&text));
+        let of_itself = |name| get(MANAGER, "org.freedesktop.systemd1.Manager", name);
+        let asked = [bus.send(&of_itself("Version"))?, bus.send(&of_itself("ControlGroup"))?];
+        let version = version(&text(&mut bus, asked[0])?);
+        let control_group = text(&mut bus, asked[1])?;
         Ok(Systemd { bus, version, control_group })
     }
 
@@ -135,6 +119,19 @@ impl Systemd {
         Err(failure)
     }
 
+    /// The control group of a unit; "" if it has none, as one that is not there or has ended.
+    ///
+    /// # Errors
+    /// [`Error::Systemd`] for what systemd refuses.
+    pub fn control_group_of(&mut self, unit: &Unit) -> Result<String> {
+        let kind = if unit.is_slice() { "Slice" } else { "Scope" };
+        let (object, interface) = (object(unit), format!("org.freedesktop.systemd1.{kind}"));
+        let asked = self.bus.send(&get(&object, &interface, "ControlGroup"));
+        asked
+            .and_then(|call| text(&mut self.bus, call))
+            .map_err(|trouble| said("find the control group of", unit, trouble))
+    }
+
     /// Stops a unit, and waits until it is gone. One that isn't there is fine.
     ///
     /// # Errors
@@ -162,7 +159,8 @@ impl Systemd {
         }
     }
 
-    /// Changes a unit's properties, until the machine is booted again.
+    /// Changes a unit's properties, until the machine is booted again; returns when systemd has
+    /// written what follows from them to the cgroup's files.
     ///
     /// # Errors
     /// [`Error::Systemd`] for what systemd refuses.
@@ -174,9 +172,12 @@ impl Systemd {
         body.text(unit.name());
         body.u32(1);
         body.array(8, |to| properties.iter().for_each(|property| property.write(to)));
+        // It writes them before it looks at the next call.
+        let next = to_object(MANAGER, "org.freedesktop.DBus.Peer", "Ping", "", Writer::default());
         self.bus
             .send(&to_manager("SetUnitProperties", "sba(sv)", body))
-            .and_then(|call| self.bus.answer(call))
+            .and_then(|call| Ok((call, self.bus.send(&next)?)))
+            .and_then(|(call, next)| self.bus.answer(call).and(self.bus.answer(next)))
             .map_err(|trouble| said("set the properties of", unit, trouble))?;
         Ok(())
     }
@@ -199,12 +200,33 @@ impl Systemd {
     }
 
     /// Forgets that a unit has failed: it is then gone. That it hasn't is fine.
-    fn reset_failed(&mut self, unit: &Unit) {
+    pub fn reset_failed(&mut self, unit: &Unit) {
         let mut body = Writer::default();
         body.text(unit.name());
         let call = self.bus.send(&to_manager("ResetFailedUnit", "s", body));
         let _ = call.and_then(|call| self.bus.answer(call));
     }
+}
+
+/// The text that a property is.
+fn text(bus: &mut Bus, call: u32) -> std::result::Result<String, Trouble> {
+    let answer = bus.answer(call)?;
+    let mut values = answer.reader();
+    let text = values.signature().filter(|kind| *kind == "s").and_then(|_| values.text());
+    Ok(text.ok_or_else(|| Trouble::Broken("a property is no text".to_owned()))?.to_owned())
+}
+
+/// The object that a unit is: in its name all but letters and digits are `_` and two digits.
+fn object(unit: &Unit) -> String {
+    let mut path = format!("{MANAGER}/unit/");
+    for (at, byte) in unit.name().bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' if at > 0 => path.push(byte.into()),
+            byte if byte.is_ascii_alphabetic() => path.push(byte.into()),
+            byte => path.push_str(&format!("_{byte:02x}")),
+        }
+    }
+    path
 }
 
 /// Where to look for a systemd, in order.
@@ -272,6 +294,18 @@ mod tests {
         }
         assert_eq!(version("none"), 0);
         assert_eq!(version(""), 0);
+    }
+
+    #[test]
+    fn units_are_objects() {
+        for (name, path) in [
+            ("tare-web.scope", "tare_2dweb_2escope"),
+            ("1a_b.slice", "_31a_5fb_2eslice"),
+            ("a\\x2d@:1.scope", "a_5cx2d_40_3a1_2escope"),
+        ] {
+            let unit = Unit::stored(name, Instance::System);
+            assert_eq!(object(&unit), format!("/org/freedesktop/systemd1/unit/{path}"));
+        }
     }
 
     #[test]
@@ -473,6 +507,29 @@ mod tests {
             assert_eq!(systemd.stop(unit), Ok(()));
             assert!(systemd.stop(unit).is_err());
         });
+    }
+
+    #[test]
+    fn properties_are_written_when_they_are_set() {
+        let done = || vec![message(2, (8, "g", ""), |_| {})];
+        let script = vec![("SetUnitProperties", done()), ("Ping", done())];
+        with_fake(script, |systemd, unit| {
+            assert_eq!(systemd.set_properties(unit, &[]), Ok(()));
+            let property = Property::switch("SendSIGHUP", true);
+            assert_eq!(systemd.set_properties(unit, &[property]), Ok(()));
+        });
+    }
+
+    #[test]
+    fn a_unit_is_somewhere() {
+        let script = vec![("Get", text_property("/a.slice/x-y.scope")), ("Get", text_property(""))];
+        let came = with_fake(script, |systemd, unit| {
+            assert_eq!(systemd.control_group_of(unit).unwrap(), "/a.slice/x-y.scope");
+            let slice = Unit::stored("a.slice", Instance::System);
+            assert_eq!(systemd.control_group_of(&slice).unwrap(), "");
+        });
+        let asked = ["Scope", "Slice"].map(|kind| format!("Get org.freedesktop.systemd1.{kind}"));
+        assert_eq!(came, asked);
     }
 
     #[test]

@@ -119,8 +119,19 @@ impl Unit {
     }
 }
 
-/// A manager's control group, as the mounts of the cgroups show it: in a container they may show only
-/// what is below its own.
+impl Layout {
+    /// Whether a control group, by its systemd's name, is this cgroup.
+    pub fn shows(&self, control_group: &str, cgroup: &Cgroup) -> bool {
+        let inside = below_mount(self, control_group);
+        let is_there = |mount: &str| {
+            cgroup.paths().any(|(_, path)| path.strip_prefix(mount) == Some(&inside[..]))
+        };
+        !inside.is_empty() && self.v1.iter().chain(&self.v2).any(|own| is_there(&own.mount))
+    }
+}
+
+/// A control group, as the mounts of the cgroups show it: in a container they may show only what is
+/// below its own.
 fn below_mount(layout: &Layout, manager: &str) -> String {
     let named = |name: &str| name == "name=systemd";
     let of_systemd = layout.v1.iter().find(|hierarchy| hierarchy.names.iter().any(|n| named(n)));
@@ -219,6 +230,19 @@ mod tests {
         let unit = Unit::parse(None, "web", Instance::System).unwrap();
         let place = unit.place(&layout, "/docker/abc").unwrap();
         assert_eq!(place.paths().next().unwrap().1, "/sys/fs/cgroup/system.slice/tare-web.scope");
+    }
+
+    #[test]
+    fn a_units_control_group_is_a_cgroup_or_another() {
+        let cgroup = Cgroup::from_paths([("", "/sys/fs/cgroup/system.slice/x.scope")]);
+        assert!(v2().shows("/system.slice/x.scope", &cgroup));
+        assert!(!v2().shows("/x.scope", &cgroup));
+        assert!(!v2().shows("/other.slice/x.scope", &cgroup));
+        assert!(!v2().shows("/", &cgroup));
+        assert!(!v2().shows("", &cgroup));
+        let mounts = "29 24 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let inside = Layout::parse(mounts, "0::/docker/abc/init.scope\n");
+        assert!(inside.shows("/docker/abc/system.slice/x.scope", &cgroup));
     }
 
     #[test]
