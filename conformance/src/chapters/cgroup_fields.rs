@@ -5,7 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use super::cgroups::{MB, NONE, controller, limit, limits, throttle};
-use crate::layout::{either, path, read, unified};
+use crate::layout::{self, either, path, read, unified};
+use crate::systemd;
 use crate::table::{Test, test};
 use crate::verdict::{has, is, needs, that};
 
@@ -22,7 +23,9 @@ pub(crate) const MANY: &str = "i=0; while [ $i -lt 30 ]; do i=$((i + 1)); \
 pub(crate) const MEMORY: &[Test] = &[
     test("limits-unset", "without limits a container has those of a new cgroup", |t| {
         let c = t.bundle()?.sleeps().start()?;
-        is(read("pids", &c.id, "pids.max")?.as_str(), "max")?;
+        let tasks =
+            if layout::systemd() { systemd::manager(t, "DefaultTasksMax")? } else { "max".into() };
+        is(read("pids", &c.id, "pids.max")?, tasks)?;
         let memory = either(("memory.limit_in_bytes", NO_LIMIT), ("memory.max", "max"));
         is(read("memory", &c.id, memory.0)?.as_str(), memory.1)?;
         let cpu = either(("cpu.cfs_quota_us", "-1"), ("cpu.max", "max 100000"));

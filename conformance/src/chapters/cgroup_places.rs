@@ -50,8 +50,9 @@ pub(crate) const PLACES: &[Test] = &[
     ),
     test("removed", "spec, delete: the cgroups are gone after delete", |t| {
         layout::has("pids")?;
-        let c = t.bundle()?.start()?;
+        let c = t.bundle()?.create()?;
         that(leftover::cgroups(&c.id).count() >= either(7, 1), "there are cgroups")?;
+        c.start()?;
         c.becomes("stopped")?;
         c.delete()?;
         is(leftover::cgroups(&c.id).count(), 0)
