@@ -24,6 +24,7 @@ pub(crate) struct Call<'t> {
     env: Vec<(String, String)>,
     dir: Option<PathBuf>,
     stdio: [Option<Stdio>; 3],
+    flagged: bool,
 }
 
 impl<'t> Call<'t> {
@@ -38,6 +39,7 @@ impl<'t> Call<'t> {
             env: Vec::new(),
             dir: None,
             stdio: [None, None, None],
+            flagged: layout::systemd(),
         }
     }
 
@@ -100,6 +102,12 @@ impl<'t> Call<'t> {
         self
     }
 
+    /// Without `--systemd-cgroup`, though systemd makes the cgroups.
+    pub(crate) fn unflagged(mut self) -> Self {
+        self.flagged = false;
+        self
+    }
+
     /// Starts the call and returns at once.
     pub(crate) fn spawn(self) -> Verdict<Running<'t>> {
         let case = self.case;
@@ -110,7 +118,7 @@ impl<'t> Call<'t> {
         let stderr = case.path(&format!("call-{number}.err"));
         let mut line: Vec<OsString> = self.through;
         line.push(case.runtime.clone().into());
-        if layout::systemd() {
+        if self.flagged {
             line.push("--systemd-cgroup".into());
         }
         line.extend(self.globals);

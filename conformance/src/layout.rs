@@ -74,10 +74,17 @@ pub(crate) fn of(id: &str) -> String {
 }
 
 /// The cgroup above those of the tests: the root, or the one that was delegated to this user; that
-/// of v2, since in v1 nothing is safely delegated.
+/// of v2, since in v1 nothing is safely delegated. Of a user's systemd it is its own.
 fn above() -> String {
     if !rootless() {
         return String::new();
+    }
+    if systemd() {
+        static MANAGER: OnceLock<String> = OnceLock::new();
+        let ask = ["--user", "show", "--value", "--property", "ControlGroup"];
+        let asked = || std::process::Command::new("systemctl").args(ask).output();
+        let told = || asked().map_or_else(|_| Vec::new(), |output| output.stdout);
+        return MANAGER.get_or_init(|| String::from_utf8_lossy(&told()).trim().to_owned()).clone();
     }
     let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");

@@ -20,6 +20,7 @@ mod report;
 mod rootfs;
 mod schedule;
 mod single;
+mod systemd;
 mod table;
 mod verdict;
 

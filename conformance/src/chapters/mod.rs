@@ -34,6 +34,8 @@ mod rootless;
 mod seccomp;
 mod security;
 mod security_binary;
+mod systemd_limits;
+mod systemd_units;
 mod terminal;
 
 use crate::table::Chapter;
@@ -63,6 +65,16 @@ pub(crate) const ALL: &[Chapter] = &[
             cgroup_pause::PAUSE,
             cgroup_pause::PROCESSES,
             cgroup_rootless::USERS,
+        ],
+    ),
+    (
+        "systemd",
+        &[
+            systemd_units::UNITS,
+            systemd_units::ENDS,
+            systemd_limits::PROPERTIES,
+            systemd_limits::UPDATES,
+            systemd_limits::ANNOTATIONS,
         ],
     ),
     ("devices", &[devices::TESTS, device_rules::RULES, device_rules::UPDATES]),
