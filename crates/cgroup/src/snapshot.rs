@@ -64,9 +64,9 @@ impl Cgroup {
             return cpu;
         }
         let now = |dir: Option<&str>, name| file::read(dir?, name).ok();
-        let now = match self.is_unified() {
-            true => now(self.v2_dir(), "cpu.max"),
-            false => {
+        let now = match self.v2_dir_of("cpu") {
+            dir @ Some(_) => now(dir, "cpu.max"),
+            None => {
                 let dir = self.v1_dir("cpu");
                 let both = now(dir, "cpu.cfs_quota_us").zip(now(dir, "cpu.cfs_period_us"));
                 both.map(|(quota, period)| format!("{} {period}", quota.trim()))
@@ -511,11 +511,11 @@ mod tests {
             ("20000 50000\n", cpu(Some(10_000), None), cpu(Some(10_000), Some(50_000))),
             ("20000 50000\n", cpu(Some(0), Some(9)), cpu(Some(20_000), Some(9))),
             ("max 50000\n", cpu(None, Some(9)), cpu(Some(-1), Some(9))),
-            ("max 50000\n", both.clone(), both),
+            ("max 50000\n", both, both),
             ("max 50000\n", cpu(None, None), cpu(None, None)),
             ("nonsense", cpu(Some(1), None), cpu(Some(1), None)),
         ] {
-            assert_eq!(complete(max, given.clone()), wanted, "{max} {given:?}");
+            assert_eq!(complete(max, given), wanted, "{max} {given:?}");
         }
     }
 
