@@ -148,6 +148,16 @@ pub(crate) const TESTS: &[Test] = &[
         out.exits(1)?;
         has(&out.stdout, "config.json:3:16: error: ")
     }),
+    test("check-missing", "check: a bundle without a configuration is told as any error", |t| {
+        has_command(t, "check")?;
+        let out = t.call(["check", "--json"]).arg(t.dir("empty")?).output()?;
+        out.exits(1)?;
+        let document: Value = serde_json::from_str(&out.stdout)?;
+        has(document["errors"][0]["message"].as_str().unwrap_or_default(), "no such file")?;
+        let (_, out) = typed(t, " \n")?;
+        out.exits(1)?;
+        has(&out.stdout, "error: unexpected EOF")
+    }),
     test(
         "check-unread",
         "check: a property that nobody reads is a warning with the one meant",

@@ -4,8 +4,22 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::bundle::Bundle;
+use crate::call::Running;
+use crate::case::Case;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, that};
+
+/// A bundle whose `create` is in a hook, which goes on once there is a file `go` in the bundle.
+fn in_hook(t: &Case) -> Verdict<(Bundle<'_>, Running<'_>)> {
+    let b = t.bundle()?.sleeps();
+    let dir = b.dir.display().to_string();
+    let script = format!("touch {dir}/up; until [ -e {dir}/go ]; do sleep 0.02; done");
+    let b = b.hook("createRuntime", &script);
+    let create = b.call("create")?.spawn()?;
+    t.until("the hook", || Ok(b.dir.join("up").exists()))?;
+    Ok((b, create))
+}
 
 /// The chapter's tests of states and operations.
 pub(crate) const TESTS: &[Test] = &[
@@ -198,6 +212,78 @@ pub(crate) const TESTS: &[Test] = &[
                 t.nothing_left()?;
             }
             t.bundle()?.sleeps().create()?.is("created")
+        },
+    ),
+    test(
+        "state-while-creating",
+        "spec, State: creating: state and list say so while create is at work",
+        |t| {
+            let (b, create) = in_hook(t)?;
+            let state = t.rt(["state", &b.id])?.json()?;
+            is(&state["status"], &json!("creating"))?;
+            is(&state["bundle"], &json!(b.dir))?;
+            let list = t.rt(["list"])?.ok()?;
+            let row = list.lines().find(|line| line.starts_with(&b.id));
+            has(row.unwrap_or_default(), "creating")?;
+            fs::write(b.dir.join("go"), "")?;
+            create.wait()?.ok()?;
+            is(&t.rt(["state", &b.id])?.json()?["status"], &json!("created"))
+        },
+    ),
+    test(
+        "state-after-killed-create",
+        "a create that was killed is not running: state and list say what is left of it",
+        |t| {
+            let (b, create) = in_hook(t)?;
+            drop(create);
+            fs::write(b.dir.join("go"), "")?;
+            let state = t.rt(["state", &b.id])?;
+            is(&state.json()?["status"], &json!("stopped"))?;
+            for part in ["interrupted", "cgroup", "delete --force"] {
+                has(&state.stderr, part)?;
+            }
+            let list = t.rt(["list"])?;
+            let text = list.ok()?;
+            let row = text.lines().find(|line| line.starts_with(&b.id));
+            has(row.unwrap_or_default(), "stopped")?;
+            has(&list.stderr, "interrupted")?;
+            // An engine that reads both streams as one has a log of its own.
+            let log = t.path("log");
+            let call = t.call(["state", &b.id]).global(["--log", &log.to_string_lossy()]);
+            is(call.output()?.stderr.as_str(), "")?;
+            t.rt(["delete", "--force", &b.id])?.ok()?;
+            t.nothing_left()
+        },
+    ),
+    test(
+        "state-before-the-record",
+        "a create that was killed before it wrote anything down is there, too, and can be removed",
+        |t| {
+            let made = t.bundle()?.sleeps().create()?;
+            let mode = fs::metadata(t.root.join(&made.id))?.permissions();
+            let id = t.id();
+            fs::create_dir(t.root.join(&id))?;
+            fs::set_permissions(t.root.join(&id), mode)?;
+            let out = t.rt(["state", &id])?;
+            is(&out.json()?["status"], &json!("stopped"))?;
+            has(&out.stderr, "interrupted")?;
+            has(t.rt(["list", "--quiet"])?.ok()?, &id)?;
+            t.rt(["delete", "--force", &id])?.ok()?;
+            that(!t.root.join(&id).exists(), "it is gone")
+        },
+    ),
+    test(
+        "list-damaged",
+        "a damaged state file hides no other container from list, and is named",
+        |t| {
+            let (bad, good) = (t.bundle()?.sleeps().create()?, t.bundle()?.sleeps().create()?);
+            let file = t.root.join(&bad.id).join("state.json");
+            let saved = fs::read(&file)?;
+            fs::write(&file, "{")?;
+            let list = t.rt(["list"])?;
+            fs::write(&file, saved)?;
+            has(list.ok()?, &good.id)?;
+            has(&list.stderr, &bad.id)
         },
     ),
     test(

@@ -222,6 +222,18 @@ impl Error {
         }
     }
 
+    /// The file or directory that it is about, where there is one.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Error::Write { file, .. } => Some(file),
+            Error::Call { path, .. }
+            | Error::Escape { path, .. }
+            | Error::Frozen { path }
+            | Error::Timeout { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Does it mean "you may not", which an unprivileged user gets who asked for no cgroup?
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self.errno(), Some(Errno::EACCES | Errno::EPERM | Errno::EROFS))

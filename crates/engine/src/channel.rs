@@ -17,7 +17,7 @@ use nix::sys::socket::{
 use nix::unistd::{Pid, read, write};
 use sys::Context;
 
-use crate::error::{Error, Result};
+use crate::error::{Details, Error, Result};
 
 /// One end of the conversation.
 #[derive(Debug)]
@@ -53,12 +53,50 @@ pub(crate) enum Message {
 }
 
 /// Why the child failed, as it crosses to the parent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
     /// The whole sentence, object included.
     pub sentence: String,
     /// The kernel's reason, if there was one.
     pub errno: Option<Errno>,
+    /// What was being done; may be empty.
+    pub step: String,
+    /// What it was done to; may be empty.
+    pub object: String,
+}
+
+impl Failure {
+    /// As it crosses: the errno, the lengths of step and object, and the three texts.
+    fn to_bytes(&self) -> Vec<u8> {
+        let errno = self.errno.map_or(0, |errno| errno as i32);
+        let short = |text: &str| text.len().min(LONGEST / 4) as u16;
+        let (step, object) = (short(&self.step), short(&self.object));
+        let mut bytes = vec![b'F'];
+        bytes.extend(errno.to_ne_bytes());
+        bytes.extend(step.to_ne_bytes());
+        bytes.extend(object.to_ne_bytes());
+        bytes.extend(self.step.bytes().take(step.into()));
+        bytes.extend(self.object.bytes().take(object.into()));
+        bytes.extend(self.sentence.bytes());
+        bytes.truncate(LONGEST);
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Failure> {
+        let (errno, rest) = bytes.split_first_chunk()?;
+        let (step, rest) = rest.split_first_chunk()?;
+        let (object, rest) = rest.split_first_chunk()?;
+        let errno = i32::from_ne_bytes(*errno);
+        let (step, rest) = rest.split_at_checked(u16::from_ne_bytes(*step).into())?;
+        let (object, sentence) = rest.split_at_checked(u16::from_ne_bytes(*object).into())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Some(Failure {
+            sentence: text(sentence),
+            errno: (errno != 0).then(|| Errno::from_raw(errno)),
+            step: text(step),
+            object: text(object),
+        })
+    }
 }
 
 impl fmt::Display for Failure {
@@ -69,14 +107,19 @@ impl fmt::Display for Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        let errno = match error {
+        if let Error::Init(failure) = error {
             // It has a face already, and gets its frame where it is shown.
-            Error::Init(failure) => return failure.clone(),
-            Error::Kernel { error, .. } => Some(error.errno),
-            _ => None,
-        };
-        Failure { sentence: error.to_string(), errno }
+            return failure.clone();
+        }
+        let Details { step, object, path, errno } = error.details();
+        let object = if object.is_empty() { path } else { object };
+        Failure { sentence: error.to_string(), errno, step, object }
     }
+}
+
+fn unknown() -> Failure {
+    let sentence = "container init sent a message of no known kind".to_owned();
+    Failure { sentence, errno: Some(Errno::EPROTO), ..Failure::default() }
 }
 
 const GO: &[u8] = b"G";
@@ -119,13 +162,7 @@ impl Channel {
                 write(&self.0, &[b'L', a, b, c, d]).at("write", "")?;
                 Ok(())
             }
-            Message::Failed(failure) => {
-                let errno = failure.errno.map_or(0, |errno| errno as i32);
-                let mut bytes = vec![b'F'];
-                bytes.extend(errno.to_ne_bytes());
-                bytes.extend(failure.sentence.bytes().take(LONGEST - 8));
-                self.write(&bytes, None)
-            }
+            Message::Failed(failure) => self.write(&failure.to_bytes(), None),
             Message::Closed => Ok(()),
         }
     }
@@ -148,17 +185,10 @@ impl Channel {
             (b"T", Some(fd)) => Message::Terminal(fd),
             (b"R", _) => Message::Ready,
             ([b'L', a, b, c, d], _) => Message::Listener(i32::from_ne_bytes([*a, *b, *c, *d])),
-            ([b'F', a, b, c, d, sentence @ ..], _) => {
-                let errno = i32::from_ne_bytes([*a, *b, *c, *d]);
-                Message::Failed(Failure {
-                    sentence: String::from_utf8_lossy(sentence).into_owned(),
-                    errno: (errno != 0).then(|| Errno::from_raw(errno)),
-                })
+            ([b'F', failure @ ..], _) => {
+                Message::Failed(Failure::from_bytes(failure).unwrap_or_else(unknown))
             }
-            _ => {
-                let sentence = "container init sent a message of no known kind".to_owned();
-                Message::Failed(Failure { sentence, errno: Some(Errno::EPROTO) })
-            }
+            _ => Message::Failed(unknown()),
         };
         Ok(message)
     }
@@ -225,4 +255,27 @@ fn read_with_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Opt
         }
     }
     Ok((received.bytes, fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_crosses_whole() {
+        let failure = Failure {
+            sentence: "mounts[3] /data: open_tree \"/srv\": no such file or directory".to_owned(),
+            errno: Some(Errno::ENOENT),
+            step: "mounts[3] /data".to_owned(),
+            object: "/srv".to_owned(),
+        };
+        let bytes = failure.to_bytes();
+        assert_eq!(Failure::from_bytes(&bytes[1..]), Some(failure.clone()));
+        let long = Failure { sentence: "x".repeat(2 * LONGEST), ..failure };
+        assert_eq!(long.to_bytes().len(), LONGEST);
+        assert!(Failure::from_bytes(&long.to_bytes()[1..]).is_some());
+        for length in 0..12 {
+            assert!(Failure::from_bytes(&bytes[1..1 + length]).is_none(), "{length}");
+        }
+    }
 }

@@ -127,6 +127,8 @@ impl Confined {
             Err(Error::Kernel { error, .. }) if error.call == "execve" => Error::Init(Failure {
                 sentence: format!("exec {}: {}", error.object, sys::describe(error.errno)),
                 errno: Some(error.errno),
+                step: "process.args[0]".to_owned(),
+                object: error.object,
             }),
             Err(error) => error,
         }
@@ -316,7 +318,8 @@ fn find_program(process: &Process<'_>, environment: &[String]) -> Result<String>
     let name = process.args.first().copied().unwrap_or_default();
     let failed = |reason: String, errno: Errno| {
         let sentence = format!("exec: {name:?}: {reason}");
-        Error::Init(Failure { sentence, errno: Some(errno) })
+        let (step, object) = ("process.args[0]".to_owned(), name.to_owned());
+        Error::Init(Failure { sentence, errno: Some(errno), step, object })
     };
     if name.contains('/') {
         return match executable(name) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use nix::errno::Errno;
 use spec::{ContainerStatus, ParseError};
 
 /// Why a command failed.
@@ -71,6 +72,65 @@ pub enum Error {
     },
     /// Anything that is said by itself: the caller's mistake on the command line.
     Usage(String),
+}
+
+/// What an error is about, for programs: each part may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// What was being done, such as `mounts[3] /data`.
+    pub step: String,
+    /// What it was done to: what the call was given, or the JSON pointers of what is refused.
+    pub object: String,
+    /// The file that it is about.
+    pub path: String,
+    /// The kernel's reason.
+    pub errno: Option<Errno>,
+}
+
+impl Error {
+    /// What it is about.
+    pub fn details(&self) -> Details {
+        let none = Details::default;
+        match self {
+            Error::Refused(refusals) => {
+                let pointers: Vec<&str> = refusals.0.iter().map(|r| r.pointer.as_str()).collect();
+                Details { step: "plan".to_owned(), object: pointers.join(" "), ..none() }
+            }
+            Error::Parse { file, error } => {
+                let (step, object) = ("parse".to_owned(), error.pointer.clone());
+                Details { step, object, path: file.clone(), ..none() }
+            }
+            Error::TooLarge { file, .. } | Error::Damaged { file, .. } => {
+                Details { step: "read".to_owned(), path: file.clone(), ..none() }
+            }
+            Error::NotStopped { id, .. } => Details { object: id.clone(), ..none() },
+            Error::Kernel { step, error } => {
+                let step = if step.is_empty() { &*error.call } else { step.as_str() };
+                Details::new(step, &error.object, Some(error.errno))
+            }
+            Error::Cgroup(error) => {
+                let path = error.path().unwrap_or_default().to_owned();
+                Details { step: "cgroup".to_owned(), path, errno: error.errno(), ..none() }
+            }
+            Error::Hook(failure) => {
+                let step = format!("hooks.{}[{}]", failure.kind.name(), failure.index);
+                Details { step, path: failure.path.clone(), ..none() }
+            }
+            Error::Init(failure) => Details::new(&failure.step, &failure.object, failure.errno),
+            Error::Escape { path, .. } => Details { path: path.clone(), ..none() },
+            Error::State(_) | Error::CannotPause { .. } | Error::Died { .. } | Error::Usage(_) => {
+                none()
+            }
+        }
+    }
+}
+
+impl Details {
+    fn new(step: &str, object: &str, errno: Option<Errno>) -> Details {
+        let path = if object.starts_with('/') { object } else { "" };
+        let (step, object, path) = (step.to_owned(), object.to_owned(), path.to_owned());
+        Details { step, object, path, errno }
+    }
 }
 
 /// What this crate's functions return.

@@ -16,6 +16,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -28,6 +29,9 @@ use sys::Context;
 
 use crate::error::{Error, Result};
 use crate::messages;
+
+/// The mode of a container's directory.
+const DIRECTORY_MODE: u32 = 0o711;
 
 /// The version of [`Record`]'s layout.
 const VERSION: u32 = 1;
@@ -219,6 +223,11 @@ impl<'a> Record<'a> {
             paths.map(|(name, path)| (name.to_owned().into(), path.to_owned().into())).collect();
     }
 
+    /// The name of the unit of systemd's that it may have.
+    pub(crate) fn unit_name(&self) -> Option<&str> {
+        self.unit.as_ref().map(|unit| &*unit.name)
+    }
+
     /// The state as hooks get it.
     pub(crate) fn state(&self, status: spec::ContainerStatus, pid: Option<i32>) -> spec::State<'_> {
         spec::State {
@@ -264,7 +273,7 @@ impl Store {
     pub(crate) fn reserve(&self, id: &str) -> Result<ContainerDir> {
         check_id(id)?;
         let path = self.root.join(id);
-        match mkdirat(nix::fcntl::AT_FDCWD, &path, Mode::from_bits_truncate(0o711)) {
+        match mkdirat(nix::fcntl::AT_FDCWD, &path, Mode::from_bits_truncate(DIRECTORY_MODE)) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Err(Error::State(messages::ALREADY_EXISTS)),
             Err(Errno::ENOENT) => {
@@ -284,8 +293,16 @@ impl Store {
         ContainerDir::open(self.root.join(id))
     }
 
-    fn has_record(&self, id: &str) -> bool {
-        [STATE_FILE, CREATING_FILE].iter().any(|file| self.root.join(id).join(file).exists())
+    /// Whether a directory is a container's: it has a record, or is as `create` makes it before it
+    /// writes one.
+    fn is_container(&self, id: &str) -> bool {
+        let path = self.root.join(id);
+        let is_new = || {
+            let is_empty = std::fs::read_dir(&path).is_ok_and(|mut files| files.next().is_none());
+            let mode = std::fs::metadata(&path).map_or(0, |metadata| metadata.mode() & 0o7777);
+            is_empty && mode == DIRECTORY_MODE
+        };
+        [STATE_FILE, CREATING_FILE].iter().any(|file| path.join(file).exists()) || is_new()
     }
 
     /// The ids of all containers, in alphabetical order.
@@ -296,7 +313,7 @@ impl Store {
         };
         let mut ids: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|id| check_id(id).is_ok() && self.has_record(id))
+            .filter(|id| check_id(id).is_ok() && self.is_container(id))
             .collect();
         ids.sort_unstable();
         Ok(ids)

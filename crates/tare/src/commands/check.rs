@@ -11,11 +11,15 @@ use crate::args::Parsed;
 
 /// `check`: 0 if nothing is wrong, else 1.
 pub(crate) fn check(parsed: &Parsed) -> Outcome {
-    let bundle = bundle(parsed)?;
-    let findings = engine::check(&question(parsed, &bundle)?)?;
+    let mut file = format!("{}/config.json", named(parsed));
+    let looked = bundle(parsed).and_then(|bundle| {
+        file.clone_from(&bundle.file);
+        Ok(engine::check(&question(parsed, &bundle)?)?)
+    });
+    let findings = looked.unwrap_or_else(|failure| vec![as_a_whole(&file, &failure.sentence)]);
     let text = match parsed.flags.on("json") {
-        true => format!("{:#}\n", document(&bundle, &findings)),
-        false => text(&bundle.file, &findings),
+        true => format!("{:#}\n", document(&file, &findings)),
+        false => text(&file, &findings),
     };
     print(text.as_bytes())?;
     Ok(u8::from(findings.iter().any(|finding| finding.is_problem)))
@@ -23,8 +27,23 @@ pub(crate) fn check(parsed: &Parsed) -> Outcome {
 
 /// The bundle that is named, or the working directory.
 pub(super) fn bundle(parsed: &Parsed) -> Result<Bundle, Failure> {
-    let named = parsed.positionals.first().map_or(".", String::as_str);
-    Ok(Bundle::open(Path::new(named))?)
+    Ok(Bundle::open(Path::new(named(parsed)))?)
+}
+
+fn named(parsed: &Parsed) -> &str {
+    parsed.positionals.first().map_or(".", String::as_str)
+}
+
+/// What is wrong with the file itself: it isn't there, or empty.
+fn as_a_whole(file: &str, sentence: &str) -> Finding {
+    let own = sentence.strip_prefix(file).and_then(|rest| rest.strip_prefix(": "));
+    Finding {
+        is_problem: true,
+        place: None,
+        pointer: String::new(),
+        sentence: own.unwrap_or(sentence).to_owned(),
+        hint: "a configuration; `tare spec` writes one".to_owned(),
+    }
 }
 
 /// What is asked of a bundle: the same as of `create`.
@@ -72,7 +91,7 @@ fn text(file: &str, findings: &[Finding]) -> String {
     text
 }
 
-fn document(bundle: &Bundle, findings: &[Finding]) -> Value {
+fn document(file: &str, findings: &[Finding]) -> Value {
     let of = |problems: bool| {
         let one = |finding: &Finding| {
             let Finding { is_problem: _, place, pointer, sentence, hint } = finding;
@@ -87,7 +106,7 @@ fn document(bundle: &Bundle, findings: &[Finding]) -> Value {
         let chosen = findings.iter().filter(move |finding| finding.is_problem == problems);
         chosen.map(one).collect::<Vec<_>>()
     };
-    json!({ "file": bundle.file, "errors": of(true), "warnings": of(false) })
+    json!({ "file": file, "errors": of(true), "warnings": of(false) })
 }
 
 #[cfg(test)]
@@ -122,9 +141,7 @@ mod tests {
 
     #[test]
     fn the_document_has_errors_and_warnings_apart() {
-        let bundle =
-            Bundle { directory: "/b".into(), file: "/b/config.json".into(), bytes: vec![] };
-        let document = document(&bundle, &findings());
+        let document = document("/b/config.json", &findings());
         assert_eq!(document["errors"].as_array().map(Vec::len), Some(1));
         assert_eq!(document["errors"][0]["line"], 7);
         assert_eq!(document["errors"][0]["right"], "/tmp");

@@ -1,13 +1,16 @@
 //! Looking at containers: state, list, ps.
 
+use std::borrow::Cow;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use engine::{ContainerDir, Record};
+use engine::{ContainerDir, Record, RecordBytes, messages};
 use serde::Serialize;
 use spec::{ContainerStatus, StringMap};
 
 use super::{Failure, Outcome, id, print, store};
 use crate::args::Parsed;
+use crate::report::Log;
 
 /// What `state` and `list` print: runc's fields, in runc's order.
 #[derive(Debug, Serialize)]
@@ -19,7 +22,7 @@ struct View<'a> {
     status: &'static str,
     bundle: &'a str,
     rootfs: &'a str,
-    created: &'a str,
+    created: Cow<'a, str>,
     #[serde(skip_serializing_if = "StringMap::is_empty")]
     annotations: &'a StringMap<'a>,
     owner: String,
@@ -35,11 +38,60 @@ impl<'a> View<'a> {
             status: status.as_str(),
             bundle: &record.bundle,
             rootfs: &record.rootfs,
-            created: &record.created,
+            created: Cow::Borrowed(&record.created),
             annotations: &record.annotations,
             owner: owner(record.owner),
         })
     }
+
+    /// A container whose `create` has made its directory, and not yet written down what it is.
+    fn without_record(id: &'a str, dir: &ContainerDir) -> View<'a> {
+        let status = match dir.is_locked() {
+            true => ContainerStatus::Creating,
+            false => ContainerStatus::Stopped,
+        };
+        let metadata = std::fs::metadata(dir.path()).ok();
+        let made = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
+        let made = made.map(|time| humantime::format_rfc3339_nanos(time).to_string());
+        View {
+            oci_version: spec::OCI_VERSION,
+            id,
+            pid: 0,
+            status: status.as_str(),
+            bundle: "",
+            rootfs: "",
+            created: made.unwrap_or_default().into(),
+            annotations: &NO_ANNOTATIONS,
+            owner: metadata.map_or_else(String::new, |metadata| owner(metadata.uid())),
+        }
+    }
+}
+
+static NO_ANNOTATIONS: StringMap<'static> = StringMap::new();
+
+/// The record of a container, which one that is just being created may lack.
+fn read_record(dir: &ContainerDir) -> engine::Result<Option<RecordBytes>> {
+    match dir.read_record() {
+        Err(engine::Error::State(messages::DOES_NOT_EXIST)) if dir.exists() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// What is left of a `create` that was interrupted, and how it is removed.
+fn remains(
+    parsed: &Parsed,
+    id: &str,
+    dir: &ContainerDir,
+    record: Option<&Record<'_>>,
+) -> Option<String> {
+    let things = engine::remains(dir, record)?.join(", ");
+    let clean = clean(parsed, id);
+    Some(format!("container {id}: its create was interrupted; left are {things}; {clean}"))
+}
+
+fn clean(parsed: &Parsed, id: &str) -> String {
+    let root = parsed.global.get("root").map(|root| format!("--root {root} ")).unwrap_or_default();
+    format!("tare {root}delete --force {id} removes it")
 }
 
 /// The user's name, or its number if it has none.
@@ -49,18 +101,25 @@ fn owner(uid: u32) -> String {
 }
 
 /// `state`.
-pub(crate) fn state(parsed: &Parsed) -> Outcome {
+pub(crate) fn state(parsed: &Parsed, log: &Log) -> Outcome {
     let dir = store(parsed)?.container(id(parsed))?;
-    let bytes = dir.read_record()?;
-    let record = bytes.record()?;
+    let bytes = read_record(&dir)?;
+    let record = bytes.as_ref().map(RecordBytes::record).transpose()?;
+    let view = match &record {
+        Some(record) => View::of(&dir, record)?,
+        None => View::without_record(id(parsed), &dir),
+    };
     // As runc: only `list` names the owner.
-    let view = View { owner: String::new(), ..View::of(&dir, &record)? };
+    let view = View { owner: String::new(), ..view };
+    if let Some(sentence) = remains(parsed, id(parsed), &dir, record.as_ref()) {
+        log.warn(&sentence);
+    }
     print(&serde_json::to_vec_pretty(&view).map_err(|error| error.to_string())?)?;
     Ok(0)
 }
 
 /// `list`.
-pub(crate) fn list(parsed: &Parsed) -> Outcome {
+pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
     let store = store(parsed)?;
     let ids = store.ids()?;
     if parsed.flags.on("quiet") {
@@ -73,17 +132,27 @@ pub(crate) fn list(parsed: &Parsed) -> Outcome {
         let Ok(dir) = store.container(id) else {
             continue;
         };
-        if let Ok(bytes) = dir.read_record() {
-            records.push((dir, bytes));
+        if let Ok(bytes) = read_record(&dir) {
+            records.push((id, dir, bytes));
         }
     }
     let mut parsed_records = Vec::new();
-    for (dir, bytes) in &records {
-        parsed_records.push((dir, bytes.record()?));
+    for (id, dir, bytes) in &records {
+        match bytes.as_ref().map(RecordBytes::record).transpose() {
+            Ok(record) => parsed_records.push((id, dir, record)),
+            // It hides no other, and is not hidden itself.
+            Err(error) => log.warn(&format!("container {id}: {error}; {}", clean(parsed, id))),
+        }
     }
     let mut views = Vec::new();
-    for (dir, record) in &parsed_records {
-        views.push(View::of(dir, record)?);
+    for (id, dir, record) in &parsed_records {
+        views.push(match record {
+            Some(record) => View::of(dir, record)?,
+            None => View::without_record(id, dir),
+        });
+        if let Some(sentence) = remains(parsed, id, dir, record.as_ref()) {
+            log.warn(&sentence);
+        }
     }
     match parsed.flags.get("format").unwrap_or("table") {
         "table" => print(table(&views).as_bytes())?,
@@ -100,7 +169,7 @@ fn table(views: &[View<'_>]) -> String {
     let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
     let rows = views.iter().map(|view| {
         let pid = view.pid.to_string();
-        [view.id, &pid, view.status, view.bundle, view.created, &view.owner].map(str::to_owned)
+        [view.id, &pid, view.status, view.bundle, &view.created, &view.owner].map(str::to_owned)
     });
     let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
     let width = |column: usize| {
