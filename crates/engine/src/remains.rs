@@ -12,7 +12,7 @@ pub fn remains(dir: &ContainerDir, record: Option<&Record<'_>>) -> Option<Vec<St
     }
     let mut things = vec![dir.path().display().to_string()];
     let Some(record) = record else { return Some(things) };
-    let cgroup = record.cgroup();
+    let cgroup = if record.owns_cgroup() { record.cgroup() } else { cgroup::Cgroup::default() };
     let mut directories: Vec<&str> = cgroup.paths().map(|(_, path)| path).collect();
     directories.dedup();
     directories.retain(|path| std::fs::metadata(path).is_ok());
