@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::table::{Test, test};
-use crate::verdict::{has, is, that};
+use crate::verdict::{has, is, needs, that};
 
 /// The chapter's tests of command lines and output.
 pub(crate) const TESTS: &[Test] = &[
@@ -141,6 +141,28 @@ pub(crate) const TESTS: &[Test] = &[
         has(lines[1], &c.pid()?.to_string())?;
         has(lines[1], "sleep 4321")
     }),
+    test(
+        "ps-without-cgroup",
+        "crun: --cgroup-manager disabled: ps tells the processes all the same",
+        |t| {
+            let flags = ["--cgroup-manager", "disabled"];
+            let help = t.rt(["--help"])?;
+            needs(help.stdout.contains(flags[0]), "--cgroup-manager")?;
+            let b = t.bundle()?.without("/linux/cgroupsPath").sh("sleep 50 & echo up; wait");
+            let create = b.call("create")?.global(flags).spawn()?;
+            let stdout = create.stdout.clone();
+            create.wait()?.ok()?;
+            t.call(["start", &b.id]).global(flags).ok()?;
+            t.until("a second process", || Ok(fs::read_to_string(&stdout)?.contains("up")))?;
+            let state = t.call(["state", &b.id]).global(flags).output()?.json()?;
+            let pids = t.call(["ps", "--format", "json", &b.id]).global(flags).output()?.json()?;
+            is(pids.as_array().map(Vec::len), Some(2))?;
+            that(
+                pids.as_array().is_some_and(|list| list.contains(&state["pid"])),
+                "the init is in it",
+            )
+        },
+    ),
     test("ps-missing", "runc: ps of an unknown id is an error", |t| {
         t.rt(["ps", "nothing"])?.refused(&["does not exist"])
     }),

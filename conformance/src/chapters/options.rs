@@ -3,7 +3,7 @@
 use crate::console::receive;
 use crate::layout;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, fail, has, is, lacks, that};
+use crate::verdict::{Verdict, fail, has, is, lacks, needs, that};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -23,6 +23,26 @@ pub(crate) const TESTS: &[Test] = &[
             is(&line["msg"], &json!("container does not exist"))?;
             let time = line["time"].as_str().unwrap_or_default();
             that(time.len() >= 20 && time[10..].starts_with('T'), format!("a time: {time}"))
+        },
+    ),
+    test(
+        "log-json-fields",
+        "a JSON log line tells more than a sentence: operation, id, step, object, path, errno",
+        |t| {
+            let log = t.path("log.json");
+            let flags =
+                ["--log", &log.to_string_lossy(), "--log-format", "json"].map(str::to_owned);
+            let b = t.bundle()?.args(["/no/such/program"]);
+            let call = b.call("create")?.global(flags);
+            call.output()?.refused(&["no such file"])?;
+            let line: Value = serde_json::from_str(&fs::read_to_string(log)?)?;
+            needs(line.get("operation").is_some(), "a runtime that logs more than a sentence")?;
+            is(&line["level"], &json!("error"))?;
+            is(&line["operation"], &json!("create"))?;
+            is(&line["id"], &json!(b.id))?;
+            is(&line["step"], &json!("process.args[0]"))?;
+            is(&line["object"], &json!("/no/such/program"))?;
+            is(&line["errno"], &json!("ENOENT"))
         },
     ),
     test("log-json-one-object", "podman reads the whole log as one object: errors only", |t| {

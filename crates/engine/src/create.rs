@@ -3,7 +3,6 @@
 //! The story is [`make`]; what the child does meanwhile is [`crate::init`]. Everything that exists is
 //! owned by a [`Making`], which undoes it in reverse unless it is finished.
 
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::SystemTime;
@@ -56,7 +55,7 @@ pub struct Request<'a> {
     /// Who makes the cgroup (`--systemd-cgroup`, `--cgroup-manager`).
     pub cgroups: Cgroups,
     /// Where a timeline of the steps is written (`--trace`).
-    pub trace: Option<&'a File>,
+    pub trace: Option<&'a trace::Request>,
     /// Told what hinders nothing but should be known.
     pub warn: &'a dyn Fn(&str),
 }
@@ -142,12 +141,12 @@ fn with_plan<T>(
     command: &str,
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
-    let Some(mut file) = request.trace else {
+    let Some(wanted) = request.trace else {
         return plan_and(request, act);
     };
-    trace::start()?;
+    trace::start(wanted.started)?;
     let done = plan_and(request, act);
-    if let Err(error) = trace::write(&mut file, &format!("{command} {}", request.id)) {
+    if let Err(error) = trace::write(&wanted.file, &format!("{command} {}", request.id)) {
         (request.warn)(&error.to_string());
     }
     done

@@ -5,6 +5,7 @@
 //! `error`; podman wants exactly one object in the file, so that warnings go there only with
 //! `--debug`. With a log file the bare sentence goes to standard error as well, as in runc.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -29,19 +30,37 @@ pub(crate) struct LogOptions {
 pub(crate) struct Log {
     file: Option<File>,
     options: LogOptions,
+    /// What a line is about, for programs: names and values.
+    about: RefCell<Vec<(&'static str, String)>>,
 }
 
 impl Log {
     /// Opens the log's file, if there is one.
     pub(crate) fn open(options: LogOptions) -> Result<Log, String> {
         let Some(path) = &options.file else {
-            return Ok(Log { file: None, options });
+            return Ok(Log { options, ..Log::default() });
         };
         let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
         match opened {
-            Ok(file) => Ok(Log { file: Some(file), options }),
+            Ok(file) => Ok(Log { file: Some(file), options, ..Log::default() }),
             Err(error) => Err(format!("unable to open log {path:?}: {error}")),
         }
+    }
+
+    /// Says what the lines from now on are about: a field of each in JSON, beside the three that
+    /// engines read. What is empty is nothing.
+    pub(crate) fn about(&self, name: &'static str, value: &str) {
+        if self.options.json && !value.is_empty() {
+            self.about.borrow_mut().push((name, value.to_owned()));
+        }
+    }
+
+    /// As JSON, behind the fields of every line: `,"errno":"ENOENT"`.
+    fn fields(&self) -> String {
+        let field = |(name, value): &(&str, String)| {
+            format!(",\"{name}\":{}", serde_json::Value::from(value.as_str()))
+        };
+        self.about.borrow().iter().map(field).collect()
     }
 
     fn line(&self, level: &str, sentence: &str) -> String {
@@ -49,7 +68,8 @@ impl Log {
         let time = humantime::format_rfc3339_seconds(now);
         if self.options.json {
             let sentence = serde_json::Value::from(sentence);
-            format!("{{\"level\":\"{level}\",\"msg\":{sentence},\"time\":\"{time}\"}}\n")
+            let fields = self.fields();
+            format!("{{\"level\":\"{level}\",\"msg\":{sentence},\"time\":\"{time}\"{fields}}}\n")
         } else {
             format!("time=\"{time}\" level={level} msg={sentence:?}\n")
         }
@@ -119,4 +139,29 @@ fn version() -> String {
         "runc version {spec}+tare.{version}\ncommit: {commit}\nspec: {spec}\n\
          tare: {version}, in runc's place\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_json_has_what_engines_read_and_more() {
+        let options = LogOptions { json: true, ..LogOptions::default() };
+        let log = Log::open(options).unwrap();
+        log.about("operation", "create");
+        log.about("id", "");
+        log.about("path", "/a \"b\"\n");
+        let line = log.line("error", "it \"failed\"");
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let names: Vec<&String> = value.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["level", "msg", "time", "operation", "path"]);
+        assert_eq!(value["level"], "error");
+        assert_eq!(value["msg"], "it \"failed\"");
+        assert_eq!(value["path"], "/a \"b\"\n");
+        assert!(line.ends_with("}\n") && line.matches('\n').count() == 1);
+        let plain = Log::default();
+        plain.about("operation", "create");
+        assert!(plain.line("error", "x").ends_with("level=error msg=\"x\"\n"));
+    }
 }

@@ -19,8 +19,12 @@ use sys::{Attributes, Context, OpenTree};
 
 const SELF: &str = "/proc/self/exe";
 
-/// Goes on from a file that nobody can write: returns only in a process that does so already.
-pub(crate) fn ensure() -> Result<(), sys::Error> {
+/// The variable that says when this program was started first, for a timeline (`--trace`).
+pub(crate) const STARTED: &str = "TARE_STARTED";
+
+/// Goes on from a file that nobody can write: returns only in a process that does so already. If the
+/// start is `timed`, that process learns when this one was here.
+pub(crate) fn ensure(timed: bool) -> Result<(), sys::Error> {
     if is_sealed()? {
         return Ok(());
     }
@@ -32,6 +36,8 @@ pub(crate) fn ensure() -> Result<(), sys::Error> {
         variable.extend(value.into_vec());
         CString::new(variable).ok()
     });
+    let started = timed.then(|| CString::new(format!("{STARTED}={}", engine::trace_time())));
+    let environment = environment.chain(started.and_then(Result::ok));
     let again = sys::Exec::new(c"".to_owned(), arguments.collect(), environment.collect());
     match again.exec_fd(file.as_fd())? {}
 }

@@ -16,6 +16,7 @@ pub(crate) fn exec(parsed: &Parsed, log: &Log) -> Outcome {
     run(parsed, log).map_err(|failure| Failure {
         sentence: format!("exec failed: {}", failure.sentence),
         status: SETUP_FAILED,
+        ..failure
     })
 }
 

@@ -190,7 +190,7 @@ pub(crate) fn ps(parsed: &Parsed) -> Outcome {
     let dir = store(parsed)?.container(id(parsed))?;
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
-    let pids = record.cgroup().pids().map_err(engine::Error::from)?;
+    let pids = engine::pids(&record)?;
     match parsed.flags.get("format").unwrap_or("table") {
         "json" => print(&serde_json::to_vec(&pids).map_err(|error| error.to_string())?)?,
         "table" => {

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use engine::{Bundle, Cgroups, CreateRequest, Passed};
+use engine::{Bundle, Cgroups, CreateRequest, Passed, TraceRequest};
 
 use super::{Failure, Outcome, id, number, store};
 use crate::args::Parsed;
 use crate::default_spec;
 use crate::report::Log;
+use crate::seal::STARTED;
 
 /// `create`.
 pub(crate) fn create(parsed: &Parsed, log: &Log) -> Outcome {
@@ -54,6 +55,13 @@ fn lower(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
+fn wanted_trace(path: &str) -> Result<TraceRequest, Failure> {
+    let file = File::create(path)
+        .map_err(|error| format!("--trace {path:?}: {}", lower(&error.to_string())))?;
+    let started = std::env::var(STARTED).ok().and_then(|time| time.parse().ok());
+    Ok(TraceRequest { file, started })
+}
+
 fn with_request(
     parsed: &Parsed,
     log: &Log,
@@ -62,13 +70,7 @@ fn with_request(
     act: impl FnOnce(&CreateRequest<'_>) -> engine::Result<i32>,
 ) -> Outcome {
     // First of all: what can't be written should be known before there is a container.
-    let trace = match parsed.flags.get("trace") {
-        Some(path) => Some(
-            File::create(path)
-                .map_err(|error| format!("--trace {path:?}: {}", lower(&error.to_string())))?,
-        ),
-        None => None,
-    };
+    let trace = parsed.flags.get("trace").map(wanted_trace).transpose()?;
     let status = act(&CreateRequest {
         store: &store(parsed)?,
         id: id(parsed),

@@ -15,7 +15,7 @@ mod update;
 use std::io::Write;
 use std::path::PathBuf;
 
-use engine::Store;
+use engine::{Details, Store};
 
 use crate::args::Parsed;
 use crate::report::Log;
@@ -28,17 +28,19 @@ pub(crate) struct Failure {
     pub(crate) sentence: String,
     /// The exit code.
     pub(crate) status: u8,
+    /// What it is about, for programs that read the log.
+    pub(crate) details: Details,
 }
 
 impl From<engine::Error> for Failure {
     fn from(error: engine::Error) -> Self {
-        Failure { sentence: error.to_string(), status: 1 }
+        Failure { sentence: error.to_string(), status: 1, details: error.details() }
     }
 }
 
 impl From<String> for Failure {
     fn from(sentence: String) -> Self {
-        Failure { sentence, status: 1 }
+        Failure { sentence, status: 1, details: Details::default() }
     }
 }
 
@@ -48,8 +50,10 @@ pub(crate) type Outcome = Result<u8, Failure>;
 /// Runs what was typed.
 pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
     let name = parsed.command.name;
+    log.about("operation", name);
+    log.about("id", if matches!(name, "check" | "plan" | "trace") { "" } else { id(parsed) });
     if matches!(name, "create" | "run" | "exec") {
-        seal::ensure()
+        seal::ensure(parsed.flags.get("trace").is_some())
             .map_err(|error| format!("unable to protect this program's file: {error}"))?;
         // What the caller left open is the container's only if it was asked for.
         sys::close_from(3).map_err(|error| error.to_string())?;
@@ -75,6 +79,13 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "trace" => trace::trace(parsed),
         other => Err(format!("command {other:?} has no code").into()),
     };
+    let outcome = outcome.inspect_err(|failure| {
+        let Details { step, object, path, errno } = &failure.details;
+        for (name, value) in [("step", step), ("object", object), ("path", path)] {
+            log.about(name, value);
+        }
+        log.about("errno", &errno.map_or_else(String::new, |errno| format!("{errno:?}")));
+    });
     outcome.map_err(|failure| match name {
         // As runc: these two say which of them it was.
         "create" | "run" => {
