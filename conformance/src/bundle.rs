@@ -299,7 +299,13 @@ impl<'t> Bundle<'t> {
     /// `create` must succeed.
     #[track_caller]
     pub(crate) fn create(&self) -> Verdict<Container<'t>> {
-        let running = self.call("create")?.spawn()?;
+        self.create_by(self.call("create")?)
+    }
+
+    /// This call, which is of `create` with more options, must succeed.
+    #[track_caller]
+    pub(crate) fn create_by(&self, call: Call<'t>) -> Verdict<Container<'t>> {
+        let running = call.spawn()?;
         let stdout = running.stdout.clone();
         running.wait()?.ok()?;
         Ok(Container::new(self.case, &self.id, stdout))

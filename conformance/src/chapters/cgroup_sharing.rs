@@ -230,13 +230,31 @@ pub(crate) const WAYS_IN: &[Test] = &[
         let c = t.bundle()?.sleeps().start()?;
         let flag = either("pids:nowhere", "nowhere");
         let out = c.exec(["--cgroup", flag], ["/bin/true"]).output()?;
-        out.refused(&["nowhere"])
+        out.refused(&["nowhere", " cgroup", "no such file or directory"])
     }),
     test("exec-cgroup-climbs", "exec --cgroup stays below the container's cgroup", |t| {
         let c = t.bundle()?.sleeps().start()?;
         let flag = either("pids:../..", "../..");
         let out = c.exec(["--cgroup", flag], ["/bin/true"]).output()?;
-        out.refused(&["not a sub cgroup|is not the path|..|outside"])
+        out.refused(&["bad sub cgroup path|is not a sub cgroup path"])
+    }),
+    test("exec-cgroup-unknown", "v1: exec --cgroup of a controller that is not there", |t| {
+        needs(!unified(), "cgroup v1")?;
+        let c = t.bundle()?.sleeps().start()?;
+        c.exec(["--cgroup", "what:/"], ["/bin/true"]).output()?.refused(&["unknown controller"])
+    }),
+    test("exec-cgroup-several", "v1: exec --cgroup CONTROLLER,CONTROLLER:PATH", |t| {
+        needs(!unified(), "cgroup v1")?;
+        let c = t.bundle()?.sleeps().start()?;
+        fs::create_dir(path("pids", &c.id, "sub"))?;
+        fs::create_dir(path("freezer", &c.id, "sub"))?;
+        let flags = ["--cgroup", "pids,freezer:sub"];
+        let out = c.exec(flags, ["/bin/cat", "/proc/self/cgroup"]).ok()?;
+        for name in ["pids", "freezer"] {
+            let line = layout::line(&out, name).unwrap_or_default();
+            that(line.ends_with(&layout::of(&format!("{}/sub", c.id))), line)?;
+        }
+        Ok(())
     }),
     test("exec-cgroup-others-stay", "v1: the other hierarchies stay the container's", |t| {
         needs(!unified(), "cgroup v1")?;

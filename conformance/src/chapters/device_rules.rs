@@ -119,6 +119,11 @@ pub(crate) const RULES: &[Test] = &[
         let list = json!([none(), rule(true, "b", 7, 0, "r"), rule(true, "c", 10, 229, "w")]);
         allow(t, list, &[("fuse", "-w-m"), ("spare", MAKE), ("loop0", "r--m")])
     }),
+    test("rules-other-letters", "runc: other letters of access mean nothing", |t| {
+        allow(t, json!([none(), rule(true, "c", 10, 229, "rwa")]), &[("fuse", ALL)])?;
+        let less = rule(false, "c", 10, 229, "wa");
+        allow(t, json!([none(), fuse(true), less]), &[("fuse", "r--m")])
+    }),
     test("rules-wildcard", "spec, Allowed Device list: without minor, any minor", |t| {
         let rule = json!({ "allow": true, "type": "c", "major": 10, "access": "rw" });
         allow(t, json!([none(), rule]), &[("fuse", ALL), ("spare", ALL), ("loop0", MAKE)])

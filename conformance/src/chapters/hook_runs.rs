@@ -40,6 +40,37 @@ pub(crate) const TESTS: &[Test] = &[
         t.bundle()?.push("/hooks/createContainer", hook).says("true")?;
         is(fs::read_to_string(file)?.as_str(), "1\n")
     }),
+    test("env-unset", "runc: without env a hook has the runtime's environment", |t| {
+        let file = t.path("env");
+        let b = t.bundle()?.hook("createRuntime", &format!("echo $SEEN > {}", file.display()));
+        b.sh("true").call("run")?.env("SEEN", "yes").ok()?;
+        is(fs::read_to_string(file)?.as_str(), "yes\n")
+    }),
+    test("env-unset-create-container", "runc: but nothing of it in the container", |t| {
+        let file = t.path("env");
+        let script = format!("cat /proc/$$/environ > {}; true", file.display());
+        let b = t.bundle()?.hook("createContainer", &script);
+        b.sh("true").call("run")?.env("SEEN", "yes").ok()?;
+        is(fs::read_to_string(file)?.as_str(), "")
+    }),
+    test("env-unset-start-container", "runc 1.3: and startContainer has the process's", |t| {
+        let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", "echo $MINE:$HOME > /env"] });
+        let b = t.bundle()?.push("/hooks/startContainer", hook).set("/root/readonly", false);
+        let b = b.push("/process/env", "MINE=1").sh("cat /env");
+        let out = b.call("run")?.env("MINE", "no").output()?;
+        is(out.ok()?.as_str(), "1:/root")
+    }),
+    test("start-container-filtered", "runc: startContainer hooks are under the filter", |t| {
+        let hook = json!({ "path": "/bin/mkdir", "args": ["mkdir", "/tmp/x"] });
+        let b = t.bundle()?.push("/hooks/startContainer", hook).set("/root/readonly", false);
+        let filter = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "architectures": ["SCMP_ARCH_X86_64"],
+            "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO" }]
+        });
+        let out = b.set("/linux/seccomp", filter).sh("true").run()?;
+        out.refused(&["hook", "Operation not permitted"])
+    }),
     test("runtime-cwd", "runc: hooks in the runtime's namespaces start in the bundle", |t| {
         let file = t.path("cwd");
         let b = t.bundle()?;

@@ -14,6 +14,7 @@ mod cgroup_stats;
 mod cgroup_update;
 mod cgroup_update_refused;
 mod cgroups;
+mod debug;
 mod deletion;
 mod device_rules;
 mod devices;
@@ -23,6 +24,7 @@ mod hook_runs;
 mod hooks;
 mod inspecting;
 mod lifecycle;
+mod mount_attributes;
 mod mount_places;
 mod mounts;
 mod namespaces;
@@ -42,9 +44,12 @@ use crate::table::Chapter;
 
 /// Every chapter.
 pub(crate) const ALL: &[Chapter] = &[
-    ("lifecycle", &[lifecycle::TESTS, deletion::TESTS, operations::TESTS, options::TESTS]),
+    (
+        "lifecycle",
+        &[lifecycle::TESTS, deletion::TESTS, operations::TESTS, options::TESTS, debug::TESTS],
+    ),
     ("process", &[process::TESTS, privileges::TESTS, seccomp::TESTS]),
-    ("mounts", &[mounts::OPTIONS, mount_places::PLACES]),
+    ("mounts", &[mounts::OPTIONS, mount_attributes::ATTRIBUTES, mount_places::PLACES]),
     ("namespaces", &[namespaces::TESTS, rootless::ROOTLESS]),
     (
         "cgroups",

@@ -1,6 +1,7 @@
 //! Mounts: types, destinations, order, and the root.
 
 use crate::case::Case;
+use crate::chapters::mounts::Mounted;
 use crate::layout;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, lacks, needs, that};
@@ -153,6 +154,39 @@ pub(crate) const PLACES: &[Test] = &[
     test("rootfs-propagation-shared", "spec, Linux: rootfsPropagation shared", |t| {
         root_peers(t, "shared", true)
     }),
+    test(
+        "rootfs-propagation-slave",
+        "spec, Linux: rslave: the host's later mounts are seen",
+        |t| {
+            let b = t.bundle()?.set("/linux/rootfsPropagation", "rslave");
+            let (root, inner) = (b.rootfs(""), b.rootfs("tmp"));
+            let name = root.to_string_lossy();
+            t.host(["mount", "--bind", &name, &name])?;
+            let _root = Mounted::adopt(&root);
+            t.host(["mount", "--make-shared", &name])?;
+            let c = b.sleeps().start()?;
+            has(c.says("awk '$5 == \"/\"' /proc/self/mountinfo")?, "master:")?;
+            let _inner = Mounted::tmpfs(t, &inner)?;
+            fs::write(inner.join("late"), "")?;
+            is(c.says("ls /tmp")?.as_str(), "late")
+        },
+    ),
+    test(
+        "rootfs-propagation-unset",
+        "runc: without it the host's later mounts are not seen",
+        |t| {
+            let b = t.bundle()?;
+            let (root, inner) = (b.rootfs(""), b.rootfs("tmp"));
+            let name = root.to_string_lossy();
+            t.host(["mount", "--bind", &name, &name])?;
+            let _root = Mounted::adopt(&root);
+            t.host(["mount", "--make-shared", &name])?;
+            let c = b.sleeps().start()?;
+            let _inner = Mounted::tmpfs(t, &inner)?;
+            fs::write(inner.join("late"), "")?;
+            is(c.says("ls /tmp")?.as_str(), "")
+        },
+    ),
     test("rootfs-propagation-default", "without it nothing propagates to the host", |t| {
         let c = t.bundle()?.caps(&["CAP_SYS_ADMIN"]).sleeps().start()?;
         is(c.says("mount -t tmpfs x /tmp && stat -f -c %T /tmp")?.as_str(), "tmpfs")?;

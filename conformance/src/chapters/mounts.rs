@@ -31,7 +31,8 @@ fn bind(t: &Case, set: &[&str], wanted: &[&str], unwanted: &[&str]) -> Verdict {
     check(&info, wanted, unwanted)
 }
 
-fn check(info: &str, wanted: &[&str], unwanted: &[&str]) -> Verdict {
+/// The mount at `/m` must have all of `wanted` among its options, and none of `unwanted`.
+pub(crate) fn check(info: &str, wanted: &[&str], unwanted: &[&str]) -> Verdict {
     let Some((mount, system)) = options(info, "/m") else {
         return has(info, " /m ");
     };

@@ -92,6 +92,7 @@ pub(crate) const TESTS: &[Test] = &[
         is(c.printed()?, c.pid()?.to_string())
     }),
     test("list-empty-json", "runc: list --format json of nothing prints null", |t| {
+        t.dir("root")?;
         is(t.rt(["list", "--format", "json"])?.json()?, Value::Null)
     }),
     test("list-table", "runc: the table has ID PID STATUS BUNDLE CREATED OWNER", |t| {
@@ -122,6 +123,7 @@ pub(crate) const TESTS: &[Test] = &[
         is(ids, [one.id.as_str(), &two.id])
     }),
     test("list-bad-format", "runc: an unknown format of list is refused", |t| {
+        t.dir("root")?;
         t.rt(["list", "--format", "xml"])?.refused(&["format"])
     }),
     test("ps-json", "runc: ps --format json is a list of pids on the host", |t| {

@@ -73,6 +73,9 @@ pub(crate) const TESTS: &[Test] = &[
         has(&text, "before\n")?;
         has(text, "does not exist")
     }),
+    test("list-root-missing", "runc 1.5: list of a --root that is not there fails", |t| {
+        t.call(["list"]).root(Some(&t.path("nowhere"))).output()?.refused(&["nowhere"])
+    }),
     test("flags-after-id", "runc: flags are taken after the container id", |t| {
         let c = t.bundle()?.sleeps().start()?;
         t.rt(["delete", &c.id, "--force"])?.ok()?;

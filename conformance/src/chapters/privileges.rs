@@ -40,6 +40,18 @@ pub(crate) const TESTS: &[Test] = &[
         }
         Ok(())
     }),
+    test(
+        "capabilities-ambient-warns",
+        "runc: an ambient capability that can't be raised is left out with a warning",
+        |t| {
+            let b = t.bundle()?.caps(&["CAP_KILL", "CAP_CHOWN"]);
+            let b = b.set("/process/capabilities/inheritable", json!(["CAP_KILL"]));
+            let b = b.set("/process/capabilities/ambient", json!(["CAP_KILL", "CAP_CHOWN"]));
+            let out = b.sh("grep CapAmb /proc/self/status | cut -f2").run()?;
+            out.prints("0000000000000020")?;
+            has(out.stderr, "can't raise ambient capability CAP_CHOWN: ")
+        },
+    ),
     test("capabilities-none", "spec: sets that are empty leave root without any capability", |t| {
         let none = json!({ "bounding": [], "permitted": [], "effective": [] });
         let b = t.bundle()?.set("/process/capabilities", none);

@@ -129,6 +129,18 @@ pub(crate) const TESTS: &[Test] = &[
         that(run.code == 0 || !run.stderr.is_empty(), "it runs or says why not")?;
         is(t.bundle()?.says("echo good")?.as_str(), "good")
     }),
+    test("null-keeps-owner", "the host's null device is not given to an image's user", |t| {
+        let node = t.path("null");
+        t.host(["mknod", &node.to_string_lossy(), "c", "1", "3"])?;
+        let b = t.bundle()?.unmount("/dev/pts").unmount("/dev");
+        // By which the runtime might tell that it is the null device.
+        fs::write(b.rootfs("dev/null"), "")?;
+        let b = b.set("/process/user", json!({ "uid": 1000, "gid": 1000 })).sh("true");
+        let [out, err] = ["out", "err"].map(|name| fs::File::create(t.path(name)));
+        let stdio = [fs::File::open(&node)?.into(), out?.into(), err?.into()];
+        b.call("run")?.stdio(stdio).output()?.exits(0)?;
+        is(fs::metadata(node)?.uid(), 0)
+    }),
     test("dev-pts-link", "CVE-2025-52565: /dev/pts as a link in the image", |t| {
         let sentinel = Sentinel::new(t)?;
         let b = t.bundle()?.unmount("/dev");

@@ -265,10 +265,10 @@ impl Dir {
 
 fn open_tasks(dir: &str) -> Result<OwnedFd> {
     let path = file::join(dir, "tasks");
-    file::open(&path, OFlag::O_WRONLY).map_err(|errno| file::call_error("open", &path, errno))
+    file::open(&path, OFlag::O_WRONLY).map_err(|errno| Error::Join { path, errno })
 }
 
 fn open_dir(path: &str) -> Result<OwnedFd> {
     file::open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
-        .map_err(|errno| file::call_error("open", path, errno))
+        .map_err(|errno| Error::Join { path: path.to_owned(), errno })
 }

@@ -138,6 +138,13 @@ pub enum Error {
         /// The unit.
         unit: String,
     },
+    /// A process can't be added to a cgroup.
+    Join {
+        /// The cgroup, or its file.
+        path: String,
+        /// The kernel's reason.
+        errno: Errno,
+    },
     /// A stored or requested name which is no hierarchy of this cgroup.
     UnknownController {
         /// The name.
@@ -170,7 +177,10 @@ impl fmt::Display for Error {
                 write!(f, "invalid configuration: cannot use unified on cgroup v1: {name}")
             }
             Error::Escape { path, base } => {
-                write!(f, "{path:?} is not the path of a cgroup below {base}")
+                write!(f, "bad sub cgroup path: {path:?}: not below {base}")
+            }
+            Error::Join { path, errno } => {
+                write!(f, "error adding pid to cgroup {path}: {}", errno.desc())
             }
             Error::NotEmpty { processes } => {
                 write!(f, "container's cgroup is not empty: {processes} process(es) found")
@@ -204,7 +214,7 @@ impl fmt::Display for Error {
                 write!(f, "timed out waiting for systemd's work on unit `{unit}`")
             }
             Error::UnknownController { name } => {
-                write!(f, "{name:?}: the container has no cgroup of this controller")
+                write!(f, "unknown controller {name:?}: the container has no cgroup of it")
             }
         }
     }
@@ -216,7 +226,9 @@ impl Error {
     /// The kernel's reason, where there is one.
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Error::Write { errno, .. } | Error::Call { errno, .. } => Some(*errno),
+            Error::Write { errno, .. } | Error::Call { errno, .. } | Error::Join { errno, .. } => {
+                Some(*errno)
+            }
             Error::MemoryInUse { .. } => Some(Errno::EBUSY),
             _ => None,
         }

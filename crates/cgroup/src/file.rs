@@ -8,6 +8,7 @@
 
 use std::os::fd::OwnedFd;
 
+use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
@@ -35,6 +36,7 @@ pub(crate) fn open(path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
 
 /// Makes one directory, 0755 but for the umask. `Ok(false)`: it is there already.
 pub(crate) fn mkdir(path: &str) -> nix::Result<bool> {
+    debug!("mkdir {path}");
     match mkdirat(AT_FDCWD, path, Mode::from_bits_truncate(0o755)) {
         Ok(()) => Ok(true),
         Err(Errno::EEXIST) => Ok(false),
@@ -43,12 +45,14 @@ pub(crate) fn mkdir(path: &str) -> nix::Result<bool> {
 }
 
 pub(crate) fn rmdir(path: &str) -> nix::Result<()> {
+    debug!("rmdir {path}");
     unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir)
 }
 
 /// Writes one value with one `write`, as control files want it.
 pub(crate) fn write(dir: &str, file: &str, value: &str) -> Result<()> {
     let path = join(dir, file);
+    debug!("write {path}: {value}");
     let written = open(&path, OFlag::O_WRONLY).and_then(|fd| write_fd(&fd, value.as_bytes()));
     match written {
         Ok(_) => Ok(()),
@@ -70,6 +74,7 @@ pub(crate) fn write_lines<L: AsRef<str>>(
     let fd = open(&path, OFlag::O_WRONLY).map_err(|errno| call_error("open", &path, errno))?;
     for value in values {
         let value = value.as_ref();
+        debug!("write {path}: {value}");
         write_fd(&fd, value.as_bytes()).map_err(|errno| Error::Write {
             file: path.clone(),
             value: value.to_owned(),

@@ -44,7 +44,8 @@ impl<'a> Agent<'a> {
         let Some(AgentRecord { path, metadata }) = agent else {
             return Ok(None);
         };
-        let receiver = Receiver::connect(Path::new(&**path), NAME)?;
+        let receiver =
+            Receiver::connect(Path::new(&**path), "failed to connect with seccomp agent")?;
         Ok(Some(Agent { receiver, metadata, state }))
     }
 

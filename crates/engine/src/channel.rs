@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use log::debug;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
@@ -46,6 +47,8 @@ pub(crate) enum Message {
     Listener(i32),
     /// Nothing is left to do but to execute the user's program, on [`Channel::go`].
     Ready,
+    /// What it does (`--debug`): nothing to answer.
+    Step(String),
     /// It failed.
     Failed(Failure),
     /// It closed its end: it has executed the program, or has ended.
@@ -96,6 +99,14 @@ impl Failure {
             step: text(step),
             object: text(object),
         })
+    }
+}
+
+impl Failure {
+    /// In runc's words for what fails before the container is created.
+    pub(crate) fn during_init(self) -> Failure {
+        let sentence = format!("error during container init: {}", self.sentence);
+        Failure { sentence, ..self }
     }
 }
 
@@ -156,19 +167,36 @@ impl Channel {
             Message::NeedsHooks => self.write(b"H", None),
             Message::Terminal(fd) => self.write(b"T", Some(fd.as_fd())),
             Message::Ready => self.write(b"R", None),
+            Message::Step(step) => {
+                let bytes: Vec<u8> = b"D".iter().copied().chain(step.bytes()).collect();
+                self.write(&bytes[..bytes.len().min(LONGEST)], None)
+            }
             Message::Listener(number) => {
                 let [a, b, c, d] = number.to_ne_bytes();
                 // The one call that no filter notifies.
                 write(&self.0, &[b'L', a, b, c, d]).at("write", "")?;
                 Ok(())
             }
-            Message::Failed(failure) => self.write(&failure.to_bytes(), None),
+            Message::Failed(failure) => {
+                // Of the calls that a filter may deny or notify this is the last.
+                write(&self.0, &failure.to_bytes()).at("write", "")?;
+                Ok(())
+            }
             Message::Closed => Ok(()),
         }
     }
 
-    /// Waits for a message.
+    /// Waits for a message. Steps on the way to it are shown.
     pub(crate) fn receive(&self) -> Result<Message> {
+        loop {
+            match self.receive_any()? {
+                Message::Step(step) => debug!("{step}"),
+                message => return Ok(message),
+            }
+        }
+    }
+
+    fn receive_any(&self) -> Result<Message> {
         let mut buffer = vec![0; LONGEST];
         let (length, fd) = self.read(&mut buffer)?;
         let message = match (buffer.get(..length).unwrap_or_default(), fd) {
@@ -184,6 +212,7 @@ impl Channel {
             (b"H", _) => Message::NeedsHooks,
             (b"T", Some(fd)) => Message::Terminal(fd),
             (b"R", _) => Message::Ready,
+            ([b'D', step @ ..], _) => Message::Step(String::from_utf8_lossy(step).into_owned()),
             ([b'L', a, b, c, d], _) => Message::Listener(i32::from_ne_bytes([*a, *b, *c, *d])),
             ([b'F', failure @ ..], _) => {
                 Message::Failed(Failure::from_bytes(failure).unwrap_or_else(unknown))

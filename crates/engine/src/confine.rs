@@ -5,15 +5,18 @@
 //! 2. groups, then user (`KEEPCAPS` keeps the permitted set across it), then the capability sets;
 //! 3. what the user must be able to do itself: enter the working directory, find the program;
 //! 4. *ready*: nothing is left that may fail for a reason of the configuration;
-//! 5. the seccomp filter, the last capability, execve. After the filter only capset(2) and execve(2)
-//!    are called, so that a filter needs to allow no more; one with an [agent](crate::agent) has to
-//!    allow write(2), and read(2) unless the agent does.
+//! 5. *seal*: the label, the seccomp filter, the last capability;
+//! 6. hooks that run in the container, execve. After the filter only capset(2) and execve(2) are called
+//!    if there are none, so that a filter needs to allow no more; one with an [agent](crate::agent)
+//!    has to allow write(2), and read(2) unless the agent does.
 //!
 //! A filter without no_new_privs needs `CAP_SYS_ADMIN`: it is kept over step 2 and dropped in step 5.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use bpf::seccomp::Filter;
+use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -26,6 +29,8 @@ use crate::channel::{Channel, Failure, Message};
 use crate::error::{Error, Result, Step};
 use crate::rootfs::c_string;
 
+/// `SCHED_DEADLINE` (sched(7)).
+const SCHED_DEADLINE: u32 = 6;
 /// `CAP_SYS_ADMIN`.
 const SYS_ADMIN: u64 = 1 << 21;
 
@@ -64,6 +69,8 @@ pub(crate) struct Confined {
 /// Steps 1 to 3.
 pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result<Confined> {
     let _step = crate::trace::step("give up privileges, find the program", "");
+    let (uid, gid) = (process.uid, process.gid);
+    debug!("init: user {uid}:{gid}, {:x?}", process.capabilities);
     own_stdio(process.uid)?;
     if around.own_rlimits {
         crate::limits::set_rlimits(Pid::from_raw(0), process)?;
@@ -118,33 +125,37 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
 }
 
 impl Confined {
-    /// Step 5; returns only when it failed.
-    pub(crate) fn start(self, channel: &Channel) -> Error {
-        let failure = self.become_the_program(channel);
-        match failure {
+    /// What the program finds in its environment.
+    pub(crate) fn environment(&self) -> &[CString] {
+        self.exec.environment()
+    }
+
+    /// Step 6 without hooks; returns only when it failed.
+    pub(crate) fn start(&self) -> Error {
+        match self.exec.exec() {
             Ok(never) => match never {},
             // The words of Go's os/exec, which engines look for.
-            Err(Error::Kernel { error, .. }) if error.call == "execve" => Error::Init(Failure {
+            Err(error) => Error::Init(Failure {
                 sentence: format!("exec {}: {}", error.object, sys::describe(error.errno)),
                 errno: Some(error.errno),
                 step: "process.args[0]".to_owned(),
                 object: error.object,
             }),
-            Err(error) => error,
         }
     }
 
-    fn become_the_program(&self, channel: &Channel) -> Result<std::convert::Infallible> {
-        let _step = crate::trace::step("load the filter, execve", "");
+    /// Step 5. What is sealed may still run hooks, and then the program.
+    pub(crate) fn seal(&self, channel: &Channel) -> Result<()> {
+        let step = crate::trace::step("load the filter, execve", "");
         if let Some((file, label)) = &self.label {
             crate::store::write_all(file.as_fd(), label.as_bytes())
                 .at("write", label)
                 .step(|| "security label".to_owned())?;
         }
         sys::reset_signals()?;
-        // Closed by execve, and not before: close(2) may be notified.
         let mut listener = None;
         if let Some((program, flags)) = &self.filter {
+            debug!("seccomp filter flags: {flags}");
             listener = sys::seccomp_set_filter(program, *flags)?;
         }
         // From here on nothing may allocate: the filter may notify brk(2) and mmap(2).
@@ -157,7 +168,9 @@ impl Confined {
         if self.admin_kept {
             sys::set_capabilities(self.capabilities)?;
         }
-        Ok(self.exec.exec()?)
+        // Both end with execve, and not before: close(2) may be notified.
+        std::mem::forget((listener, step));
+        Ok(())
     }
 }
 
@@ -197,12 +210,13 @@ pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
 
 /// Gives the standard streams to the user, who may have to open them again (/dev/stdout).
 fn own_stdio(uid: u32) -> Result<()> {
-    let null = nix::sys::stat::stat("/dev/null").ok().map(|stat| stat.st_rdev);
+    // The host's, which is everybody's; the container's own may well be missing.
+    let null = nix::sys::stat::makedev(1, 3);
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for stream in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
         let Ok(stat) = fstat(stream) else { continue };
         let device = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
-        if stat.st_uid == uid || device && Some(stat.st_rdev) == null {
+        if stat.st_uid == uid || device && stat.st_rdev == null {
             continue;
         }
         match fchown(stream, Some(Uid::from_raw(uid)), None::<Gid>) {
@@ -233,7 +247,8 @@ fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {
     if let Some(scheduler) = &process.scheduler {
         let plan::Scheduler { policy, flags, nice, priority, times } = *scheduler;
         sys::set_scheduler(policy, flags, nice, priority, times)
-            .step(|| "process.scheduler".to_owned())?;
+            .step(|| "process.scheduler".to_owned())
+            .map_err(|error| explain_deadline(error, policy))?;
     }
     if let Some((class, level)) = process.io_priority {
         let class = match class {
@@ -249,6 +264,20 @@ fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {
     Ok(())
 }
 
+/// The kernel has one number for two reasons; the words for the second are runc's.
+fn explain_deadline(error: Error, policy: u32) -> Error {
+    match error {
+        Error::Kernel { step, error }
+            if error.errno == Errno::EPERM && policy == SCHED_DEADLINE =>
+        {
+            let why = "process scheduler can't be used together with AllowedCPUs, nor without \
+                       CAP_SYS_NICE";
+            Error::Kernel { step: format!("{step}: {why}"), error }
+        }
+        other => other,
+    }
+}
+
 fn set_groups(groups: &[u32], may_lack: bool) -> Result<()> {
     match sys::set_groups(groups) {
         // Where setgroups(2) is denied (user_namespaces(7)) there are none to be dropped.
@@ -261,8 +290,9 @@ fn set_ambient(ambient: u64) -> Result<()> {
     sys::clear_ambient()?;
     for capability in (0..=sys::LAST_CAPABILITY).filter(|n| ambient & 1 << n != 0) {
         match sys::raise_ambient(capability) {
-            // Not permitted or not inheritable: it can't be, and runc only warns, too.
-            Err(error) if error.errno == Errno::EPERM => {}
+            // The plan has said so of what it could know: what is left is a bit that forbids it
+            // (capabilities(7), `SECBIT_NO_CAP_AMBIENT_RAISE`). runc only warns, too.
+            Err(error) if error.errno == Errno::EPERM => debug!("{error}"),
             other => other?,
         }
     }

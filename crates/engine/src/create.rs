@@ -5,8 +5,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::SystemTime;
 
+use log::debug;
 use nix::poll::PollTimeout;
 use nix::unistd::Pid;
 use plan::{CgroupChoice, HookKind};
@@ -17,14 +19,15 @@ use crate::agent::{self, Agent};
 use crate::bundle::{self, Bundle};
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Result, Step};
+use crate::hooks::{self, Place};
 use crate::init::{self, Init, Start};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::store::{Announced, ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::units::NewUnit;
 use crate::{
-    device_rules, hooks, idmap, limits, messages, notify, pid_file, probe, process, start_socket,
-    trace, units,
+    device_rules, idmap, limits, messages, notify, pid_file, probe, process, start_socket, trace,
+    units,
 };
 
 /// How long a process that the kernel is killing may take, in milliseconds.
@@ -157,6 +160,7 @@ fn plan_and<T>(
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
     crate::store::check_id(request.id)?;
+    debug!("bundle: {}, {} bytes", request.bundle.file, request.bundle.bytes.len());
     let config = trace::during("read config.json", || {
         bundle::parse(&request.bundle.file, &request.bundle.bytes)
     })?;
@@ -213,6 +217,7 @@ fn make<'p>(
     limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
     device_rules::check(&place, plan)?;
     let dir = trace::during("make the state directory", || request.store.reserve(request.id))?;
+    debug!("state directory: {}", dir.path().display());
     let lock = dir.lock()?;
     let (channel, child_channel) = Channel::pair()?;
     let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
@@ -239,7 +244,7 @@ fn make<'p>(
             drop((channel, holder));
             init::run(Init {
                 plan,
-                channel: child_channel,
+                channel: Rc::new(child_channel),
                 join: &join,
                 needs_unit,
                 cgroup: &place,
@@ -252,6 +257,7 @@ fn make<'p>(
         }
         Forked::Parent { pid, pidfd } => making.child = Some((pid, pidfd)),
     }
+    debug!("clone3: process {}", making.child()?.0);
     sys::close_all(join.into_fds())?;
     drop(child_channel);
     drop(start);
@@ -346,6 +352,7 @@ impl<'p> Making<'p> {
     fn map_ids_of_child(&self, plan: &plan::Create<'_>, channel: &Channel) -> Result<()> {
         let namespaces = &plan.namespaces;
         if namespaces.creates(plan::NamespaceKind::User) && !init::needs_stage(namespaces) {
+            debug!("id maps of process {}", self.child()?.0);
             idmap::write(self.child()?.0, namespaces)?;
             channel.go()?;
         }
@@ -364,6 +371,7 @@ impl<'p> Making<'p> {
             return Ok(());
         };
         if trace::waiting("wait for systemd", || unit.wait())? {
+            debug!("systemd has made unit {:?}", self.record.unit);
             if place.has_v1_devices() {
                 device_rules::with_lines(plan, |rules| place.set_devices(rules))??;
             }
@@ -403,10 +411,13 @@ impl<'p> Making<'p> {
                     channel.go()?;
                 }
                 Message::Terminal(master) => self.terminal = Some(master),
-                Message::Ready => return self.complete_unit(plan, place),
-                // The filter is loaded once it is ready and let go.
-                Message::Listener(_) => {}
-                Message::Failed(failure) => return Err(Error::Init(failure)),
+                Message::Ready => {
+                    debug!("the init is ready");
+                    return self.complete_unit(plan, place);
+                }
+                // Steps are shown already; the filter is loaded once it is ready and let go.
+                Message::Step(_) | Message::Listener(_) => {}
+                Message::Failed(failure) => return Err(Error::Init(failure.during_init())),
                 Message::Closed => return Err(self.died()),
             }
         }
@@ -424,9 +435,8 @@ impl<'p> Making<'p> {
     fn run_runtime_hooks(&self, plan: &plan::Create<'_>) -> Result<()> {
         let pid = Some(self.child()?.0.as_raw());
         let state = self.record.state(ContainerStatus::Creating, pid);
-        let directory = Path::new(plan.bundle);
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
-            hooks::run(kind, plan.hooks.of(kind), &state, directory)?;
+            hooks::run(kind, plan.hooks.of(kind), &state, Place::of_runtime(plan.bundle))?;
         }
         Ok(())
     }
@@ -436,9 +446,11 @@ impl<'p> Making<'p> {
         let (pid, pidfd) = self.child()?;
         let state = self.record.state(ContainerStatus::Created, Some(pid.as_raw()));
         let agent = Agent::connect(self.record.agent.as_ref(), state)?;
+        debug!("the init may go on");
         trace::waiting("let it go, wait for the program", || {
             agent::let_go(channel, (*pid, pidfd), agent.as_ref())
         })
+        .map_err(Error::late)
     }
 
     /// Why a child that said nothing is gone.
@@ -495,6 +507,7 @@ impl<'p> Making<'p> {
         self.record.start_time = process::stat(pid.as_raw())?.map_or(0, |stat| stat.start_time);
         self.record.phase = crate::store::Phase::Created;
         trace::during("save the state", || self.dir.publish(&self.record))?;
+        debug!("container {} is created", request.id);
         if let Some(path) = request.pid_file {
             pid_file::write(path, pid)?;
         }

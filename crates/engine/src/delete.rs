@@ -1,16 +1,17 @@
 //! `delete`: nothing of the container remains.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 
+use log::debug;
 use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use plan::HookKind;
 use spec::ContainerStatus;
 
 use crate::error::{Error, Result};
+use crate::hooks::{self, Place};
 use crate::store::{ContainerDir, Record, Store, cgroup_of};
-use crate::{hooks, kill, messages, process, status, units};
+use crate::{kill, messages, process, status, units};
 
 /// As long as runc waits for a killed init, in milliseconds.
 const PATIENCE: u16 = 10_000;
@@ -87,6 +88,7 @@ fn kill_init(record: &Record<'_>) -> Result<()> {
     let Some(init) = process::open(record.pid, record.start_time)? else {
         return Ok(());
     };
+    debug!("SIGKILL to process {}", record.pid);
     sys::pidfd_send_signal(init.as_fd(), Signal::SIGKILL as i32)?;
     let cgroup = record.cgroup();
     if cgroup.is_frozen().unwrap_or(false) {
@@ -101,6 +103,7 @@ fn kill_init(record: &Record<'_>) -> Result<()> {
 /// Removes cgroup and directory, then runs the `poststop` hooks.
 fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
     remove_cgroup(record, warn)?;
+    debug!("remove {}", dir.path().display());
     dir.remove()?;
     for error in run_poststop(record) {
         warn(&error.to_string());
@@ -132,10 +135,10 @@ fn remove_cgroup(record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
 /// Runs all `poststop` hooks, also behind one that fails.
 pub(crate) fn run_poststop(record: &Record<'_>) -> Vec<Error> {
     let state = record.state(ContainerStatus::Stopped, None);
-    let directory = Path::new(&*record.bundle);
+    let place = Place::of_runtime(&record.bundle);
     let run = |hook| {
         let one = std::slice::from_ref(hook);
-        hooks::run(HookKind::Poststop, one, &state, directory).err()
+        hooks::run(HookKind::Poststop, one, &state, place).err()
     };
     record.poststop.iter().filter_map(run).collect()
 }

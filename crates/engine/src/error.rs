@@ -58,6 +58,8 @@ pub enum Error {
     Hook(crate::hooks::Failure),
     /// The container's process failed before it became the user's program.
     Init(crate::channel::Failure),
+    /// The container's process failed after the word to start, where it speaks for itself.
+    Late(crate::channel::Failure),
     /// The container's process ended without a word.
     Died {
         /// Which process, and how it ended.
@@ -116,7 +118,9 @@ impl Error {
                 let step = format!("hooks.{}[{}]", failure.kind.name(), failure.index);
                 Details { step, path: failure.path.clone(), ..none() }
             }
-            Error::Init(failure) => Details::new(&failure.step, &failure.object, failure.errno),
+            Error::Init(failure) | Error::Late(failure) => {
+                Details::new(&failure.step, &failure.object, failure.errno)
+            }
             Error::Escape { path, .. } => Details { path: path.clone(), ..none() },
             Error::State(_) | Error::CannotPause { .. } | Error::Died { .. } | Error::Usage(_) => {
                 none()
@@ -135,6 +139,16 @@ impl Details {
 
 /// What this crate's functions return.
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The same, after the word to start.
+    pub(crate) fn late(self) -> Error {
+        match self {
+            Error::Init(failure) => Error::Late(failure),
+            other => other,
+        }
+    }
+}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,6 +175,7 @@ impl fmt::Display for Error {
             Error::Init(failure) => {
                 write!(f, "unable to start container process: {failure}")
             }
+            Error::Late(failure) => failure.fmt(f),
             Error::Died { how } => {
                 write!(f, "unable to start container process: {how}")
             }

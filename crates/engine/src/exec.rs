@@ -3,8 +3,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 use bpf::seccomp::Filter;
+use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CloneFlags, setns};
@@ -22,7 +24,8 @@ use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::store::{ContainerDir, Record, SECCOMP_FILE, Store};
 use crate::{
-    bundle, console, foreground, init, limits, messages, pid_file, probe, process, status, units,
+    bundle, console, foreground, init, limits, messages, pid_file, probe, process, status, steps,
+    units,
 };
 
 /// What `exec` is asked for.
@@ -213,6 +216,7 @@ fn start(
         }
         Forked::Parent { pid, pidfd } => Making { pid, pidfd: Some(pidfd) },
     };
+    debug!("clone3: process {}", child.pid);
     sys::close_all(join.into_fds())?;
     drop(child_channel);
     let terminal = attend(&channel, || {
@@ -300,7 +304,10 @@ fn attend(channel: &Channel, attach: impl Fn() -> Result<()>) -> Result<Option<O
                 channel.go()?;
             }
             Message::Terminal(master) => terminal = Some(master),
-            Message::Ready => return Ok(terminal),
+            Message::Ready => {
+                debug!("the process is ready");
+                return Ok(terminal);
+            }
             Message::Failed(failure) => return Err(Error::Init(failure)),
             Message::Closed => {
                 let how = "the process ended before it was set up".to_owned();
@@ -327,7 +334,9 @@ struct Child<'a> {
 
 /// The cloned process's whole life.
 fn run(child: Child<'_>) -> ! {
-    let channel = child.channel;
+    let channel = Rc::new(child.channel);
+    steps::go_through(&channel);
+    debug!("nsexec container setup: joins those of process {}", child.record.pid);
     let mut keep = vec![channel.as_fd(), child.init.as_fd()];
     keep.extend(child.console.as_ref().map(AsFd::as_fd));
     keep.extend(child.around.label.as_ref().map(AsFd::as_fd));
@@ -342,7 +351,10 @@ fn run(child: Child<'_>) -> ! {
     {
         Err(error) => error,
         Ok(confined) => match channel.wait_for_go() {
-            Ok(true) => confined.start(&channel),
+            Ok(true) => {
+                debug!("setns_init: about to exec {:?}", child.process.args.first());
+                confined.seal(&channel).map_or_else(|error| error, |()| confined.start())
+            }
             // Nobody is left who wants it.
             _ => std::process::exit(1),
         },
@@ -369,13 +381,24 @@ fn leave_the_host(
     keep: &[BorrowedFd<'_>],
     cpus: Option<&[usize]>,
 ) -> Result<()> {
-    if cpus.is_some() {
-        confine::run_on(cpus)?;
+    if let Some(cpus) = cpus {
+        debug!("nsexec: affinity: {}", mask(cpus));
+        confine::run_on(Some(cpus))?;
     }
     init::join_cgroup(join)?;
     sys::close_all_but(3 + preserved, keep)?;
     // As in `init`: a user's own process must stay its own.
     if record.rootless { Ok(()) } else { Ok(sys::set_dumpable(false)?) }
+}
+
+/// The CPUs as a mask, in hexadecimal digits.
+fn mask(cpus: &[usize]) -> String {
+    let highest = cpus.iter().copied().max().unwrap_or_default() / 4;
+    let digit = |place: usize| {
+        let bits = cpus.iter().filter(|cpu| *cpu / 4 == place).map(|cpu| 1_u8 << (cpu % 4));
+        format!("{:x}", bits.fold(0, std::ops::BitOr::bitor))
+    };
+    (0..=highest).rev().map(digit).fold("0x".to_owned(), |mask, digit| mask + &digit)
 }
 
 /// Enters the container: namespaces, a session of its own.
@@ -390,6 +413,7 @@ fn enter(record: &Record<'_>, init: OwnedFd, joined: CloneFlags) -> Result<()> {
     if !kinds.is_empty() {
         setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
     }
+    debug!("child process in init(): joined {kinds:?}");
     if record.has_namespace("user") {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
     }

@@ -1,14 +1,17 @@
 //! Running hooks (config.md, "POSIX-platform Hooks"): the state on stdin, a time limit, and what they
 //! printed in the error when they fail.
 
+use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use log::debug;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::Pid;
@@ -40,12 +43,28 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Where hooks run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Their working directory.
+    pub(crate) directory: &'a Path,
+    /// What a hook finds in its environment that doesn't name it: these, or what this process has.
+    pub(crate) environment: Option<&'a [CString]>,
+}
+
+impl<'a> Place<'a> {
+    /// With the runtime's own environment.
+    pub(crate) fn of_runtime(bundle: &'a str) -> Place<'a> {
+        Place { directory: Path::new(bundle), environment: None }
+    }
+}
+
 /// Runs the hooks of one kind, in order, each with `state` on stdin; the first failure ends it.
 pub(crate) fn run(
     kind: HookKind,
     hooks: &[spec::Hook<'_>],
     state: &spec::State<'_>,
-    directory: &Path,
+    place: Place<'_>,
 ) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
@@ -54,7 +73,8 @@ pub(crate) fn run(
         .map_err(|error| Error::Damaged { file: "state".to_owned(), why: error.to_string() })?;
     for (index, hook) in hooks.iter().enumerate() {
         let _step = crate::trace::hook(kind.name(), &hook.path);
-        run_one(hook, &state, directory).map_err(|how| {
+        debug!("hook {}[{index}]: {}", kind.name(), hook.path);
+        run_one(hook, &state, place).map_err(|how| {
             Error::Hook(Failure { kind, index, path: hook.path.as_str().to_owned(), how })
         })?;
     }
@@ -64,7 +84,7 @@ pub(crate) fn run(
 fn run_one(
     hook: &spec::Hook<'_>,
     state: &[u8],
-    directory: &Path,
+    place: Place<'_>,
 ) -> std::result::Result<(), String> {
     let text = |error: sys::Error| error.to_string();
     // Memory files, not pipes: a hook that reads nothing, or prints much, blocks nobody.
@@ -73,19 +93,14 @@ fn run_one(
     let copy = |fd: &OwnedFd| fd.try_clone().at("dup", "").map_err(text);
     let mut command = Command::new(hook.path.as_str());
     command
-        .env_clear()
-        .current_dir(directory)
+        .current_dir(place.directory)
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(copy(&output)?))
         .stderr(Stdio::from(copy(&output)?));
     if let Some((name, arguments)) = hook.args.split_first() {
         command.arg0(name.as_str()).args(arguments.iter().map(spec::Text::as_str));
     }
-    for variable in &hook.env {
-        if let Some((name, value)) = variable.split_once('=') {
-            command.env(name, value);
-        }
-    }
+    set_environment(&mut command, hook, place.environment);
     let mut child = command.spawn().at("fork/exec", &*hook.path).map_err(text)?;
     let status = wait(&mut child, hook.timeout)?;
     if status.success() {
@@ -93,6 +108,22 @@ fn run_one(
     }
     let printed = shown(output);
     Err(format!("{}, output: {printed}", describe(status)))
+}
+
+/// As runc: a hook's environment is what it names, and if it names none what its place has.
+fn set_environment(command: &mut Command, hook: &spec::Hook<'_>, default: Option<&[CString]>) {
+    let variables: Vec<&[u8]> = match (&hook.env, default) {
+        (Some(named), _) => named.iter().map(|variable| variable.as_bytes()).collect(),
+        (None, Some(default)) => default.iter().map(|variable| variable.as_bytes()).collect(),
+        (None, None) => return,
+    };
+    command.env_clear();
+    for variable in variables {
+        let mut parts = variable.splitn(2, |byte| *byte == b'=');
+        if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+        }
+    }
 }
 
 fn memory_file(contents: &[u8]) -> std::result::Result<OwnedFd, sys::Error> {
@@ -144,11 +175,14 @@ fn shown(output: OwnedFd) -> String {
     text.trim_end().replace('\n', "\\n")
 }
 
-/// `exit status 1` or `signal: 9`, as Go's runtime words it.
+/// `exit status 1` or `signal: killed`, as Go's runtime words it.
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("signal: {signal}"),
+        (None, Some(signal)) => {
+            let core = if status.core_dumped() { " (core dumped)" } else { "" };
+            format!("signal: {}{core}", sys::describe_signal(signal))
+        }
         (None, None) => "ended".to_owned(),
     }
 }

@@ -6,7 +6,9 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
+use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,12 +24,12 @@ use crate::channel::{Channel, Failure, Message};
 use crate::confine::{self, Confined, Surroundings};
 use crate::console;
 use crate::error::{Error, Result, Step};
-use crate::hooks;
+use crate::hooks::{self, Place};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
 use crate::rootfs::{Rootfs, c_string};
-use crate::{devices, store, trace};
+use crate::{devices, steps, store, trace};
 
 /// `CLONE_NEWTIME`, which nix doesn't name.
 const CLONE_NEWTIME: i32 = 0x80;
@@ -37,7 +39,7 @@ pub(crate) struct Init<'p> {
     /// What to do.
     pub(crate) plan: &'p Create<'p>,
     /// Where to report.
-    pub(crate) channel: Channel,
+    pub(crate) channel: Rc<Channel>,
     /// How to get into the cgroup.
     pub(crate) join: &'p cgroup::Join,
     /// Whether it must ask before it goes on: its cgroup, or what it may do there, is not yet
@@ -88,6 +90,8 @@ pub(crate) fn clone_flags(namespaces: &plan::Namespaces<'_>) -> u64 {
 
 /// The cloned process's whole life.
 pub(crate) fn run(init: Init<'_>) -> ! {
+    steps::go_through(&init.channel);
+    debug!("nsexec container setup: {}", init.plan.namespaces);
     let staged = needs_stage(&init.plan.namespaces);
     trace::in_lane(if staged { trace::Lane::Stage } else { trace::Lane::Init });
     let ended = match staged {
@@ -146,6 +150,7 @@ fn stage(init: &Init<'_>) -> Result<()> {
     let flags = clone_flags(namespaces) | parent;
     match sys::clone3(Clone3 { flags, into_cgroup: None })? {
         Forked::Parent { pid, .. } => {
+            debug!("nsexec: the init is process {pid}");
             let told = init.channel.send(&Message::Init(pid));
             std::process::exit(i32::from(told.is_err()))
         }
@@ -245,6 +250,7 @@ fn leave_the_host(init: &Init<'_>) -> Result<()> {
 /// From a process in its namespaces to one that only has to be started.
 fn prepare(init: &Init<'_>) -> Result<Confined> {
     let Init { plan, channel, .. } = init;
+    debug!("child process in init(): process {} of its pid namespace", getpid());
     let user_namespace = plan.namespaces.has(NamespaceKind::User);
     let label = confine::open_label(plan.process.label.as_ref())?;
     let mut rootfs = Rootfs::open(plan, init.notify.as_ref(), user_namespace)?;
@@ -267,6 +273,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     }
     devices::make(rootfs.fd(), plan)?;
     run_creation_hooks(plan, channel)?;
+    debug!("init: pivot to {:?}", plan.root.path);
     rootfs.pivot(plan)?;
     let terminal = set_up_terminal(init, &rootfs)?;
     rootfs.seal(plan)?;
@@ -308,12 +315,14 @@ fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
         sys::loopback_up()?;
     }
     if !plan.hostname.is_empty() {
+        debug!("init: host name {:?}", plan.hostname);
         sethostname(plan.hostname).at("sethostname", plan.hostname)?;
     }
     if !plan.domainname.is_empty() {
         sys::set_domain_name(plan.domainname)?;
     }
     for sysctl in &plan.sysctls {
+        debug!("init: sysctl {}={}", sysctl.name, sysctl.value);
         let path = format!("/proc/sys/{}", sysctl.path);
         let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
         let step = || format!("linux.sysctl[{}]", sysctl.name);
@@ -334,7 +343,8 @@ fn run_creation_hooks(plan: &Create<'_>, channel: &Channel) -> Result<()> {
     }
     let hooks = plan.hooks.of(HookKind::CreateContainer);
     let state = state(plan, spec::ContainerStatus::Creating);
-    hooks::run(HookKind::CreateContainer, hooks, &state, Path::new(&*plan.root.path))
+    let place = Place { directory: Path::new(&*plan.root.path), environment: Some(&[]) };
+    hooks::run(HookKind::CreateContainer, hooks, &state, place)
 }
 
 fn state<'p>(plan: &'p Create<'p>, status: spec::ContainerStatus) -> spec::State<'p> {
@@ -376,7 +386,7 @@ fn make_working_directory(rootfs: &Rootfs, path: &str) -> Result<()> {
 }
 
 /// Waits for the word to start, and says where a failure after it is to be reported.
-fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
+fn wait_for_start(channel: Rc<Channel>, start: Start) -> Option<Rc<Channel>> {
     let _wait = trace::wait("wait for the word to start");
     let listener = match start {
         Start::Channel => {
@@ -384,6 +394,8 @@ fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
         }
         Start::Socket(listener) => listener,
     };
+    debug!("init: waits for start");
+    steps::hold();
     drop(channel);
     let signals = Signals::hold()?;
     loop {
@@ -395,9 +407,10 @@ fn wait_for_start(channel: Channel, start: Start) -> Option<Channel> {
             Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
             other => sys::take_inherited(other.ok()?).ok()?,
         };
-        let visitor = Channel::from_socket(socket);
+        let visitor = Rc::new(Channel::from_socket(socket));
         // Who only asks whether somebody waits here says nothing and leaves.
         if visitor.wait_for_go().is_ok_and(|go| go) {
+            steps::go_through(&visitor);
             return Some(visitor);
         }
     }
@@ -448,11 +461,19 @@ impl Signals {
 }
 
 /// The last steps, after the word to start; returns only when they failed.
+///
+/// The hooks are the image's programs: what its process must not do they must not do either.
 fn start(plan: &Create<'_>, confined: Confined, channel: &Channel) -> Error {
+    debug!(
+        "init: closing the pipe to signal completion, by execve of {:?}",
+        plan.process.args.first()
+    );
     let hooks = plan.hooks.of(HookKind::StartContainer);
     let state = state(plan, spec::ContainerStatus::Created);
-    match hooks::run(HookKind::StartContainer, hooks, &state, Path::new(plan.process.cwd)) {
-        Ok(()) => confined.start(channel),
-        Err(error) => error,
-    }
+    let place =
+        Place { directory: Path::new(plan.process.cwd), environment: Some(confined.environment()) };
+    confined
+        .seal(channel)
+        .and_then(|()| hooks::run(HookKind::StartContainer, hooks, &state, place))
+        .map_or_else(|error| error, |()| confined.start())
 }

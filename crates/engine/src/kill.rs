@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use log::debug;
 use nix::sys::signal::Signal;
 
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
             Ok(())
         }
         Some(init) => {
+            debug!("signal {signal} to process {}", record.pid);
             sys::pidfd_send_signal(init.as_fd(), signal)?;
             if sigkill {
                 after_sigkill(&record)?;

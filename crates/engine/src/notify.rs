@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
-use plan::{Attributes, Mount, What};
+use plan::{Attributes, BindAttributes, Mount, What};
 use sys::{Context, Forked};
 
 use crate::error::{Result, Step};
@@ -48,7 +48,8 @@ pub(crate) fn mount(dir: &ContainerDir) -> Result<Option<Mount<'static>>> {
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&source, open).at("chmod", &name)?;
     // ro, nosuid, nodev, noexec
-    let attributes = Attributes { set: 0xf, clear: 0 };
+    let named = Attributes { set: 0xf, clear: 0 };
+    let attributes = BindAttributes { named, others: 0 };
     Ok(Some(Mount {
         index: usize::MAX,
         destination: INSIDE.into(),

@@ -8,14 +8,16 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{chdir, chroot, fchdir, symlinkat};
-use plan::{Attributes, Mount, Propagation, What};
+use plan::{Attributes, BindAttributes, Mount, Propagation, What};
 use sys::{Context, OpenTree};
 
 use crate::copy_up;
@@ -70,13 +72,15 @@ impl Rootfs {
         flags.set(MsFlags::MS_REC, recursive);
         mount_at("/", None, flags)?;
         if plan.root.propagation.is_some() {
-            // Else what is mounted on the root would appear on the host, too, and pivot_root(2)
-            // refuses a root whose parent is shared.
-            make_parent_private(&plan.root.path)?;
+            leave_peers(&plan.root.path, MsFlags::from_bits_truncate(kind))?;
         }
         let clone = OpenTree { clone: true, recursive: true, no_follow: true };
         let tree = sys::open_tree(AT_FDCWD, &c_string(&plan.root.path)?, clone)
             .step(|| "root".to_owned())?;
+        if plan.root.propagation.is_none() {
+            // As runc: what the host mounts below it later is not the container's.
+            sys::set_propagation(tree.as_fd(), MsFlags::MS_PRIVATE, false)?;
+        }
         let mut sources = HashMap::new();
         for mount in plan.mounts.iter().chain(extra) {
             if let What::Bind { source, recursive, id_map, .. } = &mount.what
@@ -125,6 +129,7 @@ impl Rootfs {
     /// Makes one mount of the plan.
     pub(crate) fn mount(&mut self, mount: &Mount<'_>, cgroup: &cgroup::Cgroup) -> Result<()> {
         let _step = trace::step("mount", &mount.destination);
+        debug!("init: mount {}: {}", mount.destination, Described(&mount.what));
         match &mount.what {
             What::Bind { source, recursive, attributes, .. } => {
                 self.bind(mount, source, *recursive, *attributes)
@@ -160,7 +165,7 @@ impl Rootfs {
         mount: &Mount<'_>,
         source: &str,
         recursive: bool,
-        attributes: Attributes,
+        attributes: BindAttributes,
     ) -> Result<()> {
         let tree = match self.sources.remove(&mount.index) {
             Some(tree) => tree,
@@ -176,7 +181,7 @@ impl Rootfs {
             let errno = if directory { Errno::ENOTDIR } else { Errno::EISDIR };
             return Err(sys::Error::new("mount", &*mount.destination, errno).into());
         }
-        change(tree.as_fd(), attributes, false)?;
+        change_bind(tree.as_fd(), attributes)?;
         sys::move_mount(tree.as_fd(), target.as_fd())
             .map_err(|error| sys::Error { object: mount.destination.to_string(), ..error })?;
         Ok(())
@@ -420,17 +425,38 @@ impl Rootfs {
 const CLONE: OpenTree = OpenTree { clone: true, recursive: false, no_follow: false };
 const READ_ONLY: Attributes = Attributes { set: sys::Attributes::READ_ONLY.set, clear: 0 };
 
+/// A mount as `--debug` shows it.
+struct Described<'a>(&'a What<'a>);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            What::Bind { source, recursive, attributes, id_map } => {
+                let deep = if *recursive { ", with what is below" } else { "" };
+                let Attributes { set, clear } = attributes.named;
+                write!(f, "bind of {source}{deep}, attributes +{set:#x} -{clear:#x}")?;
+                if id_map.is_some() { f.write_str(", ids mapped") } else { Ok(()) }
+            }
+            What::Filesystem { kind, source, flags, data, .. } => {
+                write!(f, "{kind} of {source}, flags {flags:#x}, data {data:?}")
+            }
+            What::Cgroup { flags } => write!(f, "the container's cgroups, flags {flags:#x}"),
+            What::Remount { flags, data } => write!(f, "remount, flags {flags:#x}, data {data:?}"),
+        }
+    }
+}
+
 /// What a mount is called in messages.
 pub(crate) fn mount_name(mount: &Mount<'_>) -> String {
     let to = &mount.destination;
     match &mount.what {
         What::Bind { source, .. } => {
-            format!("mounts[{}]: error mounting {source:?} to rootfs at {to:?}", mount.index)
+            format!("error mounting {source:?} to rootfs at {to:?} (mounts[{}])", mount.index)
         }
         What::Filesystem { kind, .. } => {
-            format!("mounts[{}]: error mounting {kind:?} to rootfs at {to:?}", mount.index)
+            format!("error mounting {kind:?} to rootfs at {to:?} (mounts[{}])", mount.index)
         }
-        _ => format!("mounts[{}]: error mounting to rootfs at {to:?}", mount.index),
+        _ => format!("error mounting to rootfs at {to:?} (mounts[{}])", mount.index),
     }
 }
 
@@ -475,6 +501,18 @@ fn change(mount: BorrowedFd<'_>, attributes: Attributes, recursive: bool) -> Res
         return Ok(());
     }
     Ok(sys::change_attributes(mount, attributes, recursive)?)
+}
+
+/// Gives a bind its attributes: what is not named goes, unless it is locked.
+fn change_bind(mount: BorrowedFd<'_>, attributes: BindAttributes) -> Result<()> {
+    let BindAttributes { named, others } = attributes;
+    match change(mount, attributes.unlocked(), false) {
+        Err(Error::Kernel { error: sys::Error { errno: Errno::EPERM, .. }, .. }) if others != 0 => {
+            debug!("init: locked attributes stay");
+            change(mount, named, false)
+        }
+        other => other,
+    }
 }
 
 /// The attributes (mount_setattr(2)) among flags of mount(2).
@@ -522,13 +560,19 @@ fn hierarchies(cgroup: &cgroup::Cgroup) -> Vec<(String, Vec<&str>, &str)> {
     found
 }
 
-/// Makes the mount private that the root is in.
-fn make_parent_private(root: &str) -> Result<()> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").at("read", "mountinfo")?;
-    let places = table.lines().filter_map(|line| line.split(' ').nth(4));
-    let above = places.filter(|place| std::path::Path::new(root).starts_with(place));
-    let nearest = above.max_by_key(|place| place.len()).unwrap_or("/");
-    mount_at(nearest, None, MsFlags::MS_PRIVATE)
+/// Takes the mount that the root is in out of its peers: what is mounted on the root would appear on
+/// the host, too, and pivot_root(2) refuses a root whose parent is shared. A slave's root stays one.
+fn leave_peers(root: &str, kind: MsFlags) -> Result<()> {
+    let kind = if kind == MsFlags::MS_SLAVE { kind } else { MsFlags::MS_PRIVATE };
+    let real = std::fs::canonicalize(root).at("realpath", root)?;
+    for place in real.ancestors() {
+        match mount(None::<&str>, place, None::<&str>, kind, None::<&str>) {
+            // No mount is here: it is further up.
+            Err(Errno::EINVAL) if place.parent().is_some() => {}
+            other => return Ok(other.at("mount", place.to_string_lossy())?),
+        }
+    }
+    Ok(())
 }
 
 /// Where the mount table has procfs and sysfs as a whole.

@@ -1,7 +1,6 @@
 //! `start`: the word that a created container waits for.
 
-use std::path::Path;
-
+use log::debug;
 use nix::unistd::Pid;
 use plan::HookKind;
 use spec::ContainerStatus;
@@ -9,9 +8,10 @@ use spec::ContainerStatus;
 use crate::agent::{self, Agent};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
+use crate::hooks::{self, Place};
 use crate::status::status;
 use crate::store::{Record, START_SOCKET, Store};
-use crate::{hooks, messages, notify, process, start_socket};
+use crate::{messages, notify, process, start_socket};
 
 /// Starts a created container, and returns once the user's program runs.
 ///
@@ -32,6 +32,7 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
         .ok_or(Error::State(messages::START_STOPPED))?;
     let state = record.state(ContainerStatus::Created, Some(record.pid));
     let agent = Agent::connect(record.agent.as_ref(), state)?;
+    debug!("knock at {}", dir.path().display());
     let channel = Channel::from_socket(start_socket::knock(&dir)?);
     let running = agent::let_go(&channel, (Pid::from_raw(record.pid), &init), agent.as_ref());
     dir.unlink(START_SOCKET)?;
@@ -51,5 +52,5 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
 /// Runs the hooks for a container that has just been started.
 pub(crate) fn run_poststart(record: &Record<'_>) -> Result<()> {
     let state = record.state(ContainerStatus::Running, Some(record.pid));
-    hooks::run(HookKind::Poststart, &record.poststart, &state, Path::new(&*record.bundle))
+    hooks::run(HookKind::Poststart, &record.poststart, &state, Place::of_runtime(&record.bundle))
 }

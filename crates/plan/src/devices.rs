@@ -172,7 +172,12 @@ pub(crate) fn rules(
     findings: &mut Findings,
 ) -> DeviceRules {
     const POINTER: &str = "/linux/resources/devices";
-    let user = parse(user, POINTER, findings);
+    let user: Vec<_> = user
+        .iter()
+        .enumerate()
+        .map(|(n, rule)| known_access(rule, &format!("{POINTER}/{n}/access"), findings))
+        .collect();
+    let user = parse(&user, POINTER, findings);
     let nodes = nodes.iter().filter_map(rule_of);
     following(&default_rules(), user, nodes, POINTER, findings)
 }
@@ -245,6 +250,21 @@ fn parse(user: &[spec::DeviceRule<'_>], pointer: &str, findings: &mut Findings) 
         }
     }
     rules
+}
+
+/// The rule without those letters of its access that mean nothing: runc passes over them.
+fn known_access<'a>(
+    rule: &spec::DeviceRule<'a>,
+    pointer: &str,
+    findings: &mut Findings,
+) -> spec::DeviceRule<'a> {
+    let mut rule = rule.clone();
+    let known: String = rule.access.chars().filter(|letter| "rwm".contains(*letter)).collect();
+    if !known.is_empty() && known != rule.access.as_str() {
+        findings.warn(format!("{pointer}: {:?}: only r, w and m mean something", rule.access));
+        rule.access = known.into();
+    }
+    rule
 }
 
 /// `user` after `base`. Whatever it denies, the default devices and `nodes` may be made: the

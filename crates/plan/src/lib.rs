@@ -27,7 +27,9 @@ pub use create::{CgroupDriver, CgroupPlan, Create, Root, UnitPlan, create};
 pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceRules, DeviceSource, updated_devices};
 pub use exec::exec;
 pub use hooks::{HookKind, Hooks};
-pub use mounts::{Attributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, option_names};
+pub use mounts::{
+    Attributes, BindAttributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, option_names,
+};
 pub use namespaces::{Join, NamespaceKind, Namespaces};
 pub use process::{Capabilities, Label, Process, Rlimit, Scheduler, Terminal};
 pub use refusal::{Refusal, Refusals};

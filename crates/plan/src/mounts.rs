@@ -44,8 +44,8 @@ pub enum What<'a> {
         source: Cow<'a, str>,
         /// With the mounts below it.
         recursive: bool,
-        /// Attributes that differ from the source's mount.
-        attributes: Attributes,
+        /// How its attributes differ from those of the source's mount.
+        attributes: BindAttributes,
         /// How its files' owners are shown, if not as they are.
         id_map: Option<IdMap<'a>>,
     },
@@ -117,6 +117,67 @@ pub struct Attributes {
     pub clear: u64,
 }
 
+/// How the attributes of a bind come out of those of its source's mount.
+///
+/// As in runc: without an option that names an attribute all of them stay; with one, the bind has those
+/// that are named and no other, but for the kind of access times, which stays unless it is named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BindAttributes {
+    /// What the options name, and what nothing can lock: must hold.
+    pub named: Attributes,
+    /// What else is cleared, so far as the kernel has not locked it: in a user namespace it does that
+    /// to the mounts that came from outside (mount_namespaces(7)).
+    pub others: u64,
+}
+
+impl BindAttributes {
+    /// What options add up to that set and clear these `MS_*` flags.
+    fn of(set: u64, cleared: u64) -> BindAttributes {
+        if set == 0 && cleared == 0 {
+            return BindAttributes::default();
+        }
+        let mut bind = BindAttributes::default();
+        for (ms, attribute) in ATTRIBUTES {
+            if set & ms != 0 {
+                bind.named.set |= attribute;
+            } else if cleared & ms != 0 || *attribute == MOUNT_ATTR_NOSYMFOLLOW {
+                bind.named.clear |= attribute;
+            } else {
+                bind.others |= attribute;
+            }
+        }
+        // As mount(2) reads them on a remount: clearing alone changes nothing, a strict one wins, and
+        // relative is what is left.
+        if set & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME) != 0 {
+            bind.named.clear |= ATTR_ATIME;
+            bind.named.set |= match set {
+                _ if set & MS_STRICTATIME != 0 => MOUNT_ATTR_STRICTATIME,
+                _ if set & MS_NOATIME != 0 => MOUNT_ATTR_NOATIME,
+                _ => 0,
+            };
+            match set & MS_NODIRATIME {
+                0 => bind.named.clear |= MOUNT_ATTR_NODIRATIME,
+                _ => bind.named.set |= MOUNT_ATTR_NODIRATIME,
+            }
+        }
+        bind
+    }
+
+    /// All that differs, where nothing is locked.
+    pub fn unlocked(self) -> Attributes {
+        Attributes { clear: self.named.clear | self.others, ..self.named }
+    }
+}
+
+/// `MS_*` flags that are attributes of a mount, and not the kind of its access times.
+const ATTRIBUTES: &[(u64, u64)] = &[
+    (MS_RDONLY, MOUNT_ATTR_RDONLY),
+    (MS_NOSUID, MOUNT_ATTR_NOSUID),
+    (MS_NODEV, MOUNT_ATTR_NODEV),
+    (MS_NOEXEC, MOUNT_ATTR_NOEXEC),
+    (MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW),
+];
+
 impl Attributes {
     fn apply(&mut self, change: Attr) {
         let (set, clear) = match change {
@@ -139,14 +200,8 @@ enum Attr {
 
 #[derive(Debug, Clone, Copy)]
 enum Meaning {
-    /// A flag of the mount: as `MS_*` (set or cleared) and as an attribute.
+    /// A flag of mount(2), to be set or cleared.
     Flag {
-        ms: u64,
-        on: bool,
-        attr: Attr,
-    },
-    /// A flag of the whole file system, which a bind can't change.
-    Super {
         ms: u64,
         on: bool,
     },
@@ -166,46 +221,43 @@ enum Meaning {
 /// The option's name, and its meaning: the specification's table, in its order.
 #[rustfmt::skip]
 const OPTIONS: &[(&str, Meaning)] = {
-    use Meaning::{Bind, CopyUp, Flag, IdMap, Nothing, Recursive, Remount, Super};
-    const fn flag(ms: u64, on: bool, attr: u64) -> Meaning {
-        Flag { ms, on, attr: if on { Attr::Set(attr) } else { Attr::Clear(attr) } }
-    }
+    use Meaning::{Bind, CopyUp, Flag, IdMap, Nothing, Recursive, Remount};
     const fn set(bits: u64) -> Meaning { Recursive(Attr::Set(bits)) }
     const fn clear(bits: u64) -> Meaning { Recursive(Attr::Clear(bits)) }
     const fn share(kind: u64, recursive: bool) -> Meaning {
         Meaning::Propagation(Propagation { kind, recursive })
     }
     &[
-        ("async", Super { ms: MS_SYNCHRONOUS, on: false }),
-        ("atime", Flag { ms: MS_NOATIME, on: false, attr: Attr::Atime(0) }),
+        ("async", Flag { ms: MS_SYNCHRONOUS, on: false }),
+        ("atime", Flag { ms: MS_NOATIME, on: false }),
         ("bind", Bind { recursive: false }),
         ("defaults", Nothing),
-        ("dev", flag(MS_NODEV, false, MOUNT_ATTR_NODEV)),
-        ("diratime", flag(MS_NODIRATIME, false, MOUNT_ATTR_NODIRATIME)),
-        ("dirsync", Super { ms: MS_DIRSYNC, on: true }),
-        ("exec", flag(MS_NOEXEC, false, MOUNT_ATTR_NOEXEC)),
+        ("dev", Flag { ms: MS_NODEV, on: false }),
+        ("diratime", Flag { ms: MS_NODIRATIME, on: false }),
+        ("dirsync", Flag { ms: MS_DIRSYNC, on: true }),
+        ("exec", Flag { ms: MS_NOEXEC, on: false }),
         ("idmap", IdMap { recursive: false }),
-        ("iversion", Super { ms: MS_I_VERSION, on: true }),
-        ("lazytime", Super { ms: MS_LAZYTIME, on: true }),
-        ("loud", Super { ms: MS_SILENT, on: false }),
-        ("mand", Super { ms: MS_MANDLOCK, on: true }),
-        ("noatime", Flag { ms: MS_NOATIME, on: true, attr: Attr::Atime(MOUNT_ATTR_NOATIME) }),
-        ("nodev", flag(MS_NODEV, true, MOUNT_ATTR_NODEV)),
-        ("nodiratime", flag(MS_NODIRATIME, true, MOUNT_ATTR_NODIRATIME)),
-        ("noexec", flag(MS_NOEXEC, true, MOUNT_ATTR_NOEXEC)),
-        ("noiversion", Super { ms: MS_I_VERSION, on: false }),
-        ("nolazytime", Super { ms: MS_LAZYTIME, on: false }),
-        ("nomand", Super { ms: MS_MANDLOCK, on: false }),
-        ("norelatime", Flag { ms: MS_RELATIME, on: false, attr: Attr::Atime(MOUNT_ATTR_STRICTATIME) }),
-        ("nostrictatime", Flag { ms: MS_STRICTATIME, on: false, attr: Attr::Atime(0) }),
-        ("nosuid", flag(MS_NOSUID, true, MOUNT_ATTR_NOSUID)),
-        ("nosymfollow", flag(MS_NOSYMFOLLOW, true, MOUNT_ATTR_NOSYMFOLLOW)),
+        ("iversion", Flag { ms: MS_I_VERSION, on: true }),
+        ("lazytime", Flag { ms: MS_LAZYTIME, on: true }),
+        ("loud", Flag { ms: MS_SILENT, on: false }),
+        ("mand", Flag { ms: MS_MANDLOCK, on: true }),
+        ("noatime", Flag { ms: MS_NOATIME, on: true }),
+        ("nodev", Flag { ms: MS_NODEV, on: true }),
+        ("nodiratime", Flag { ms: MS_NODIRATIME, on: true }),
+        ("noexec", Flag { ms: MS_NOEXEC, on: true }),
+        ("noiversion", Flag { ms: MS_I_VERSION, on: false }),
+        ("nolazytime", Flag { ms: MS_LAZYTIME, on: false }),
+        ("nomand", Flag { ms: MS_MANDLOCK, on: false }),
+        ("norelatime", Flag { ms: MS_RELATIME, on: false }),
+        ("nostrictatime", Flag { ms: MS_STRICTATIME, on: false }),
+        ("nosuid", Flag { ms: MS_NOSUID, on: true }),
+        ("nosymfollow", Flag { ms: MS_NOSYMFOLLOW, on: true }),
         ("private", share(MS_PRIVATE, false)),
         ("ratime", Recursive(Attr::Atime(0))),
         ("rbind", Bind { recursive: true }),
         ("rdev", clear(MOUNT_ATTR_NODEV)),
         ("rdiratime", clear(MOUNT_ATTR_NODIRATIME)),
-        ("relatime", Flag { ms: MS_RELATIME, on: true, attr: Attr::Atime(0) }),
+        ("relatime", Flag { ms: MS_RELATIME, on: true }),
         ("remount", Remount),
         ("rexec", clear(MOUNT_ATTR_NOEXEC)),
         ("ridmap", IdMap { recursive: true }),
@@ -217,7 +269,7 @@ const OPTIONS: &[(&str, Meaning)] = {
         ("rnostrictatime", Recursive(Attr::Atime(0))),
         ("rnosuid", set(MOUNT_ATTR_NOSUID)),
         ("rnosymfollow", set(MOUNT_ATTR_NOSYMFOLLOW)),
-        ("ro", flag(MS_RDONLY, true, MOUNT_ATTR_RDONLY)),
+        ("ro", Flag { ms: MS_RDONLY, on: true }),
         ("rprivate", share(MS_PRIVATE, true)),
         ("rrelatime", Recursive(Attr::Atime(0))),
         ("rro", set(MOUNT_ATTR_RDONLY)),
@@ -228,14 +280,14 @@ const OPTIONS: &[(&str, Meaning)] = {
         ("rsuid", clear(MOUNT_ATTR_NOSUID)),
         ("rsymfollow", clear(MOUNT_ATTR_NOSYMFOLLOW)),
         ("runbindable", share(MS_UNBINDABLE, true)),
-        ("rw", flag(MS_RDONLY, false, MOUNT_ATTR_RDONLY)),
+        ("rw", Flag { ms: MS_RDONLY, on: false }),
         ("shared", share(MS_SHARED, false)),
-        ("silent", Super { ms: MS_SILENT, on: true }),
+        ("silent", Flag { ms: MS_SILENT, on: true }),
         ("slave", share(MS_SLAVE, false)),
-        ("strictatime", Flag { ms: MS_STRICTATIME, on: true, attr: Attr::Atime(MOUNT_ATTR_STRICTATIME) }),
-        ("suid", flag(MS_NOSUID, false, MOUNT_ATTR_NOSUID)),
-        ("symfollow", flag(MS_NOSYMFOLLOW, false, MOUNT_ATTR_NOSYMFOLLOW)),
-        ("sync", Super { ms: MS_SYNCHRONOUS, on: true }),
+        ("strictatime", Flag { ms: MS_STRICTATIME, on: true }),
+        ("suid", Flag { ms: MS_NOSUID, on: false }),
+        ("symfollow", Flag { ms: MS_NOSYMFOLLOW, on: false }),
+        ("sync", Flag { ms: MS_SYNCHRONOUS, on: true }),
         ("tmpcopyup", CopyUp),
         ("unbindable", share(MS_UNBINDABLE, false)),
     ]
@@ -249,9 +301,7 @@ pub fn option_names() -> impl Iterator<Item = &'static str> {
 /// The options that stand for `MS_*` flags of mount(2).
 pub fn flag_names(flags: u64) -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().filter_map(move |(name, meaning)| match meaning {
-        Meaning::Flag { ms, on: true, .. } | Meaning::Super { ms, on: true } => {
-            (flags & ms != 0).then_some(*name)
-        }
+        Meaning::Flag { ms, on: true } => (flags & ms != 0).then_some(*name),
         Meaning::Bind { recursive: false } => (flags & libc::MS_BIND != 0).then_some(*name),
         _ => None,
     })
@@ -269,14 +319,9 @@ impl Attributes {
     /// The options that stand for them; with `recursive`, those for all mounts below as well.
     pub fn names(self, recursive: bool) -> impl Iterator<Item = &'static str> {
         /// Of several names for one kind of access times, these are not shown.
-        const SYNONYMS: [&str; 6] =
-            ["atime", "nostrictatime", "norelatime", "ratime", "rnostrictatime", "rnorelatime"];
-        OPTIONS.iter().filter_map(move |(name, meaning)| {
-            let attr = match meaning {
-                Meaning::Flag { attr, .. } if !recursive => attr,
-                Meaning::Recursive(attr) if recursive => attr,
-                _ => return None,
-            };
+        const SYNONYMS: [&str; 3] = ["ratime", "rnostrictatime", "rnorelatime"];
+        let names = OPTIONS.iter().filter_map(move |(name, meaning)| {
+            let Meaning::Recursive(attr) = meaning else { return None };
             let is_it = match *attr {
                 Attr::Set(bits) => self.set & bits == bits,
                 Attr::Clear(bits) => self.clear & bits == bits,
@@ -287,7 +332,9 @@ impl Attributes {
                 }
             };
             is_it.then_some(*name)
-        })
+        });
+        // Each has the name of its counterpart for one mount, behind an `r`.
+        names.map(move |name| if recursive { name } else { &name[1..] })
     }
 }
 
@@ -306,8 +353,9 @@ pub(crate) fn propagation(name: &str) -> Option<Propagation> {
 /// What a mount's options add up to.
 #[derive(Debug, Default)]
 struct Options {
+    /// `MS_*` that are set, and those that are cleared: the last word counts.
     flags: u64,
-    attributes: Attributes,
+    cleared: u64,
     recursive: Attributes,
     propagation: Vec<Propagation>,
     bind: Option<bool>,
@@ -321,12 +369,13 @@ fn fold(options: &[spec::Text<'_>]) -> Options {
     let mut folded = Options::default();
     for option in options {
         match meaning(option) {
-            Some(Meaning::Flag { ms, on, attr }) => {
-                folded.flags = if on { folded.flags | ms } else { folded.flags & !ms };
-                folded.attributes.apply(attr);
+            Some(Meaning::Flag { ms, on: true }) => {
+                folded.flags |= ms;
+                folded.cleared &= !ms;
             }
-            Some(Meaning::Super { ms, on }) => {
-                folded.flags = if on { folded.flags | ms } else { folded.flags & !ms };
+            Some(Meaning::Flag { ms, on: false }) => {
+                folded.flags &= !ms;
+                folded.cleared |= ms;
             }
             Some(Meaning::Recursive(attr)) => folded.recursive.apply(attr),
             Some(Meaning::Propagation(propagation)) => folded.propagation.push(propagation),
@@ -388,7 +437,8 @@ pub(crate) fn mount<'a>(
             );
         }
         let source = bind_source(mount, host.bundle, at("/source"), findings)?;
-        What::Bind { source, recursive, attributes: options.attributes, id_map }
+        let attributes = BindAttributes::of(options.flags, options.cleared);
+        What::Bind { source, recursive, attributes, id_map }
     } else if mount.kind == "cgroup" {
         What::Cgroup { flags: options.flags }
     } else if mount.kind.is_empty() {
@@ -490,11 +540,9 @@ mod tests {
         assert!(OPTIONS.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
-    #[test]
-    fn the_last_of_two_opposites_wins() {
-        assert_eq!(options(&["ro", "rw"]).flags, 0);
-        assert_eq!(options(&["ro", "rw"]).attributes, Attributes { set: 0, clear: 1 });
-        assert_eq!(options(&["rw", "ro"]).attributes, Attributes { set: 1, clear: 0 });
+    fn bind(list: &[&'static str]) -> BindAttributes {
+        let options = options(list);
+        BindAttributes::of(options.flags, options.cleared)
     }
 
     #[test]
@@ -503,8 +551,9 @@ mod tests {
             options(&["ro", "dev", "noatime", "nosuid", "sync", "rro", "rsuid", "rnoatime"]);
         let names: Vec<&str> = flag_names(folded.flags).collect();
         assert_eq!(names, ["noatime", "nosuid", "ro", "sync"]);
-        let names: Vec<&str> = folded.attributes.names(false).collect();
-        assert_eq!(names, ["dev", "noatime", "nosuid", "ro"]);
+        let attributes = BindAttributes::of(folded.flags, folded.cleared).unlocked();
+        let names: Vec<&str> = attributes.names(false).collect();
+        assert_eq!(names, ["dev", "diratime", "exec", "noatime", "nosuid", "ro", "symfollow"]);
         let names: Vec<&str> = folded.recursive.names(true).collect();
         assert_eq!(names, ["rnoatime", "rro", "rsuid"]);
         for name in ["shared", "rslave", "private", "runbindable"] {
@@ -514,9 +563,38 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_access_times_replace_one_another() {
-        let folded = options(&["noatime", "strictatime"]).attributes;
-        assert_eq!(folded, Attributes { set: MOUNT_ATTR_STRICTATIME, clear: ATTR_ATIME });
+    fn the_last_of_two_opposites_wins() {
+        assert_eq!(options(&["ro", "rw"]).flags, 0);
+        assert_eq!(bind(&["ro", "rw"]).named.clear & MOUNT_ATTR_RDONLY, MOUNT_ATTR_RDONLY);
+        assert_eq!(bind(&["rw", "ro"]).named.set, MOUNT_ATTR_RDONLY);
+    }
+
+    #[test]
+    fn a_bind_without_attributes_keeps_its_sources() {
+        assert_eq!(bind(&["rbind", "rprivate", "defaults"]), BindAttributes::default());
+    }
+
+    #[test]
+    fn a_bind_with_attributes_has_no_others() {
+        let bind = bind(&["bind", "ro", "exec"]);
+        let (set, clear) = (MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW);
+        assert_eq!(bind.named, Attributes { set, clear });
+        assert_eq!(bind.others, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    }
+
+    #[test]
+    fn access_times_stay_unless_a_kind_is_set() {
+        let atime = |list: &[&'static str]| {
+            let named = bind(list).named;
+            (named.set, named.clear & !MOUNT_ATTR_NOSYMFOLLOW)
+        };
+        let field = ATTR_ATIME | MOUNT_ATTR_NODIRATIME;
+        assert_eq!(atime(&["atime"]), (0, 0));
+        assert_eq!(atime(&["norelatime", "diratime", "nostrictatime"]), (0, 0));
+        assert_eq!(atime(&["relatime"]), (0, field));
+        assert_eq!(atime(&["noatime"]), (MOUNT_ATTR_NOATIME, field));
+        assert_eq!(atime(&["noatime", "strictatime"]), (MOUNT_ATTR_STRICTATIME, field));
+        assert_eq!(atime(&["nodiratime"]), (MOUNT_ATTR_NODIRATIME, ATTR_ATIME));
     }
 
     #[test]

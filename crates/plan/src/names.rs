@@ -61,6 +61,11 @@ pub fn capability(name: &str) -> Option<u8> {
     CAPABILITIES.iter().position(|known| known.eq_ignore_ascii_case(bare)).map(|n| n as u8)
 }
 
+/// The name of a capability, with `CAP_`, by its number.
+pub fn capability_name(number: u8) -> Option<String> {
+    CAPABILITIES.get(usize::from(number)).map(|bare| format!("CAP_{bare}"))
+}
+
 /// Resource limits (getrlimit(2)) by their names.
 #[allow(clippy::unnecessary_cast, reason = "the constants' type differs between libcs")]
 const RLIMITS: [(&str, u32); 16] = [

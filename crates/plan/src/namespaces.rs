@@ -1,5 +1,7 @@
 //! `linux.namespaces`, the id maps of a new user namespace and the offsets of a new time namespace.
 
+use std::fmt;
+
 use crate::refusal::Findings;
 use crate::{Host, JoinedNamespace};
 
@@ -124,6 +126,19 @@ impl Namespaces<'_> {
     /// The `CLONE_NEW*` flags of all new ones.
     pub fn clone_flags(&self) -> u64 {
         self.new.iter().fold(0, |flags, kind| flags | kind.clone_flag())
+    }
+}
+
+/// For people: `new pid, mount; joined network (/run/netns/x)`.
+impl fmt::Display for Namespaces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let new: Vec<&str> = self.new.iter().map(|kind| kind.name()).collect();
+        write!(f, "new {}", new.join(", "))?;
+        for (n, Join { kind, path, .. }) in self.join.iter().enumerate() {
+            let before = if n == 0 { "; joined" } else { "," };
+            write!(f, "{before} {} ({path})", kind.name())?;
+        }
+        Ok(())
     }
 }
 

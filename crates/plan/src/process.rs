@@ -208,7 +208,7 @@ fn capabilities<'a>(
             }
         })
     };
-    let plan = Capabilities {
+    let mut plan = Capabilities {
         bounding: mask(&sets.bounding),
         effective: mask(&sets.effective),
         inheritable: mask(&sets.inheritable),
@@ -220,7 +220,23 @@ fn capabilities<'a>(
             "{at}/capabilities: ignoring unknown or unavailable capabilities: {left_out:?}"
         ));
     }
+    leave_out_ambient(&mut plan, findings);
     plan
+}
+
+/// The kernel raises an ambient capability only where it is permitted and inheritable
+/// (capabilities(7)); as in runc the others are left out with a warning.
+fn leave_out_ambient(plan: &mut Capabilities, findings: &mut Findings) {
+    let lacking = plan.ambient & !(plan.permitted & plan.inheritable);
+    plan.ambient &= !lacking;
+    for number in (0..64).filter(|number| lacking & 1 << number != 0) {
+        let name = names::capability_name(number).unwrap_or_default();
+        let which = match plan.permitted & 1 << number {
+            0 => "permitted",
+            _ => "inheritable",
+        };
+        findings.warn(format!("can't raise ambient capability {name}: it is not {which}"));
+    }
 }
 
 fn rlimits(limits: &[spec::Rlimit<'_>], at: &str, findings: &mut Findings) -> Vec<Rlimit> {

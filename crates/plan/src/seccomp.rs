@@ -54,7 +54,7 @@ fn agent<'a>(
 ) -> Agent<'a> {
     let path = &*profile.listener_path;
     if !host.listener.is_empty() {
-        let sentence = format!("no seccomp agent at {path:?}: {}", host.listener);
+        let sentence = format!("failed to connect with seccomp agent {path:?}: {}", host.listener);
         let hint = "the path of a socket that an agent listens on, absolute or below the bundle";
         findings.refuse("/linux/seccomp/listenerPath", sentence, hint);
     }

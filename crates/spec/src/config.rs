@@ -279,9 +279,9 @@ pub struct Hook<'a> {
     /// As execve(2)'s argv, with argv[0].
     #[serde(default, deserialize_with = "nullable", borrow)]
     pub args: Vec<Text<'a>>,
-    /// As execve(2)'s envp.
-    #[serde(default, deserialize_with = "nullable", borrow)]
-    pub env: Vec<Text<'a>>,
+    /// As execve(2)'s envp; `None`: what its place has.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<Text<'a>>>,
     /// Seconds until the hook is killed; greater than zero.
     #[serde(default)]
     pub timeout: Option<i64>,

@@ -1,6 +1,7 @@
 //! One face for every failed call.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::fmt;
 
 use nix::errno::Errno;
@@ -46,7 +47,21 @@ impl std::error::Error for Error {}
 
 /// The kernel's words for an errno, beginning in lower case: `permission denied`.
 pub fn describe(errno: Errno) -> String {
-    let text = errno.desc();
+    in_lower_case(errno.desc())
+}
+
+/// The words for a signal, beginning in lower case: `bad system call`.
+pub fn describe_signal(signal: i32) -> String {
+    // SAFETY: this program has one thread, so that nobody else may change the text meanwhile.
+    let text = unsafe { libc::strsignal(signal) };
+    if text.is_null() {
+        return signal.to_string();
+    }
+    // SAFETY: strsignal(3) returned a terminated string.
+    in_lower_case(&unsafe { CStr::from_ptr(text) }.to_string_lossy())
+}
+
+fn in_lower_case(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         // "I/O error" and its like keep their capitals.

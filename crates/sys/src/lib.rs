@@ -22,7 +22,7 @@ mod tty;
 
 pub use bpf::{attach_device_program, detach_device_program, device_programs, load_device_program};
 pub use clone::{Clone3, Forked, clone3, pidfd_getfd, pidfd_open, pidfd_send_signal};
-pub use error::{Context, Error, describe};
+pub use error::{Context, Error, describe, describe_signal};
 pub use fd::{
     check_open, close_all, close_all_but, close_from, keep_on_exec, lock_file, namespace_kind,
     set_close_on_exec, take_inherited,
@@ -40,7 +40,7 @@ pub use process::{
     set_domain_name, set_dumpable, set_groups, set_ids, set_no_new_privileges,
     set_parent_death_signal, set_rlimit,
 };
-pub use seccomp::seccomp_set_filter;
+pub use seccomp::{seccomp_knows, seccomp_set_filter};
 pub use shared::shared_words;
 pub use tty::{
     WindowSize, acquire_controlling_terminal, pty_number, pty_peer, set_window_size, unlock_pty,

@@ -229,6 +229,11 @@ impl Exec {
         Exec { path, arguments, environment, argument_pointers, environment_pointers }
     }
 
+    /// What the program finds in its environment.
+    pub fn environment(&self) -> &[CString] {
+        &self.environment
+    }
+
     /// Becomes the program; returns only when that failed.
     pub fn exec(&self) -> Result<Infallible> {
         debug_assert_eq!(self.arguments.len() + 1, self.argument_pointers.len());

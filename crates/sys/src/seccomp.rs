@@ -6,6 +6,16 @@ use nix::errno::Errno;
 
 use crate::{Error, Result};
 
+/// Whether the kernel knows these flags of `SECCOMP_SET_MODE_FILTER`. Nothing is loaded: it looks at
+/// the flags before it finds that there is no filter.
+pub fn seccomp_knows(flags: u32) -> bool {
+    let none = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: a null pointer is no filter: the kernel answers EFAULT.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, none) };
+    result < 0 && Errno::last() == Errno::EFAULT
+}
+
 /// Puts the calling process under a filter (seccomp(2), `SECCOMP_SET_MODE_FILTER`).
 ///
 /// `program` is an array of `struct sock_filter` as bytes, in the host's byte order. The caller

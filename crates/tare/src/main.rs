@@ -35,8 +35,12 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(sentence) => return report::failed(&report::Log::default(), &sentence, 1),
     };
+    log.steps();
     match commands::run(&parsed, &log) {
         Ok(status) => ExitCode::from(status),
+        Err(failure) if failure.late => {
+            report::failed_late(&log, &failure.sentence, failure.status)
+        }
         Err(failure) => report::failed(&log, &failure.sentence, failure.status),
     }
 }

@@ -5,33 +5,33 @@
 //! `error`; podman wants exactly one object in the file, so that warnings go there only with
 //! `--debug`. With a log file the bare sentence goes to standard error as well, as in runc.
 
-use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::args::{self, Stop};
 
 /// `--log`, `--log-format` and `--debug`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct LogOptions {
     /// The log's path.
     pub(crate) file: Option<String>,
     /// JSON lines instead of text.
     pub(crate) json: bool,
-    /// Warnings to the file, too.
+    /// Every step, and warnings to the file, too.
     pub(crate) debug: bool,
 }
 
 /// Where sentences go.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Log {
-    file: Option<File>,
+    file: Option<Arc<File>>,
     options: LogOptions,
-    /// What a line is about, for programs: names and values.
-    about: RefCell<Vec<(&'static str, String)>>,
+    /// What a line is about, for programs: names and values; also of the steps.
+    about: Arc<Mutex<Vec<(&'static str, String)>>>,
 }
 
 impl Log {
@@ -42,7 +42,7 @@ impl Log {
         };
         let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
         match opened {
-            Ok(file) => Ok(Log { file: Some(file), options, ..Log::default() }),
+            Ok(file) => Ok(Log { file: Some(Arc::new(file)), options, ..Log::default() }),
             Err(error) => Err(format!("unable to open log {path:?}: {error}")),
         }
     }
@@ -51,7 +51,8 @@ impl Log {
     /// engines read. What is empty is nothing.
     pub(crate) fn about(&self, name: &'static str, value: &str) {
         if self.options.json && !value.is_empty() {
-            self.about.borrow_mut().push((name, value.to_owned()));
+            let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+            about.push((name, value.to_owned()));
         }
     }
 
@@ -60,7 +61,8 @@ impl Log {
         let field = |(name, value): &(&str, String)| {
             format!(",\"{name}\":{}", serde_json::Value::from(value.as_str()))
         };
-        self.about.borrow().iter().map(field).collect()
+        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+        about.iter().map(field).collect()
     }
 
     fn line(&self, level: &str, sentence: &str) -> String {
@@ -75,19 +77,34 @@ impl Log {
         }
     }
 
+    /// With `--debug`: says every step from now on.
+    pub(crate) fn steps(&self) {
+        if self.options.debug {
+            let log = self.clone();
+            engine::show_steps(move |step| {
+                let line = log.line("debug", step);
+                match &log.file {
+                    Some(file) => write(&**file, &line),
+                    None => write(std::io::stderr(), &line),
+                }
+            });
+        }
+    }
+
     /// Says something that hinders nothing.
     pub(crate) fn warn(&self, sentence: &str) {
         match &self.file {
-            Some(file) if self.options.debug => write(file, &self.line("warning", sentence)),
+            Some(file) if self.options.debug => write(&**file, &self.line("warning", sentence)),
             Some(_) => {}
             None => write(std::io::stderr(), &self.line("warning", sentence)),
         }
     }
 
-    fn error(&self, sentence: &str) {
+    fn error(&self, sentence: &str, bare: bool) {
         match &self.file {
+            None if bare => write(std::io::stderr(), &format!("{sentence}\n")),
             Some(file) => {
-                write(file, &self.line("error", sentence));
+                write(&**file, &self.line("error", sentence));
                 write(std::io::stderr(), &format!("{sentence}\n"));
             }
             None => write(std::io::stderr(), &self.line("error", sentence)),
@@ -102,7 +119,13 @@ fn write(mut to: impl Write, text: &str) {
 
 /// A command failed.
 pub(crate) fn failed(log: &Log, sentence: &str, status: u8) -> ExitCode {
-    log.error(sentence);
+    log.error(sentence, false);
+    ExitCode::from(status)
+}
+
+/// The container's process failed, and it is its own sentence: as from runc it comes without a frame.
+pub(crate) fn failed_late(log: &Log, sentence: &str, status: u8) -> ExitCode {
+    log.error(sentence, true);
     ExitCode::from(status)
 }
 

@@ -67,6 +67,15 @@ pub fn flag_names() -> impl Iterator<Item = &'static str> {
     FLAGS.iter().map(|(name, _)| *name)
 }
 
+/// All flags that are understood, with what seccomp(2) must know for them.
+pub fn flags() -> impl Iterator<Item = (&'static str, u32)> {
+    FLAGS.iter().map(|&(name, flag)| match flag {
+        // The kernel takes it with a listener only.
+        WAIT_KILLABLE_RECV => (name, flag | NEW_LISTENER),
+        _ => (name, flag),
+    })
+}
+
 impl Filter {
     /// The kernel's limit on the length of a program (`BPF_MAXINSNS`).
     pub const MAX_LEN: usize = 4096;

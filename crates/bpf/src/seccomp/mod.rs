@@ -41,7 +41,7 @@ mod table;
 pub use crate::Problem;
 pub use action::action_names;
 pub use arch::Arch;
-pub use filter::{Filter, Instruction, flag_names};
+pub use filter::{Filter, Instruction, flag_names, flags};
 pub use profile::operator_names;
 pub use shape::Shape;
 

@@ -210,7 +210,7 @@ fn read_rule(
         // The child reports that it has loaded the filter, with this very call, to the one who
         // passes the descriptor on to the agent.
         if action == Ok(Action::NOTIFY) && name == "write" {
-            let sentence = "write cannot have the action SCMP_ACT_NOTIFY";
+            let sentence = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
             let hint = "a rule of its own for write, with another action";
             problems.push(Problem::new(format!("names/{n}"), sentence, hint).below(at));
         }

@@ -29,7 +29,8 @@ fn run(parsed: &Parsed, log: &Log) -> Outcome {
         }
         None => None,
     };
-    let cgroups: Vec<(&str, &str)> = parsed.flags.all("cgroup").map(controller_and_path).collect();
+    let cgroups: Vec<(&str, &str)> =
+        parsed.flags.all("cgroup").flat_map(controllers_and_path).collect();
     let status = engine::exec(&ExecRequest {
         store: &store(parsed)?,
         id: id(parsed),
@@ -88,17 +89,26 @@ fn user_id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
-/// `[CONTROLLER:]PATH`: no controller is cgroup v2.
-fn controller_and_path(text: &str) -> (&str, &str) {
-    match text.split_once(':') {
-        Some((controller, path)) if !controller.contains('/') => (controller, path),
+/// `[CONTROLLER,...:]PATH`: no controller is cgroup v2.
+fn controllers_and_path(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let (controllers, path) = match text.split_once(':') {
+        Some((controllers, path)) if !controllers.contains('/') => (controllers, path),
         _ => ("", text),
-    }
+    };
+    controllers.split(',').map(move |controller| (controller, path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_of_one_hierarchy_or_of_several() {
+        let of = |text| controllers_and_path(text).collect::<Vec<_>>();
+        assert_eq!(of("/sub"), [("", "/sub")]);
+        assert_eq!(of("cpu,cpuacct:sub"), [("cpu", "sub"), ("cpuacct", "sub")]);
+        assert_eq!(of("/a:b"), [("", "/a:b")]);
+    }
 
     #[test]
     fn users_are_numbers_and_nothing_else() {

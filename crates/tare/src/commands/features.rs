@@ -1,7 +1,7 @@
 //! `features`: what this program understands, by the specification's schema (features.md).
 //!
 //! Every list comes from the table that the code itself reads, so that it can't promise more, or
-//! less, than is done. Nothing is asked of the machine.
+//! less, than is done. Of the machine only the flags of seccomp are asked.
 
 use bpf::seccomp::{self, Arch};
 use plan::{HookKind, NamespaceKind};
@@ -41,7 +41,7 @@ fn document() -> Value {
     })
 }
 
-/// `memoryPolicy` and `supportedFlags` of seccomp are absent: unknown.
+/// `memoryPolicy` is absent: unknown.
 fn linux() -> Value {
     let mut namespaces = NamespaceKind::ALL.map(NamespaceKind::name);
     namespaces.sort_unstable();
@@ -49,6 +49,8 @@ fn linux() -> Value {
         plan::names::CAPABILITIES.iter().map(|name| format!("CAP_{name}")).collect();
     let mut arches: Vec<&str> = Arch::all().map(Arch::name).collect();
     arches.sort_unstable();
+    let supported = seccomp::flags().filter(|(_, flags)| sys::seccomp_knows(*flags));
+    let supported = supported.map(|(name, _)| name);
     let id_mapped = plan::option_names().any(|name| name == "idmap");
     json!({
         "namespaces": namespaces,
@@ -66,6 +68,7 @@ fn linux() -> Value {
             "operators": seccomp::operator_names().collect::<Vec<_>>(),
             "archs": arches,
             "knownFlags": seccomp::flag_names().collect::<Vec<_>>(),
+            "supportedFlags": supported.collect::<Vec<_>>(),
         },
         "apparmor": { "enabled": true },
         "selinux": { "enabled": true },

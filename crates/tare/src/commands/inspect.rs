@@ -121,6 +121,10 @@ pub(crate) fn state(parsed: &Parsed, log: &Log) -> Outcome {
 /// `list`.
 pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
     let store = store(parsed)?;
+    // As runc: who names a directory means one that is there.
+    if let Some(root) = parsed.global.get("root") {
+        std::fs::metadata(root).map_err(|error| format!("--root {root:?}: {error}"))?;
+    }
     let ids = store.ids()?;
     if parsed.flags.on("quiet") {
         print(ids.iter().map(|id| format!("{id}\n")).collect::<String>().as_bytes())?;

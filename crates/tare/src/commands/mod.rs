@@ -13,7 +13,7 @@ mod trace;
 mod update;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::{Details, Store};
 
@@ -30,17 +30,24 @@ pub(crate) struct Failure {
     pub(crate) status: u8,
     /// What it is about, for programs that read the log.
     pub(crate) details: Details,
+    /// Whether the container's process itself says it, after the word to start.
+    pub(crate) late: bool,
 }
+
+/// The exit code of a process that could not be executed, as of runc's init.
+const NOT_EXECUTED: u8 = 255;
 
 impl From<engine::Error> for Failure {
     fn from(error: engine::Error) -> Self {
-        Failure { sentence: error.to_string(), status: 1, details: error.details() }
+        let late = matches!(error, engine::Error::Late(_));
+        let status = if late { NOT_EXECUTED } else { 1 };
+        Failure { sentence: error.to_string(), status, late, details: error.details() }
     }
 }
 
 impl From<String> for Failure {
     fn from(sentence: String) -> Self {
-        Failure { sentence, status: 1, details: Details::default() }
+        Failure { sentence, status: 1, late: false, details: Details::default() }
     }
 }
 
@@ -88,11 +95,22 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
     });
     outcome.map_err(|failure| match name {
         // As runc: these two say which of them it was.
-        "create" | "run" => {
-            Failure { sentence: format!("tare {name} failed: {}", failure.sentence), ..failure }
+        "create" | "run" if !failure.late => {
+            let program = program();
+            Failure {
+                sentence: format!("{program} {name} failed: {}", failure.sentence),
+                ..failure
+            }
         }
         _ => failure,
     })
+}
+
+/// The name that this program was called by: who has put it in runc's place reads runc's sentences.
+fn program() -> String {
+    let called = std::env::args_os().next();
+    let name = called.as_deref().and_then(|path| Path::new(path).file_name());
+    name.map_or_else(|| "tare".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Where containers are kept: `--root`, or the user's own place.

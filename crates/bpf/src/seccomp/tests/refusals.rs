@@ -29,7 +29,7 @@ fn every_problem_is_named() {
         "architectures/2: SCMP_ARCH_S390X has another byte order than SCMP_ARCH_X86_64",
         "syscalls/0/names/1: is empty",
         "syscalls/1/errnoRet: 65536 does not fit into 16 bits",
-        "syscalls/2/names/1: write cannot have the action SCMP_ACT_NOTIFY",
+        "syscalls/2/names/1: SCMP_ACT_NOTIFY cannot be used for the write syscall",
         "syscalls/2/args/1/index: is 6, but a call has six arguments",
         "syscalls/2/args/2/op: \"==\" is not a known operator",
         "syscalls/3/action: \"SCMP_ACT_NO\" is not a known action",

@@ -215,7 +215,7 @@ fn mount(mount: &Mount<'_>) -> Value {
     let (kind, source, mut options, data, map) = match what {
         What::Bind { source, recursive, attributes: own, id_map } => {
             let kind = if *recursive { "rbind" } else { "bind" };
-            (kind, &**source, attributes(*own, false), "", id_map.as_ref().map(mapped))
+            (kind, &**source, attributes(own.unlocked(), false), "", id_map.as_ref().map(mapped))
         }
         What::Filesystem { kind, source, flags: own, data, copy_up } => {
             let mut options = flags(own);
@@ -532,7 +532,7 @@ mod tests {
         "/proc/sys/net/ipv4/ip_forward",
         "nosuid,sync,tmpcopyup",
         "size=3m",
-        "ro,rnoexec,rshared",
+        "dev,exec,ro,suid,symfollow,rnoexec,rshared",
         "uids 0:5:6 gids 0:7:8, recursively",
         "remount",
         "the container's own",
