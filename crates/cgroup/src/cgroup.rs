@@ -45,6 +45,8 @@ pub enum OnDenied {
 pub struct Join {
     files: Vec<OwnedFd>,
     dir: Option<OwnedFd>,
+    /// What was opened on the way, and has served.
+    pub(crate) spent: Vec<OwnedFd>,
 }
 
 impl Join {
@@ -61,10 +63,11 @@ impl Join {
         self.dir.as_ref().map(AsFd::as_fd)
     }
 
-    /// All of these descriptors, to close them: their numbers are mostly in a row, which
-    /// close_range(2) closes by one call.
+    /// All descriptors, these and others that have served, to close them: their numbers are mostly
+    /// in a row, which close_range(2) closes by one call. Dropped, each is closed by its own.
     pub fn into_fds(self) -> Vec<OwnedFd> {
-        let Join { mut files, dir } = self;
+        let Join { mut files, dir, mut spent } = self;
+        files.append(&mut spent);
         files.extend(dir);
         files
     }

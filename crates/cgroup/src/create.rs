@@ -1,5 +1,7 @@
 //! Making a cgroup.
 
+use std::os::fd::OwnedFd;
+
 use nix::errno::Errno;
 
 use crate::cgroup::{Cgroup, Created, Dir, OnDenied, undo};
@@ -40,10 +42,10 @@ impl Cgroup {
             let made = make_path(dir, &mut created.made).and_then(|new| {
                 existed |= !new;
                 if dir.names.iter().any(|name| name == "cpuset") {
-                    fill_cpuset(dir, &dir.path, new)?;
+                    fill_cpuset(dir, new, &mut created.join.spent)?;
                 }
                 if dir.names.is_empty() && unified {
-                    v2::enable_controllers(dir)?;
+                    v2::enable_controllers(dir, &mut created.join.spent)?;
                 }
                 created.join.add(dir)
             });
@@ -106,26 +108,27 @@ fn make_path(dir: &Dir, made: &mut Vec<String>) -> Result<bool> {
 
 /// Fills the two masks of a v1 cpuset from its parent's where they are empty, that one's first.
 /// A new directory's are known to be empty, but where `cgroup.clone_children` filled them; then
-/// this writes the same.
-fn fill_cpuset(dir: &Dir, at: &str, new: bool) -> Result<()> {
+/// this writes the same. What was opened becomes `spent`.
+fn fill_cpuset(dir: &Dir, new: bool, spent: &mut Vec<OwnedFd>) -> Result<()> {
     for mask in ["cpuset.cpus", "cpuset.mems"] {
-        if new || is_blank(&file::read(at, mask)?) {
-            let value = inherited(dir, at, mask)?;
-            file::write(at, mask, &value)?;
+        if new || is_blank(&file::read(&dir.path, mask)?) {
+            let value = inherited(dir, &dir.path, mask, spent)?;
+            spent.push(file::put(&dir.path, mask, &value)?);
         }
     }
     Ok(())
 }
 
 /// The mask of the parent, filled from its own parent's if need be.
-fn inherited(dir: &Dir, at: &str, mask: &str) -> Result<String> {
+fn inherited(dir: &Dir, at: &str, mask: &str, spent: &mut Vec<OwnedFd>) -> Result<String> {
     let parent = path::parent(at);
-    let value = file::read(parent, mask)?;
+    let (value, read) = file::get(parent, mask)?;
+    spent.push(read);
     if !is_blank(&value) || parent.len() <= dir.mount {
         return Ok(value.trim_end().to_owned());
     }
-    let value = inherited(dir, parent, mask)?;
-    file::write(parent, mask, &value)?;
+    let value = inherited(dir, parent, mask, spent)?;
+    spent.push(file::put(parent, mask, &value)?);
     Ok(value)
 }
 

@@ -51,13 +51,16 @@ pub(crate) fn rmdir(path: &str) -> nix::Result<()> {
 
 /// Writes one value with one `write`, as control files want it.
 pub(crate) fn write(dir: &str, file: &str, value: &str) -> Result<()> {
+    put(dir, file, value).map(drop)
+}
+
+/// The same; returns the file, for whoever closes several at once.
+pub(crate) fn put(dir: &str, file: &str, value: &str) -> Result<OwnedFd> {
     let path = join(dir, file);
     debug!("write {path}: {value}");
-    let written = open(&path, OFlag::O_WRONLY).and_then(|fd| write_fd(&fd, value.as_bytes()));
-    match written {
-        Ok(_) => Ok(()),
-        Err(errno) => Err(Error::Write { file: path, value: value.to_owned(), errno }),
-    }
+    let written =
+        open(&path, OFlag::O_WRONLY).and_then(|fd| write_fd(&fd, value.as_bytes()).map(|_| fd));
+    written.map_err(|errno| Error::Write { file: path, value: value.to_owned(), errno })
 }
 
 /// Writes several values to one file, one `write` each; without any it does not open it.
@@ -85,20 +88,25 @@ pub(crate) fn write_lines<L: AsRef<str>>(
 }
 
 /// Reads a whole control file.
-///
-/// Their records are short, so an answer that leaves most of the kernel's one-page buffer unused
-/// is the whole file: the second `read`, which would only say so, is saved.
 pub(crate) fn read(dir: &str, file: &str) -> Result<String> {
+    get(dir, file).map(|(text, _)| text)
+}
+
+/// The same; returns the file, too, for whoever closes several at once.
+///
+/// The records of control files are short, so an answer that leaves most of the kernel's one-page
+/// buffer unused is the whole file: the second `read`, which would only say so, is saved.
+pub(crate) fn get(dir: &str, file: &str) -> Result<(String, OwnedFd)> {
     read_until(&join(dir, file), 1024)
 }
 
 /// Reads a whole file by its path, whatever the length of its records.
 pub(crate) fn read_path(path: &str) -> Result<String> {
-    read_until(path, 1)
+    read_until(path, 1).map(|(text, _)| text)
 }
 
 /// Reads until an answer is shorter than `short`.
-fn read_until(path: &str, short: usize) -> Result<String> {
+fn read_until(path: &str, short: usize) -> Result<(String, OwnedFd)> {
     let fd = open(path, OFlag::O_RDONLY).map_err(|errno| call_error("open", path, errno))?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 8192];
@@ -114,7 +122,7 @@ fn read_until(path: &str, short: usize) -> Result<String> {
             Err(errno) => return Err(call_error("read", path, errno)),
         }
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), fd))
 }
 
 /// The number after `key ` in a file of such lines (`cgroup.events`, `memory.events`, ...).

@@ -1,5 +1,7 @@
 //! Limits and controllers on cgroup v2 (Documentation/admin-guide/cgroup-v2.rst).
 
+use std::os::fd::OwnedFd;
+
 use nix::errno::Errno;
 
 use crate::cgroup::{Cgroup, Dir};
@@ -20,9 +22,10 @@ const ALWAYS: [&str; 8] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "
 /// Enables on the way down to `dir` the controllers that the top has and `dir` lacks.
 ///
 /// What is not delegated, or cannot be enabled where it is, is left: a limit that needs it says
-/// so later.
-pub(crate) fn enable_controllers(dir: &Dir) -> Result<()> {
-    let has = file::read(&dir.path, CONTROLLERS)?;
+/// so later. What was opened becomes `spent`.
+pub(crate) fn enable_controllers(dir: &Dir, spent: &mut Vec<OwnedFd>) -> Result<()> {
+    let (has, read) = file::get(&dir.path, CONTROLLERS)?;
+    spent.push(read);
     if dir.mount >= dir.path.len() || ALWAYS.iter().all(|name| contains(&has, name)) {
         return Ok(());
     }

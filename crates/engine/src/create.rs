@@ -231,7 +231,7 @@ fn make<'p>(
         true => Start::Socket(start_socket::listen(&making.dir)?),
         false => Start::Channel,
     };
-    device_rules::set(&place, making.cgroup.as_ref(), &join, plan)?;
+    let program = device_rules::set(&place, making.cgroup.as_ref(), &join, plan)?;
     let staged = init::needs_stage(&plan.namespaces);
     let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
     let (forked, needs_unit) = trace::during("clone the init", || {
@@ -258,7 +258,7 @@ fn make<'p>(
         Forked::Parent { pid, pidfd } => making.child = Some((pid, pidfd)),
     }
     debug!("clone3: process {}", making.child()?.0);
-    sys::close_all(join.into_fds())?;
+    sys::close_all(join.into_fds().into_iter().chain(program))?;
     drop(child_channel);
     drop(start);
     making.accompany(plan, &place, &channel).map_err(|error| making.explain(error))?;

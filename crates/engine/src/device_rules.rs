@@ -29,16 +29,17 @@ pub(crate) fn check(cgroup: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Applies the rules of a new container: before anybody is in its cgroup.
+/// Applies the rules of a new container: before anybody is in its cgroup. Returns v2's program, which
+/// the cgroup holds by now.
 pub(crate) fn set(
     cgroup: &Cgroup,
     created: Option<&Created>,
     join: &Join,
     plan: &plan::Create<'_>,
-) -> Result<()> {
+) -> Result<Option<OwnedFd>> {
     if plan.rootless || matches!(plan.cgroup.driver, CgroupDriver::Disabled) {
         // Devices are the host's root's to give: a user has none to lose.
-        return Ok(());
+        return Ok(None);
     }
     let _step = crate::trace::step("set the device rules", "");
     let is_new = |name| {
@@ -50,14 +51,16 @@ pub(crate) fn set(
     if cgroup.has_v1_devices() {
         let to = list(rules, "/linux/resources/devices")?;
         let from = if is_new("devices") { None } else { present_list(cgroup)? };
-        return write(cgroup, &changes(from.as_ref().filter(|from| !from.allow), &to));
+        write(cgroup, &changes(from.as_ref().filter(|from| !from.allow), &to))?;
+        return Ok(None);
     }
     let Some(directory) = join.dir() else {
-        return Ok(());
+        return Ok(None);
     };
     let program = load(&rules.table)?;
     let old = if is_new("") { None } else { find(directory)?.0 };
-    attach(directory, &program, old.as_ref())
+    attach(directory, &program, old.as_ref())?;
+    Ok(Some(program))
 }
 
 /// The rules of a new container as lines of v1's files, from nothing.

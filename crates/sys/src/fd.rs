@@ -42,7 +42,7 @@ pub fn close_all_but(first: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
 
 /// Closes descriptors that nobody needs any more, those with numbers in a row by one call
 /// (close_range(2), Linux 5.9).
-pub fn close_all(fds: Vec<OwnedFd>) -> Result<()> {
+pub fn close_all(fds: impl IntoIterator<Item = OwnedFd>) -> Result<()> {
     let mut numbers: Vec<u32> = fds.into_iter().map(|fd| fd.into_raw_fd() as u32).collect();
     numbers.sort_unstable();
     for row in numbers.chunk_by(|one, next| one + 1 == *next) {
