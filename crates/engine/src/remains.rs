@@ -19,7 +19,7 @@ pub fn remains(dir: &ContainerDir, record: Option<&Record<'_>>) -> Option<Vec<St
     things.extend(match directories[..] {
         [] => None,
         [one] => Some(format!("the cgroup {one}")),
-        [first, ..] => Some(format!("the cgroup {first} and in {} hierarchies", directories.len())),
+        [one, ..] => Some(format!("a cgroup in {} hierarchies such as {one}", directories.len())),
     });
     let pids = cgroup.pids().unwrap_or_default();
     things.extend(pids.iter().map(|pid| format!("process {pid}")));

@@ -34,7 +34,7 @@ pub fn mend(bytes: &[u8]) -> Mended {
         errors: Vec::new(),
         is_readable: false,
     };
-    while mended.errors.len() < MOST {
+    for _ in 0..MOST {
         let error = match crate::parse::utf8(&mended.text) {
             Ok(()) => match serde_json::from_slice::<Spec<'_>>(&mended.text) {
                 Ok(_) => {
@@ -147,8 +147,10 @@ impl Mended {
                 _ => rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
             };
             change = Some((at..at + length, b' '));
-        } else if matches!(here, b'}' | b']') && found.message == "trailing comma" {
-            let comma = at - gap - 1;
+        } else if found.message == "trailing comma"
+            && let Some(comma) = at.checked_sub(gap + 1)
+            && self.text.get(comma) == Some(&b',')
+        {
             let Place { line, column } = place::place(&self.text, comma);
             (found.line, found.column) = (line, column);
             change = Some((comma..comma + 1, b' '));
@@ -275,6 +277,29 @@ mod tests {
             "{\"process\": {\"args\": [\"",
         ] {
             assert_eq!(errors(broken).last().unwrap(), "unreadable", "{broken}");
+        }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the corpus is read from a file")]
+    fn whatever_is_broken_it_ends() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/docker-tty.json");
+        let good = std::fs::read(file).unwrap();
+        assert!(mend(&good).errors.is_empty());
+        for at in (0..good.len()).step_by(31) {
+            for byte in [b' ', b'"', b'{', b']', b'7', b',', b'/', 0xff] {
+                let mut broken = good.clone();
+                broken[at] = byte;
+                let mended = mend(&broken);
+                assert_eq!(mended.bytes().len(), good.len());
+                assert!(mended.is_readable || !mended.errors.is_empty());
+                let (place, _) = mended.place("/linux/seccomp/syscalls/3/names/2");
+                assert!(place.line >= 1 && place.column <= good.len() + 1);
+            }
+        }
+        // Cut off anywhere, it can't be read.
+        for at in (0..good.len() - 2).step_by(11) {
+            assert!(!mend(&good[..at]).is_readable, "{at}");
         }
     }
 

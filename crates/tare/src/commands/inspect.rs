@@ -86,12 +86,14 @@ fn remains(
 ) -> Option<String> {
     let things = engine::remains(dir, record)?.join(", ");
     let clean = clean(parsed, id);
-    Some(format!("container {id}: its create was interrupted; left are {things}; {clean}"))
+    Some(format!(
+        "container {id}: its create was interrupted and left {things}; to remove it: {clean}"
+    ))
 }
 
 fn clean(parsed: &Parsed, id: &str) -> String {
     let root = parsed.global.get("root").map(|root| format!("--root {root} ")).unwrap_or_default();
-    format!("tare {root}delete --force {id} removes it")
+    format!("tare {root}delete --force {id}")
 }
 
 /// The user's name, or its number if it has none.
@@ -145,7 +147,10 @@ pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
         match bytes.as_ref().map(RecordBytes::record).transpose() {
             Ok(record) => parsed_records.push((id, dir, record)),
             // It hides no other, and is not hidden itself.
-            Err(error) => log.warn(&format!("container {id}: {error}; {}", clean(parsed, id))),
+            Err(error) => {
+                let clean = clean(parsed, id);
+                log.warn(&format!("container {id}: {error}; to remove it: {clean}"));
+            }
         }
     }
     let mut views = Vec::new();
