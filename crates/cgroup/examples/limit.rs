@@ -5,7 +5,7 @@
 use std::os::fd::AsRawFd;
 use std::process::{Command, ExitCode};
 
-use cgroup::{Cgroup, Cpu, Layout, Memory, OnDenied, Resources};
+use cgroup::{Cgroup, Cpu, Memory, OnDenied, Resources, Signal};
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -17,8 +17,7 @@ fn main() -> Fallible<ExitCode> {
     };
     let limit = Some(mebibytes.parse::<i64>()? << 20);
     let quota = Some(percent.parse::<i64>()? * 1000);
-    let mut cgroup =
-        Layout::probe()?.place(Some(&format!("/limit-{}", std::process::id())), "limit")?;
+    let mut cgroup = Cgroup::place(Some(&format!("/limit-{}", std::process::id())), "limit")?;
     let created = cgroup.create(OnDenied::Fail)?;
     let resources = Resources {
         memory: Memory { limit, swap: limit, ..Memory::default() },
@@ -56,6 +55,6 @@ fn run(join: &cgroup::Join, command: &[String]) -> Fallible<bool> {
 }
 
 fn clean(cgroup: &Cgroup) -> cgroup::Result<()> {
-    cgroup.kill(nix::sys::signal::Signal::SIGKILL)?;
+    cgroup.kill(Signal::SIGKILL)?;
     cgroup.delete()
 }

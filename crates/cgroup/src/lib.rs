@@ -1,18 +1,24 @@
 //! The control groups of containers: cgroup v1, hybrid and v2, through their file systems, and as
 //! units of systemd's ([`systemd`]).
 //!
-//! Promises: no process is started, nothing is logged, nothing is kept between calls but what
-//! the values hold; every error names its file, its value and the kernel's reason; nothing is
-//! asked that can simply be done (a new cgroup costs one `mkdir` and one `open` per hierarchy, a
-//! limit an `open`, a `write` and a `close`, its removal one `rmdir` per hierarchy).
+//! [`Cgroup::place`] says where a cgroup is to be, [`Cgroup::create`] makes it, [`Join`] is the way
+//! in, [`Cgroup::set`] limits it, [`Cgroup::stats`] tells what it has used; [`Cgroup::freeze`],
+//! [`Cgroup::kill`] and [`Cgroup::delete`] do what they say. On a hybrid machine each controller is
+//! used where it is.
+//!
+//! Promises: no process is started, nothing is kept between calls but what the values hold, and
+//! nothing said but what is written where, to the crate `log` at level debug; every error names
+//! its file, its value and the kernel's reason; nothing is asked that can simply be done (a new
+//! cgroup costs one `mkdir` and one `open` per hierarchy, a limit an `open`, a `write` and a
+//! `close`, its removal one `rmdir` per hierarchy).
 //! Not here: v2's device programs, which whoever has an eBPF loader attaches to [`Join::dir`].
 //!
-//! It runs in the runtime's own process, with the privileges of whoever called it, never in the
-//! container. The paths that it gets are cleaned before use: see [`Layout::place`].
+//! It acts in the process that calls it and with that one's privileges, never in a container. The
+//! paths that it gets are cleaned before use: see [`Layout::place`].
 //!
 //! # A container's life
 //! ```no_run
-//! use cgroup::{Cgroup, DeviceRule, Memory, OnDenied, Resources};
+//! use cgroup::{Cgroup, DeviceRule, Memory, OnDenied, Resources, Signal};
 //! # fn main() -> cgroup::Result<()> {
 //! let mut cgroup = Cgroup::place(Some("/tare/web"), "web")?;
 //! // Store this first: it is enough to clean up after a crash at any later point.
@@ -39,7 +45,7 @@
 //! let cgroup = Cgroup::from_paths(stored.iter().map(|(name, path)| (&name[..], &path[..])));
 //! cgroup.freeze()?;
 //! cgroup.thaw()?;
-//! cgroup.kill(nix::sys::signal::Signal::SIGKILL)?;
+//! cgroup.kill(Signal::SIGKILL)?;
 //! cgroup.delete()?;
 //! # Ok(())
 //! # }
@@ -70,6 +76,8 @@ mod wait;
 pub use cgroup::{Cgroup, Created, Join, OnDenied};
 pub use error::{Error, Result};
 pub use layout::{Hierarchy, Layout, Mode};
+/// Types of the crate `nix` that are in signatures here.
+pub use nix::{errno::Errno, poll::PollFlags, sys::signal::Signal};
 pub use oom::OomWatch;
 pub use resources::{
     BlockIo, Cpu, DeviceRule, Hugepage, Ignored, Memory, Network, OomKiller, Rdma, Resources,

@@ -54,14 +54,31 @@ pub(crate) fn deadline() -> Instant {
     Instant::now() + PATIENCE
 }
 
+/// Removes a directory and those below, also such as are made meanwhile, as soon as those who are
+/// in there have left.
 pub(crate) fn remove_tree(path: &str, deadline: Instant) -> Result<()> {
-    if rmdir_unless_busy(path)? {
-        return Ok(());
+    let mut pause = wait::Pause::default();
+    while !rmdir_unless_busy(path)? {
+        if Instant::now() >= deadline {
+            return Err(file::call_error("rmdir", path, Errno::EBUSY));
+        }
+        for child in children(path)? {
+            remove_tree(&child, deadline)?;
+        }
+        if !wait_until_empty(path, deadline)? {
+            pause.sleep();
+        }
     }
-    for child in children(path)? {
-        remove_tree(&child, deadline)?;
+    Ok(())
+}
+
+/// Waits until the last process has left. Is there anything new? On v1 there is no event to wait
+/// for.
+fn wait_until_empty(path: &str, deadline: Instant) -> Result<bool> {
+    match Events::open(path) {
+        Ok(events) => Ok(events.until("populated", 0, deadline)? == wait::Was::Waited),
+        Err(_) => Ok(false),
     }
-    wait_and_rmdir(path, deadline)
 }
 
 /// Removes one directory if nobody uses it. Is it gone?
@@ -98,22 +115,4 @@ pub(crate) fn children(path: &str) -> Result<Vec<String>> {
         }
     }
     Ok(children)
-}
-
-/// Removes one directory without children, waiting for the last process to leave.
-fn wait_and_rmdir(path: &str, deadline: Instant) -> Result<()> {
-    let mut pause = wait::Pause::default();
-    let mut events = None;
-    while !rmdir_unless_busy(path)? {
-        if Instant::now() >= deadline {
-            return Err(file::call_error("rmdir", path, Errno::EBUSY));
-        }
-        // The file is on v2 only; where there is none, there is no event to wait for.
-        let events = events.get_or_insert_with(|| Events::open(path));
-        match events {
-            Ok(events) if events.until("populated", 0, deadline)? == wait::Was::Waited => {}
-            _ => pause.sleep(),
-        }
-    }
-    Ok(())
 }
