@@ -5,8 +5,9 @@ use std::fs;
 use serde_json::json;
 
 use crate::case::Case;
+use crate::chapters::mounts::Mounted;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, has, is, that};
+use crate::verdict::{Verdict, has, is, lacks, that};
 
 /// The specification's name and the kernel's of each kind.
 const KINDS: &[(&str, &str)] = &[
@@ -68,6 +69,38 @@ pub(crate) const TESTS: &[Test] = &[
     test("mount", "spec, Namespaces: a new mount namespace", |t| {
         let new = t.bundle()?.sleeps().start()?.link("ns/mnt")?;
         that(new != host_namespace("mount")?, "the new namespace is not the host's")
+    }),
+    test(
+        "mount-shared",
+        "spec, Namespaces: without one of mounts the host's; none are left",
+        |t| {
+            let b = t.bundle()?.share("mount").sleeps();
+            fs::write(b.rootfs("mark"), "")?;
+            let c = b.start()?;
+            is(c.link("ns/mnt")?, host_namespace("mount")?)?;
+            has(c.says("ls /; cat /proc/mounts")?, "mark")?;
+            t.rt(["delete", "--force", &c.id])?.ok()?;
+            lacks(fs::read_to_string("/proc/self/mountinfo")?, &b.rootfs("").to_string_lossy())
+        },
+    ),
+    test("mount-shared-engines", "the mount that an engine has made of the root stays", |t| {
+        let b = t.bundle()?.share("mount").sleeps();
+        let root = b.rootfs("");
+        let name = root.to_string_lossy();
+        let name = name.trim_end_matches('/');
+        t.host(["mount", "--bind", name, name])?;
+        let _root = Mounted::adopt(&root);
+        let c = b.start()?;
+        t.rt(["delete", "--force", &c.id])?.ok()?;
+        let table = fs::read_to_string("/proc/self/mountinfo")?;
+        is(table.lines().filter(|line| line.contains(name)).count(), 1)
+    }),
+    test("mount-shared-fails", "a failed create leaves no mounts on the host", |t| {
+        t.bundle()?.share("mount").args(["/no/such"]).refused(&["no such file or directory"])
+    }),
+    test("mount-shared-restricted", "runc: maskedPaths need a mount namespace", |t| {
+        let b = t.bundle()?.share("mount").set("/linux/maskedPaths", json!(["/proc/kcore"]));
+        b.refused(&["without a private MNT namespace"])
     }),
     test("user", "spec, Namespaces: user, new or the host's", |t| new_or_host(t, "user")),
     test("cgroup", "spec, Namespaces: cgroup, new or the host's", |t| new_or_host(t, "cgroup")),

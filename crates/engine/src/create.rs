@@ -26,8 +26,8 @@ use crate::receiver::Receiver;
 use crate::store::{Announced, ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::units::NewUnit;
 use crate::{
-    device_rules, idmap, limits, messages, notify, pid_file, probe, process, start_socket, trace,
-    units,
+    device_rules, host_mounts, idmap, limits, messages, notify, pid_file, probe, process,
+    start_socket, trace, units,
 };
 
 /// How long a process that the kernel is killing may take, in milliseconds.
@@ -289,6 +289,7 @@ impl<'p> Making<'p> {
     ) -> Result<Announced> {
         let _step = trace::step("save what will be", "");
         self.record.remember_cgroup(place);
+        self.record.mounts_before = host_mounts::before(plan)?;
         let announced = self.dir.announce(&self.record)?;
         if let Some(process) = config.process.clone() {
             let cgroup = self.record.cgroup.clone();
@@ -535,6 +536,7 @@ impl Drop for Making<'_> {
             let _ = self.record.cgroup().kill(nix::sys::signal::Signal::SIGKILL);
             let _ = cgroup.undo();
         }
+        let _ = host_mounts::remove(&self.record);
         let _ = self.dir.remove();
         if began {
             // A failed `create` ends in the life cycle's last step (runtime.md, "Lifecycle", 3).

@@ -11,7 +11,7 @@ use spec::ContainerStatus;
 use crate::error::{Error, Result};
 use crate::hooks::{self, Place};
 use crate::store::{ContainerDir, Record, Store, cgroup_of};
-use crate::{kill, messages, process, status, units};
+use crate::{host_mounts, kill, messages, process, status, units};
 
 /// As long as runc waits for a killed init, in milliseconds.
 const PATIENCE: u16 = 10_000;
@@ -103,6 +103,7 @@ fn kill_init(record: &Record<'_>) -> Result<()> {
 /// Removes cgroup and directory, then runs the `poststop` hooks.
 fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
     remove_cgroup(record, warn)?;
+    host_mounts::remove(record)?;
     debug!("remove {}", dir.path().display());
     dir.remove()?;
     for error in run_poststop(record) {

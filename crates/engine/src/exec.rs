@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
-use nix::unistd::setsid;
+use nix::unistd::{chroot, fchdir, setsid};
 use plan::{NamespaceKind, Process, Terminal};
 use spec::{ContainerStatus, Text};
 use sys::{Context, Forked};
@@ -410,15 +410,29 @@ fn enter(record: &Record<'_>, init: OwnedFd, joined: CloneFlags) -> Result<()> {
         }
     }
     let kinds = kinds.difference(joined);
+    // Without a mount namespace the root is all that tells the container's files from the host's.
+    let root = match record.has_namespace(NamespaceKind::Mount.file()) {
+        true => None,
+        false => Some(open_root(&format!("/proc/{}/root", record.pid))?),
+    };
     if !kinds.is_empty() {
         setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
     }
     debug!("child process in init(): joined {kinds:?}");
+    if let Some(root) = root {
+        fchdir(&root).at("fchdir", "root")?;
+        chroot(".").at("chroot", ".")?;
+    }
     if record.has_namespace("user") {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
     }
     setsid().at("setsid", "")?;
     init::join_keyring(&record.id).step(|| "session keyring".to_owned())
+}
+
+fn open_root(path: &str) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(openat(AT_FDCWD, path, flags, Mode::empty()).at("open", path)?)
 }
 
 fn set_up_terminal(
@@ -429,8 +443,7 @@ fn set_up_terminal(
     if process.terminal == Terminal::None {
         return Ok(());
     }
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let root = openat(AT_FDCWD, "/", flags, Mode::empty()).at("open", "/")?;
+    let root = open_root("/")?;
     let pty = console::allocate(root.as_fd(), process.terminal)?;
     match console {
         Some(receiver) => pty.send(receiver)?,

@@ -26,6 +26,7 @@ mod examine;
 mod exec;
 mod foreground;
 mod hooks;
+mod host_mounts;
 mod idmap;
 mod init;
 mod kill;

@@ -17,7 +17,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{chdir, chroot, fchdir, symlinkat};
-use plan::{Attributes, BindAttributes, Mount, Propagation, What};
+use plan::{Attributes, BindAttributes, Mount, NamespaceKind, Propagation, What};
 use sys::{Context, OpenTree};
 
 use crate::copy_up;
@@ -64,15 +64,8 @@ impl Rootfs {
         sources_too: bool,
     ) -> Result<Rootfs> {
         let _step = trace::step("open the root", &plan.root.path);
-        let (kind, recursive) = match plan.root.propagation {
-            Some(Propagation { kind, recursive }) => (kind, recursive),
-            None => (MsFlags::MS_SLAVE.bits(), true),
-        };
-        let mut flags = MsFlags::from_bits_truncate(kind);
-        flags.set(MsFlags::MS_REC, recursive);
-        mount_at("/", None, flags)?;
-        if plan.root.propagation.is_some() {
-            leave_peers(&plan.root.path, MsFlags::from_bits_truncate(kind))?;
+        if plan.namespaces.has(NamespaceKind::Mount) {
+            cut_off(&plan.root)?;
         }
         let clone = OpenTree { clone: true, recursive: true, no_follow: true };
         let tree = sys::open_tree(AT_FDCWD, &c_string(&plan.root.path)?, clone)
@@ -118,7 +111,12 @@ impl Rootfs {
         let target = openat(AT_FDCWD, plan.root.path.as_ref(), flags, Mode::empty())
             .at("open", &plan.root.path)
             .step(|| "root".to_owned())?;
-        sys::move_mount(self.tree.as_fd(), target.as_fd()).step(|| "root".to_owned())
+        sys::move_mount(self.tree.as_fd(), target.as_fd()).step(|| "root".to_owned())?;
+        if !plan.namespaces.has(NamespaceKind::Mount) {
+            // It has become as shared as what it is on; what comes below it is the container's alone.
+            sys::set_propagation(self.tree.as_fd(), MsFlags::MS_PRIVATE, true)?;
+        }
+        Ok(())
     }
 
     /// The root's descriptor.
@@ -322,6 +320,10 @@ impl Rootfs {
     /// Makes it the root of this mount namespace, and the host's tree unreachable.
     pub(crate) fn pivot(&self, plan: &plan::Create<'_>) -> Result<()> {
         let _step = trace::step("pivot the root", "");
+        if !plan.namespaces.has(NamespaceKind::Mount) {
+            fchdir(&self.tree).at("fchdir", "root")?;
+            return Ok(chroot(".").at("chroot", ".")?);
+        }
         if plan.root.no_pivot {
             return self.move_root();
         }
@@ -558,6 +560,17 @@ fn hierarchies(cgroup: &cgroup::Cgroup) -> Vec<(String, Vec<&str>, &str)> {
         }
     }
     found
+}
+
+/// Cuts this mount namespace off the host's, as far as `rootfsPropagation` says.
+fn cut_off(root: &plan::Root<'_>) -> Result<()> {
+    let Some(Propagation { kind, recursive }) = root.propagation else {
+        return mount_at("/", None, MsFlags::MS_SLAVE | MsFlags::MS_REC);
+    };
+    let kind = MsFlags::from_bits_truncate(kind);
+    let deep = if recursive { MsFlags::MS_REC } else { MsFlags::empty() };
+    mount_at("/", None, kind | deep)?;
+    leave_peers(&root.path, kind)
 }
 
 /// Takes the mount that the root is in out of its peers: what is mounted on the root would appear on

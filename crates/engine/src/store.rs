@@ -91,6 +91,10 @@ pub struct Record<'a> {
     /// The unit of systemd's that the cgroup is.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<UnitRecord<'a>>,
+    /// How many mounts were at the root's place, if the container's are the runtime's own
+    /// ([`crate::host_mounts`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mounts_before: Option<usize>,
     /// The namespaces that it has apart from the runtime's, by the names of `/proc/PID/ns`.
     #[serde(borrow)]
     pub namespaces: Vec<Text<'a>>,
@@ -191,6 +195,7 @@ impl<'a> Record<'a> {
                 .join(";")
                 .into(),
             unit: None,
+            mounts_before: None,
             namespaces: kinds.map(|kind| Text::new(kind.file())).collect(),
             agent: plan.seccomp.as_ref().and_then(|seccomp| seccomp.agent.as_ref()).map(|agent| {
                 AgentRecord { path: Text(agent.path.clone()), metadata: Text::new(agent.metadata) }

@@ -167,8 +167,17 @@ pub(crate) fn namespaces<'a>(
         }
     }
     if !plan.has(NamespaceKind::Mount) {
-        let sentence = "a mount namespace is needed: the container's mounts would be the host's";
-        findings.refuse("/linux/namespaces", sentence, r#"{ "type": "mount" } in the list"#);
+        let restricted = [
+            ("/linux/maskedPaths", &linux.masked_paths),
+            ("/linux/readonlyPaths", &linux.readonly_paths),
+        ];
+        for (pointer, paths) in restricted {
+            if !paths.is_empty() {
+                let sentence = "unable to restrict sys entries without a private MNT namespace";
+                let hint = r#"none, or { "type": "mount" } in /linux/namespaces"#;
+                findings.refuse(pointer, sentence, hint);
+            }
+        }
     }
     user_maps(linux, &mut plan, host, findings);
     time_offsets(linux, &mut plan, findings);
