@@ -14,6 +14,8 @@ mod cgroup_stats;
 mod cgroup_update;
 mod cgroup_update_refused;
 mod cgroups;
+mod command_line;
+mod crun_forms;
 mod debug;
 mod deletion;
 mod device_rules;
@@ -47,6 +49,15 @@ pub(crate) const ALL: &[Chapter] = &[
     (
         "lifecycle",
         &[lifecycle::TESTS, deletion::TESTS, operations::TESTS, options::TESTS, debug::TESTS],
+    ),
+    (
+        "command-line",
+        &[
+            command_line::WORDS,
+            command_line::COMPLETION,
+            crun_forms::TESTS,
+            crun_forms::ANNOTATIONS,
+        ],
     ),
     ("process", &[process::TESTS, privileges::TESTS, seccomp::TESTS]),
     ("mounts", &[mounts::OPTIONS, mount_attributes::ATTRIBUTES, mount_places::PLACES]),

@@ -25,10 +25,13 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The bundle in `directory`, with its `config.json`.
-    pub fn open(directory: &Path) -> Result<Bundle> {
+    /// The bundle in `directory`, with its `config.json`, or another configuration.
+    pub fn open(directory: &Path, config: Option<&Path>) -> Result<Bundle> {
         let directory = absolute(directory)?;
-        let file = directory.join("config.json");
+        let file = match config {
+            Some(config) => absolute(config)?,
+            None => directory.join("config.json"),
+        };
         let bytes = read(&file)?;
         Ok(Bundle { directory: text(&directory)?, file: text(&file)?, bytes })
     }

@@ -87,7 +87,9 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
     sys::keep_capabilities(true)?;
     // A directory that only root may enter (its home, for `exec --user`) is entered as root, too.
     let entered = chdir(process.cwd).is_ok();
-    set_groups(process.groups, around.may_lack_groups)?;
+    if !process.keep_groups {
+        set_groups(process.groups, around.may_lack_groups)?;
+    }
     sys::set_ids(process.uid, process.gid)?;
     let capabilities = CapabilitySets { effective, permitted, inheritable };
     let admin_kept = around.filter.is_some()

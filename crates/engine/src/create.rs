@@ -19,7 +19,7 @@ use crate::agent::{self, Agent};
 use crate::bundle::{self, Bundle};
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Result, Step};
-use crate::hooks::{self, Place};
+use crate::hooks::{self, HookFiles, Place};
 use crate::init::{self, Init, Start};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
@@ -59,6 +59,9 @@ pub struct Request<'a> {
     pub cgroups: Cgroups,
     /// Where a timeline of the steps is written (`--trace`).
     pub trace: Option<&'a trace::Request>,
+    /// Whether to do without the cgroups that may not be made (`--rootless`); `None`: as root no,
+    /// without root's powers yes.
+    pub rootless_cgroups: Option<bool>,
     /// Told what hinders nothing but should be known.
     pub warn: &'a dyn Fn(&str),
 }
@@ -164,7 +167,10 @@ fn plan_and<T>(
     let config = trace::during("read config.json", || {
         bundle::parse(&request.bundle.file, &request.bundle.bytes)
     })?;
-    let host = trace::during("ask the host", || probe::host(&config, &request.bundle.directory))?;
+    let receiver = probe::seccomp_receiver();
+    let host = trace::during("ask the host", || {
+        probe::host(&config, &request.bundle.directory, &receiver)
+    })?;
     let options = plan::Options {
         id: request.id,
         detach: request.detach,
@@ -213,6 +219,9 @@ fn make<'p>(
 ) -> Result<(Making<'p>, Channel)> {
     let console = Receiver::connect_if(request.console_socket, "console socket")?;
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
+    let watcher = Receiver::connect_if(plan.pidfd_receiver.map(Path::new), "pidfd receiver")?;
+    let hook_files = HookFiles::open(plan.annotations, plan.bundle)?;
+    pid_file::check(request.pid_file)?;
     let (mut place, unit) = limits::place(plan)?;
     limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
     device_rules::check(&place, plan)?;
@@ -223,7 +232,8 @@ fn make<'p>(
     let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
     let mut making = Making::of(dir, record, lock, unit);
     let announced = making.remember(&place, plan, config)?;
-    let join = making.create_cgroup(&mut place, plan.rootless, announced)?;
+    let rootless = request.rootless_cgroups.unwrap_or(plan.rootless);
+    let join = making.create_cgroup(&mut place, rootless, announced)?;
     let notify = notify::mount(&making.dir)?;
     let mut extra_env = request.passed.environment.clone();
     extra_env.extend(notify::variable());
@@ -231,7 +241,7 @@ fn make<'p>(
         true => Start::Socket(start_socket::listen(&making.dir)?),
         false => Start::Channel,
     };
-    let program = device_rules::set(&place, making.cgroup.as_ref(), &join, plan)?;
+    let program = device_rules::set(&place, making.cgroup.as_ref(), &join, plan, rootless)?;
     let staged = init::needs_stage(&plan.namespaces);
     let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
     let (forked, needs_unit) = trace::during("clone the init", || {
@@ -241,7 +251,7 @@ fn make<'p>(
         Forked::Child => {
             // Of the parent's things nothing may live on in the container.
             making.forget_as_child();
-            drop((channel, holder));
+            drop((channel, holder, watcher));
             init::run(Init {
                 plan,
                 channel: Rc::new(child_channel),
@@ -253,6 +263,7 @@ fn make<'p>(
                 notify,
                 passed: request.passed,
                 extra_env: &extra_env,
+                hook_files: &hook_files,
             })
         }
         Forked::Parent { pid, pidfd } => making.child = Some((pid, pidfd)),
@@ -261,9 +272,9 @@ fn make<'p>(
     sys::close_all(join.into_fds().into_iter().chain(program))?;
     drop(child_channel);
     drop(start);
-    making.accompany(plan, &place, &channel).map_err(|error| making.explain(error))?;
-    if let Some(holder) = holder {
-        holder.send(b"standard", making.child()?.1.as_fd())?;
+    making.accompany(plan, &place, &channel, &hook_files).map_err(|error| making.explain(error))?;
+    for receiver in holder.iter().chain(&watcher) {
+        receiver.send(b"standard", making.child()?.1.as_fd())?;
     }
     Ok((making, channel))
 }
@@ -338,6 +349,7 @@ impl<'p> Making<'p> {
         plan: &plan::Create<'_>,
         place: &cgroup::Cgroup,
         channel: &Channel,
+        hook_files: &HookFiles,
     ) -> Result<()> {
         self.start_unit()?;
         self.map_ids_of_child(plan, channel)?;
@@ -345,7 +357,7 @@ impl<'p> Making<'p> {
             trace::during("set the limits", || place.set(&plan.cgroup.resources))
                 .step(|| "linux.resources".to_owned())?;
         }
-        self.attend(plan, place, channel)?;
+        self.attend(plan, place, channel, hook_files)?;
         limits::set_on_process(self.child()?.0, &plan.process, limits_from_outside(plan))
     }
 
@@ -387,6 +399,7 @@ impl<'p> Making<'p> {
         plan: &plan::Create<'_>,
         place: &cgroup::Cgroup,
         channel: &Channel,
+        hook_files: &HookFiles,
     ) -> Result<()> {
         loop {
             match trace::waiting("wait for the init", || channel.receive())? {
@@ -408,7 +421,7 @@ impl<'p> Making<'p> {
                 }
                 Message::NeedsHooks => {
                     self.complete_unit(plan, place)?;
-                    self.run_runtime_hooks(plan)?;
+                    self.run_runtime_hooks(plan, hook_files)?;
                     channel.go()?;
                 }
                 Message::Terminal(master) => self.terminal = Some(master),
@@ -433,11 +446,12 @@ impl<'p> Making<'p> {
         Ok(())
     }
 
-    fn run_runtime_hooks(&self, plan: &plan::Create<'_>) -> Result<()> {
+    fn run_runtime_hooks(&self, plan: &plan::Create<'_>, files: &HookFiles) -> Result<()> {
         let pid = Some(self.child()?.0.as_raw());
         let state = self.record.state(ContainerStatus::Creating, pid);
+        let place = Place::of_runtime(plan.bundle, files);
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
-            hooks::run(kind, plan.hooks.of(kind), &state, Place::of_runtime(plan.bundle))?;
+            hooks::run(kind, plan.hooks.of(kind), &state, place)?;
         }
         Ok(())
     }

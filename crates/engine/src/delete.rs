@@ -9,7 +9,7 @@ use plan::HookKind;
 use spec::ContainerStatus;
 
 use crate::error::{Error, Result};
-use crate::hooks::{self, Place};
+use crate::hooks::{self, HookFiles, Place};
 use crate::store::{ContainerDir, Record, Store, cgroup_of};
 use crate::{host_mounts, kill, messages, process, status, units};
 
@@ -136,7 +136,14 @@ fn remove_cgroup(record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
 /// Runs all `poststop` hooks, also behind one that fails.
 pub(crate) fn run_poststop(record: &Record<'_>) -> Vec<Error> {
     let state = record.state(ContainerStatus::Stopped, None);
-    let place = Place::of_runtime(&record.bundle);
+    if record.poststop.is_empty() {
+        return Vec::new();
+    }
+    let files = match HookFiles::open(&record.annotations, &record.bundle) {
+        Ok(files) => files,
+        Err(error) => return vec![error],
+    };
+    let place = Place::of_runtime(&record.bundle, &files);
     let run = |hook| {
         let one = std::slice::from_ref(hook);
         hooks::run(HookKind::Poststop, one, &state, place).err()

@@ -29,15 +29,17 @@ pub(crate) fn check(cgroup: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Applies the rules of a new container: before anybody is in its cgroup. Returns v2's program, which
-/// the cgroup holds by now.
+/// Applies the rules of a new container: before anybody is in its cgroup; with `rootless` there may be
+/// none. Returns v2's program, which the cgroup holds by now.
 pub(crate) fn set(
     cgroup: &Cgroup,
     created: Option<&Created>,
     join: &Join,
     plan: &plan::Create<'_>,
+    rootless: bool,
 ) -> Result<Option<OwnedFd>> {
-    if plan.rootless || matches!(plan.cgroup.driver, CgroupDriver::Disabled) {
+    let nowhere = rootless && cgroup.is_empty();
+    if plan.rootless || nowhere || matches!(plan.cgroup.driver, CgroupDriver::Disabled) {
         // Devices are the host's root's to give: a user has none to lose.
         return Ok(None);
     }

@@ -107,7 +107,8 @@ impl Findings<'_> {
         let file = || question.bundle.file.clone();
         let config: spec::Spec<'_> = spec::parse(self.mended.bytes())
             .map_err(|error| Error::Parse { file: file(), error })?;
-        let host = probe::host(&config, &question.bundle.directory)?;
+        let receiver = probe::seccomp_receiver();
+        let host = probe::host(&config, &question.bundle.directory, &receiver)?;
         match plan::create(&config, &host, &question.options()) {
             Err(refusals) => self.refused(refusals),
             Ok(plan) => {
@@ -209,7 +210,8 @@ pub fn plan<T>(
 ) -> Result<T> {
     crate::store::check_id(question.id)?;
     let config = bundle::parse(&question.bundle.file, &question.bundle.bytes)?;
-    let host = probe::host(&config, &question.bundle.directory)?;
+    let receiver = probe::seccomp_receiver();
+    let host = probe::host(&config, &question.bundle.directory, &receiver)?;
     let plan = plan::create(&config, &host, &question.options())?;
     let (cgroup, unit) = limits::place(&plan)?;
     device_rules::check(&cgroup, &plan)?;

@@ -81,8 +81,8 @@ pub struct Changes<'a> {
     /// `--cap`, added to the bounding, effective, permitted and (if the container has any) ambient
     /// sets; never to the inheritable one (CVE-2022-29162).
     pub capabilities: Vec<&'a str>,
-    /// `--no-new-privs`.
-    pub no_new_privileges: bool,
+    /// `--no-new-privs`, which can be taken back with `--no-new-privs=false`.
+    pub no_new_privileges: Option<bool>,
     /// `--apparmor`.
     pub apparmor: Option<&'a str>,
     /// `--process-label`.
@@ -119,7 +119,9 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
         no_pivot: false,
         cgroups: plan::CgroupChoice::Files,
     };
-    let (process, warnings) = plan::exec(&config, &own, &security, &options)?;
+    pid_file::check(request.pid_file)?;
+    let (mut process, warnings) = plan::exec(&config, &own, &security, &options)?;
+    process.keep_groups = plan::keep_groups(&record.annotations);
     for warning in &warnings {
         (request.warn)(warning);
     }
@@ -136,7 +138,7 @@ fn changed<'a>(own: &spec::Process<'a>, changes: &Changes<'a>) -> spec::Process<
     process.terminal = changes.tty;
     process.console_size = None;
     process.env.extend(changes.env.iter().map(|variable| Text::new(variable)));
-    process.no_new_privileges |= changes.no_new_privileges;
+    process.no_new_privileges = changes.no_new_privileges.unwrap_or(own.no_new_privileges);
     if let Some(cwd) = changes.cwd {
         process.cwd = Text::new(cwd);
     }

@@ -3,9 +3,11 @@
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
+use std::fs::OpenOptions;
 use std::io::{Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -43,6 +45,36 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Files that what hooks print is appended to (crun's annotations `run.oci.hooks.stdout` and
+/// `.stderr`); where there is none it is kept for the error of a hook that fails.
+#[derive(Debug, Default)]
+pub(crate) struct HookFiles {
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
+impl HookFiles {
+    /// Opens the files that annotations name, relative ones below the bundle.
+    pub(crate) fn open(annotations: &spec::StringMap<'_>, bundle: &str) -> Result<HookFiles> {
+        let open = |path: Option<&str>| -> Result<Option<OwnedFd>> {
+            let Some(path) = path else { return Ok(None) };
+            let path = Path::new(bundle).join(path);
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+            Ok(Some(file.at("open", path.to_string_lossy())?.into()))
+        };
+        if annotations.is_empty() {
+            return Ok(HookFiles::default());
+        }
+        let [stdout, stderr] = plan::hook_files(annotations);
+        Ok(HookFiles { stdout: open(stdout)?, stderr: open(stderr)? })
+    }
+
+    /// Their descriptors.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.stdout.iter().chain(&self.stderr).map(AsFd::as_fd)
+    }
+}
+
 /// Where hooks run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -50,12 +82,14 @@ pub(crate) struct Place<'a> {
     pub(crate) directory: &'a Path,
     /// What a hook finds in its environment that doesn't name it: these, or what this process has.
     pub(crate) environment: Option<&'a [CString]>,
+    /// Where what they print goes.
+    pub(crate) files: &'a HookFiles,
 }
 
 impl<'a> Place<'a> {
     /// With the runtime's own environment.
-    pub(crate) fn of_runtime(bundle: &'a str) -> Place<'a> {
-        Place { directory: Path::new(bundle), environment: None }
+    pub(crate) fn of_runtime(bundle: &'a str, files: &'a HookFiles) -> Place<'a> {
+        Place { directory: Path::new(bundle), environment: None, files }
     }
 }
 
@@ -90,13 +124,15 @@ fn run_one(
     // Memory files, not pipes: a hook that reads nothing, or prints much, blocks nobody.
     let input = memory_file(state).map_err(text)?;
     let output = memory_file(b"").map_err(text)?;
-    let copy = |fd: &OwnedFd| fd.try_clone().at("dup", "").map_err(text);
+    let copy = |file: &Option<OwnedFd>| {
+        file.as_ref().unwrap_or(&output).try_clone().at("dup", "").map_err(text)
+    };
     let mut command = Command::new(hook.path.as_str());
     command
         .current_dir(place.directory)
         .stdin(Stdio::from(input))
-        .stdout(Stdio::from(copy(&output)?))
-        .stderr(Stdio::from(copy(&output)?));
+        .stdout(Stdio::from(copy(&place.files.stdout)?))
+        .stderr(Stdio::from(copy(&place.files.stderr)?));
     if let Some((name, arguments)) = hook.args.split_first() {
         command.arg0(name.as_str()).args(arguments.iter().map(spec::Text::as_str));
     }

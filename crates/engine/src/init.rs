@@ -24,7 +24,7 @@ use crate::channel::{Channel, Failure, Message};
 use crate::confine::{self, Confined, Surroundings};
 use crate::console;
 use crate::error::{Error, Result, Step};
-use crate::hooks::{self, Place};
+use crate::hooks::{self, HookFiles, Place};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
@@ -57,6 +57,8 @@ pub(crate) struct Init<'p> {
     pub(crate) passed: &'p Passed,
     /// Variables to pass on.
     pub(crate) extra_env: &'p [String],
+    /// Where what hooks print goes.
+    pub(crate) hook_files: &'p HookFiles,
 }
 
 /// What the word to start comes through.
@@ -104,7 +106,7 @@ pub(crate) fn run(init: Init<'_>) -> ! {
         Ok(confined) => match wait_for_start(init.channel, init.start) {
             // Nobody is left who could start it.
             None => std::process::exit(1),
-            Some(report) => (start(init.plan, confined, &report), report),
+            Some(report) => (start(init.plan, confined, &report, init.hook_files), report),
         },
     };
     // If nobody listens any more, nobody can be told.
@@ -238,6 +240,7 @@ fn leave_the_host(init: &Init<'_>) -> Result<()> {
         keep.push(listener.as_fd());
     }
     keep.extend(init.console.as_ref().map(AsFd::as_fd));
+    keep.extend(init.hook_files.descriptors());
     sys::close_all_but(3 + init.passed.descriptors, &keep)?;
     if init.plan.rootless {
         // Of a process that may not be looked at, a user owns nothing in procfs: the runtime itself
@@ -272,7 +275,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
         rootfs.mount(mount, init.cgroup)?;
     }
     devices::make(rootfs.fd(), plan)?;
-    run_creation_hooks(plan, channel)?;
+    run_creation_hooks(plan, channel, init.hook_files)?;
     debug!("init: pivot to {:?}", plan.root.path);
     rootfs.pivot(plan)?;
     let terminal = set_up_terminal(init, &rootfs)?;
@@ -336,14 +339,14 @@ fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
 }
 
 /// `prestart` and `createRuntime` in the runtime, then `createContainer` here.
-fn run_creation_hooks(plan: &Create<'_>, channel: &Channel) -> Result<()> {
+fn run_creation_hooks(plan: &Create<'_>, channel: &Channel, files: &HookFiles) -> Result<()> {
     if plan.hooks.any(&[HookKind::Prestart, HookKind::CreateRuntime]) {
         channel.send(&Message::NeedsHooks)?;
         wait_for_parent(channel)?;
     }
     let hooks = plan.hooks.of(HookKind::CreateContainer);
     let state = state(plan, spec::ContainerStatus::Creating);
-    let place = Place { directory: Path::new(&*plan.root.path), environment: Some(&[]) };
+    let place = Place { directory: Path::new(&*plan.root.path), environment: Some(&[]), files };
     hooks::run(HookKind::CreateContainer, hooks, &state, place)
 }
 
@@ -463,15 +466,15 @@ impl Signals {
 /// The last steps, after the word to start; returns only when they failed.
 ///
 /// The hooks are the image's programs: what its process must not do they must not do either.
-fn start(plan: &Create<'_>, confined: Confined, channel: &Channel) -> Error {
+fn start(plan: &Create<'_>, confined: Confined, channel: &Channel, files: &HookFiles) -> Error {
     debug!(
         "init: closing the pipe to signal completion, by execve of {:?}",
         plan.process.args.first()
     );
     let hooks = plan.hooks.of(HookKind::StartContainer);
     let state = state(plan, spec::ContainerStatus::Created);
-    let place =
-        Place { directory: Path::new(plan.process.cwd), environment: Some(confined.environment()) };
+    let environment = Some(confined.environment());
+    let place = Place { directory: Path::new(plan.process.cwd), environment, files };
     confined
         .seal(channel)
         .and_then(|()| hooks::run(HookKind::StartContainer, hooks, &state, place))

@@ -5,6 +5,8 @@
 
 /// `create` of an id that is taken.
 pub const ALREADY_EXISTS: &str = "container with given ID already exists";
+/// A command that was given an empty id.
+pub const EMPTY_ID: &str = "container id cannot be empty";
 /// An id with other characters than letters, digits and `_+-.`.
 pub const INVALID_ID: &str = "invalid container ID format";
 /// Any command on an id that is not there; containerd looks for "does not exist".

@@ -2,10 +2,22 @@
 
 use std::path::Path;
 
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access};
 use sys::Context;
 
 use crate::error::{Result, Step};
+
+/// Looks whether it can be written: before anything is done that would have to be undone.
+pub(crate) fn check(path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK)
+        .at("open", path.to_string_lossy())
+        .step(|| "pid file".to_owned())
+}
 
 /// Writes `pid` to a file beside `path` and renames it there.
 pub(crate) fn write(path: &Path, pid: Pid) -> Result<()> {

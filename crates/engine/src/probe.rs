@@ -11,17 +11,29 @@ use plan::{Host, JoinedNamespace, RootKind, Security};
 use crate::error::Result;
 
 /// The facts about the host that this configuration depends on.
-pub(crate) fn host<'a>(config: &spec::Spec<'_>, bundle: &'a str) -> Result<Host<'a>> {
+///
+/// `receiver` is the seccomp agent of a configuration that names none.
+pub(crate) fn host<'a>(
+    config: &spec::Spec<'_>,
+    bundle: &'a str,
+    receiver: &'a str,
+) -> Result<Host<'a>> {
     Ok(Host {
         bundle,
         rootless: is_rootless(),
         unprivileged: !nix::unistd::geteuid().is_root(),
         root: root(config, bundle),
         unreachable: unreachable_sources(config, bundle),
-        listener: no_listener(config, bundle),
+        receiver,
+        listener: no_listener(config, bundle, receiver),
         joined: joined_namespaces(config),
         security: security(config.process.as_ref())?,
     })
+}
+
+/// The seccomp agent of a configuration that names none, as crun has it.
+pub(crate) fn seccomp_receiver() -> String {
+    std::env::var("RUN_OCI_SECCOMP_RECEIVER").unwrap_or_default()
 }
 
 /// Whether this process lacks root's powers: another user, or root of a user namespace.
@@ -77,17 +89,19 @@ fn unreachable_sources(config: &spec::Spec<'_>, bundle: &str) -> Vec<(usize, Str
         .collect()
 }
 
-/// Why nobody listens at `linux.seccomp.listenerPath`.
-fn no_listener(config: &spec::Spec<'_>, bundle: &str) -> String {
-    let seccomp = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
-    let Some(profile) = seccomp.filter(|profile| !profile.listener_path.is_empty()) else {
+/// Why nobody listens at the seccomp agent's socket.
+fn no_listener(config: &spec::Spec<'_>, bundle: &str, receiver: &str) -> String {
+    let Some(profile) = config.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()) else {
         return String::new();
     };
+    let path = plan::seccomp_receiver(profile, &config.annotations, bundle, receiver);
+    if path.is_empty() {
+        return String::new();
+    }
     let connected = || {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
-        let path = join(bundle, &profile.listener_path);
-        connect(socket.as_raw_fd(), &UnixAddr::new(path.as_str())?)
+        connect(socket.as_raw_fd(), &UnixAddr::new(&*path)?)
     };
     match connected() {
         // Of all sockets only one that somebody holds has a type to be wrong. A connection of the

@@ -8,7 +8,7 @@ use spec::ContainerStatus;
 use crate::agent::{self, Agent};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
-use crate::hooks::{self, Place};
+use crate::hooks::{self, HookFiles, Place};
 use crate::status::status;
 use crate::store::{Record, START_SOCKET, Store};
 use crate::{messages, notify, process, start_socket};
@@ -51,6 +51,11 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
 
 /// Runs the hooks for a container that has just been started.
 pub(crate) fn run_poststart(record: &Record<'_>) -> Result<()> {
+    if record.poststart.is_empty() {
+        return Ok(());
+    }
     let state = record.state(ContainerStatus::Running, Some(record.pid));
-    hooks::run(HookKind::Poststart, &record.poststart, &state, Place::of_runtime(&record.bundle))
+    let files = HookFiles::open(&record.annotations, &record.bundle)?;
+    let place = Place::of_runtime(&record.bundle, &files);
+    hooks::run(HookKind::Poststart, &record.poststart, &state, place)
 }

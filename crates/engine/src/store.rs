@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -255,13 +255,18 @@ impl<'a> Record<'a> {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// The directory is in `XDG_RUNTIME_DIR`.
+    of_user: bool,
 }
 
 /// An id that is a safe name for a directory: letters, digits and `_+-.`, at most 1,024 of them.
 pub fn check_id(id: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
     // A longer one fits no file name of the state directory, nor of a cgroup.
-    let fits = (1..=255).contains(&id.len());
+    let fits = id.len() <= 255;
+    if id.is_empty() {
+        return Err(Error::State(messages::EMPTY_ID));
+    }
     if fits && id.bytes().all(allowed) && id != "." && id != ".." {
         return Ok(());
     }
@@ -271,7 +276,18 @@ pub fn check_id(id: &str) -> Result<()> {
 impl Store {
     /// The store at `root` (`--root`); nothing is made yet.
     pub fn new(root: impl Into<PathBuf>) -> Store {
-        Store { root: root.into() }
+        Store { root: root.into(), of_user: false }
+    }
+
+    /// The store of an ordinary user, below its `XDG_RUNTIME_DIR`: made by [`reserve`](Store::reserve)
+    /// for the user alone, and sticky, so that nobody clears it away (XDG Base Directory Specification).
+    pub fn of_user(root: impl Into<PathBuf>) -> Store {
+        Store { root: root.into(), of_user: true }
+    }
+
+    /// Whether the state directory exists.
+    pub fn exists(&self) -> bool {
+        self.root.is_dir()
     }
 
     /// Makes the directory of a new container; the id must be free.
@@ -283,6 +299,11 @@ impl Store {
             Err(Errno::EEXIST) => return Err(Error::State(messages::ALREADY_EXISTS)),
             Err(Errno::ENOENT) => {
                 std::fs::create_dir_all(&self.root).at("mkdir", self.root.to_string_lossy())?;
+                if self.of_user {
+                    let only_user = std::fs::Permissions::from_mode(0o1700);
+                    std::fs::set_permissions(&self.root, only_user)
+                        .at("chmod", self.root.to_string_lossy())?;
+                }
                 return self.reserve(id);
             }
             Err(errno) => {

@@ -12,7 +12,7 @@ use crate::resources::resources;
 use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
 use crate::{CgroupChoice, Host, Options, RootKind};
-use crate::{devices, hooks, mounts, namespaces, process, seccomp, sysctl, units};
+use crate::{annotations, devices, hooks, mounts, namespaces, process, seccomp, sysctl, units};
 
 /// What `create` will do.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub struct Create<'a> {
     pub new_keyring: bool,
     /// Hooks.
     pub hooks: Hooks<'a>,
+    /// A socket that gets the init's descriptor, whatever the command line says.
+    pub pidfd_receiver: Option<&'a str>,
     /// Metadata, for `state` and hooks.
     pub annotations: &'a spec::StringMap<'a>,
     /// Whether the runtime lacks root's powers.
@@ -138,11 +140,12 @@ pub fn create<'a>(
     if namespaces.has(NamespaceKind::User) {
         security.capabilities = u64::MAX;
     }
-    let process = process::process(process, "/process", &security, &mut findings);
+    let mut process = process::process(process, "/process", &security, &mut findings);
+    process.keep_groups = annotations::keep_groups(&config.annotations);
     process::check_terminal(&process, options, &mut findings);
     check_names(config, &namespaces, &mut findings);
     check_unsupported(linux, &mut findings);
-    let seccomp = seccomp::seccomp(linux, host, &mut findings);
+    let seccomp = seccomp::seccomp(config, linux, host, &mut findings);
     let plan = Create {
         id: options.id,
         bundle: host.bundle,
@@ -159,6 +162,7 @@ pub fn create<'a>(
         personality: personality(linux, &mut findings),
         new_keyring: !options.keep_keyring,
         hooks: hooks::hooks(config.hooks.as_ref(), &mut findings),
+        pidfd_receiver: annotations::pidfd_receiver(&config.annotations, &mut findings),
         annotations: if config.annotations.is_empty() {
             &NO_ANNOTATIONS
         } else {

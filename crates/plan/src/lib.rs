@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod annotations;
 mod create;
 mod devices;
 mod exec;
@@ -23,6 +24,7 @@ mod seccomp;
 mod sysctl;
 mod units;
 
+pub use annotations::{ANNOTATIONS, hook_files, keep_groups, seccomp_receiver};
 pub use create::{CgroupDriver, CgroupPlan, Create, Root, UnitPlan, create};
 pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceRules, DeviceSource, updated_devices};
 pub use exec::exec;
@@ -51,7 +53,9 @@ pub struct Host<'a> {
     pub root: RootKind,
     /// Bind sources that can't be reached: place in `mounts`, and why.
     pub unreachable: Vec<(usize, String)>,
-    /// Why nobody can be reached at `linux.seccomp.listenerPath`; empty: somebody can, or there is
+    /// The seccomp agent's socket, if the configuration names none (`RUN_OCI_SECCOMP_RECEIVER`).
+    pub receiver: &'a str,
+    /// Why nobody can be reached at the seccomp agent's socket; empty: somebody can, or there is
     /// no such path.
     pub listener: String,
     /// What the namespace paths are: place in `linux.namespaces`.

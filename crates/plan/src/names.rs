@@ -145,7 +145,8 @@ fn realtime(base: i32, offset: &str) -> Option<i32> {
     if offset.is_empty() { Some(base) } else { offset.parse::<i32>().ok().map(|n| base + n) }
 }
 
-const SIGNALS: [(&str, i32); 34] = [
+/// Signals by name, without their `SIG` (signal(7)).
+pub const SIGNALS: [(&str, i32); 34] = [
     ("HUP", libc::SIGHUP),
     ("INT", libc::SIGINT),
     ("QUIT", libc::SIGQUIT),

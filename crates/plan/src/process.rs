@@ -19,6 +19,8 @@ pub struct Process<'a> {
     pub gid: u32,
     /// Supplementary groups inside.
     pub groups: &'a [u32],
+    /// Whether it has the groups of the runtime's caller instead.
+    pub keep_groups: bool,
     /// File mode creation mask.
     pub umask: u32,
     /// The five capability sets.
@@ -137,6 +139,7 @@ pub(crate) fn process<'a>(
         uid: process.user.uid,
         gid: process.user.gid,
         groups: &process.user.additional_gids,
+        keep_groups: false,
         umask: process.user.umask.unwrap_or(DEFAULT_UMASK),
         capabilities: capabilities
             .map(|sets| self::capabilities(sets, at, host.capabilities, findings))

@@ -18,6 +18,7 @@ fn host() -> Host<'static> {
         root: RootKind::Directory,
         unreachable: Vec::new(),
         joined: Vec::new(),
+        receiver: "",
         listener: String::new(),
         security: Security { apparmor: true, selinux: false, capabilities: u64::MAX },
     }

@@ -16,6 +16,7 @@ mod mount;
 mod net;
 mod policy;
 mod process;
+mod regex;
 mod seccomp;
 mod shared;
 mod tty;
@@ -40,6 +41,7 @@ pub use process::{
     set_domain_name, set_dumpable, set_groups, set_ids, set_no_new_privileges,
     set_parent_death_signal, set_rlimit,
 };
+pub use regex::Regex;
 pub use seccomp::{seccomp_knows, seccomp_set_filter};
 pub use shared::shared_words;
 pub use tty::{

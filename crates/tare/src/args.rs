@@ -3,11 +3,11 @@
 //! positional arguments.
 //!
 //! It is a parser of our own since engines start this program hundreds of times a second: it costs
-//! a fortieth of the instructions of clap's, which makes the help. Both are made from one table, and
-//! a property test holds that they agree (`docs/decisions/0002-command-line.md`).
+//! a fortieth of the instructions of clap's. clap reads the same table where the manual is made, and
+//! a property test holds that both read a line alike (`docs/decisions/0002-command-line.md`).
 
-use crate::report::LogOptions;
-use crate::table::{COMMANDS, Command, Flag, GLOBAL};
+use crate::report::{Level, LogOptions};
+use crate::table::{COMMANDS, Command, Flag, GLOBAL, Takes};
 
 /// What was typed.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(crate) enum Stop {
     Usage { sentence: String, command: Option<&'static str> },
     /// No such command.
     UnknownCommand(String),
+    /// A shell asks how these words may go on.
+    Complete(Vec<String>),
 }
 
 /// Flags with their values, in the order in which they were typed.
@@ -56,6 +58,9 @@ impl Values {
     }
 }
 
+/// The word before those of a half-typed line, which a shell wants completed.
+pub(crate) const COMPLETE: &str = "__complete";
+
 /// Reads the words behind the program's name.
 ///
 /// The options of the log come back in any case: a mistake in the words goes there, too.
@@ -63,12 +68,25 @@ pub(crate) fn parse(words: &[String]) -> (LogOptions, Result<Parsed, Stop>) {
     let mut words = words.iter();
     let mut global = Values::default();
     let command = read_globals(&mut words, &mut global);
+    let read = command.and_then(|command| {
+        let (flags, positionals) = read_command(command, &mut words, &mut global)?;
+        Ok((command, flags, positionals))
+    });
     let log = LogOptions {
-        file: global.get("log").map(str::to_owned),
+        to: global.get("log").map(str::to_owned),
         json: global.get("log-format") == Some("json"),
-        debug: global.on("debug"),
+        level: match global.get("log-level") {
+            _ if global.on("debug") => Level::Debug,
+            Some("error") => Level::Error,
+            Some("warning") => Level::Warning,
+            Some("debug") => Level::Debug,
+            _ => Level::Usual,
+        },
     };
-    let parsed = command.and_then(|command| read_command(command, &mut words, global));
+    let parsed = read.and_then(|(command, flags, positionals)| {
+        check_globals(&global)?;
+        Ok(Parsed { global, command, flags, positionals })
+    });
     (log, parsed)
 }
 
@@ -78,21 +96,30 @@ fn read_globals(
 ) -> Result<&'static Command, Stop> {
     while let Some(word) = words.next() {
         if is_flag(word) {
-            read_flag(word, words, GLOBAL, global, None)?;
+            let typed = Typed::split(word);
+            let flag = typed.find(GLOBAL).ok_or_else(|| typed.unknown(None))?;
+            global.0.push((flag.long, typed.value(flag, words, None)?));
             continue;
         }
         stop_for(global, None)?;
-        if word == "help" {
-            let command = words.next().and_then(|name| find(name)).map(|command| command.name);
-            return Err(Stop::Help(command));
-        }
-        return find(word).ok_or_else(|| Stop::UnknownCommand(word.clone()));
+        return match word.as_str() {
+            "help" => Err(match words.next() {
+                None => Stop::Help(None),
+                Some(name) => match find(name) {
+                    Some(command) => Stop::Help(Some(command.name)),
+                    None => Stop::UnknownCommand(name.clone()),
+                },
+            }),
+            COMPLETE => Err(Stop::Complete(words.cloned().collect())),
+            name => find(name).ok_or_else(|| Stop::UnknownCommand(word.clone())),
+        };
     }
     stop_for(global, None)?;
     Err(Stop::Help(None))
 }
 
-fn find(name: &str) -> Option<&'static Command> {
+/// The command of that name.
+pub(crate) fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
@@ -106,11 +133,13 @@ fn stop_for(values: &Values, command: Option<&'static str>) -> Result<(), Stop> 
     Ok(())
 }
 
+/// The command's flags and positional arguments. As in runc 1.5 the flags that belong before the
+/// command may also come behind it.
 fn read_command(
     command: &'static Command,
     words: &mut std::slice::Iter<'_, String>,
-    global: Values,
-) -> Result<Parsed, Stop> {
+    global: &mut Values,
+) -> Result<(Values, Vec<String>), Stop> {
     let mut flags = Values::default();
     let mut positionals = Vec::new();
     while let Some(word) = words.next() {
@@ -119,127 +148,125 @@ fn read_command(
             break;
         }
         if is_flag(word) {
-            read_flag(word, words, command.flags, &mut flags, Some(command.name))?;
+            let typed = Typed::split(word);
+            let (flag, values) = match typed.find(command.flags) {
+                Some(flag) => (flag, &mut flags),
+                None => {
+                    let flag = typed.find(GLOBAL).ok_or_else(|| typed.unknown(Some(command)))?;
+                    (flag, &mut *global)
+                }
+            };
+            values.0.push((flag.long, typed.value(flag, words, Some(command))?));
             continue;
         }
         positionals.push(word.clone());
         if command.rest_is_positional {
-            positionals.extend(words.cloned());
+            positionals.extend(rest(words));
             break;
         }
     }
     stop_for(&flags, Some(command.name))?;
-    check_log_format(&global)?;
+    stop_for(global, Some(command.name))?;
+    check_count(command, positionals.len())?;
+    Ok((flags, positionals))
+}
+
+/// What is behind the first positional argument, without the two dashes that may separate it.
+fn rest(words: &mut std::slice::Iter<'_, String>) -> impl Iterator<Item = String> {
+    let rest = words.as_slice();
+    let skipped = usize::from(rest.first().is_some_and(|word| word == "--"));
+    rest.iter().skip(skipped).cloned()
+}
+
+fn check_count(command: &'static Command, found: usize) -> Result<(), Stop> {
     let (least, most) = command.count;
-    if !(least..=most).contains(&positionals.len()) {
-        let wanted = if least == most { "exactly" } else { "a minimum of" };
-        let (name, found) = (command.name, positionals.len());
-        let sentence = match (found < least || least == most, command.positionals) {
-            (true, _) => format!("{name:?} requires {wanted} {least} argument(s), not {found}"),
-            (false, _) => format!("{name:?} takes at most {most} argument(s), not {found}"),
-        };
-        return Err(Stop::Usage { sentence, command: Some(name) });
-    }
-    Ok(Parsed { global, command, flags, positionals })
+    let (wanted, number) = match (least == most, found < least, found > most) {
+        (_, false, false) => return Ok(()),
+        (true, ..) => ("exactly", least),
+        (false, true, _) => ("a minimum of", least),
+        (false, ..) => ("a maximum of", most),
+    };
+    let name = command.name;
+    let sentence = format!("{name:?} requires {wanted} {number} argument(s), not {found}");
+    Err(Stop::Usage { sentence, command: Some(name) })
 }
 
-fn check_log_format(global: &Values) -> Result<(), Stop> {
-    match global.get("log-format") {
-        None | Some("text" | "json") => Ok(()),
-        Some(other) => {
-            let sentence = format!("invalid log-format: {other}");
-            Err(Stop::Usage { sentence, command: None })
+/// Words of global flags that can be wrong by themselves.
+fn check_globals(global: &Values) -> Result<(), Stop> {
+    for (name, allowed) in [
+        ("log-format", &["text", "json"][..]),
+        ("log-level", &["error", "warning", "debug"]),
+        ("rootless", &["true", "false", "auto", ""]),
+    ] {
+        if let Some(value) = global.get(name).filter(|value| !allowed.contains(value)) {
+            let sentence = format!("invalid {name}: {value}");
+            return Err(Stop::Usage { sentence, command: None });
         }
     }
-}
-
-/// A lone dash is an argument: it often means standard input.
-fn is_flag(word: &str) -> bool {
-    word.len() > 1 && word.starts_with('-')
-}
-
-fn read_flag(
-    word: &str,
-    words: &mut std::slice::Iter<'_, String>,
-    table: &'static [Flag],
-    values: &mut Values,
-    command: Option<&'static str>,
-) -> Result<(), Stop> {
-    let usage = |sentence: String| Stop::Usage { sentence, command };
-    let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or(word);
-    let (name, inline) = match name.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (name, None),
-    };
-    let mut letters = name.chars();
-    let short = letters.next().filter(|_| letters.next().is_none());
-    let flag = table
-        .iter()
-        .find(|flag| flag.long == name || short.is_some() && flag.short == short)
-        .ok_or_else(|| usage(format!("flag provided but not defined: -{name}")))?;
-    let value = match (flag.value, inline) {
-        (None, None) => "true".to_owned(),
-        (None, Some("true" | "1" | "t" | "T" | "TRUE" | "True")) => "true".to_owned(),
-        (None, Some("false" | "0" | "f" | "F" | "FALSE" | "False")) => "false".to_owned(),
-        (None, Some(other)) => {
-            let sentence = format!("invalid boolean value {other:?} for -{name}");
-            return Err(usage(sentence));
-        }
-        (Some(_), Some(value)) => value.to_owned(),
-        (Some(_), None) => match words.next() {
-            Some(value) => value.clone(),
-            // Podman looks for these words.
-            None => return Err(usage(format!("flag needs an argument: -{name}"))),
-        },
-    };
-    values.0.push((flag.long, value));
     Ok(())
 }
 
-/// The same definition for clap, which renders the help.
-pub(crate) fn clap_command() -> clap::Command {
-    let flag = |flag: &'static Flag| {
-        let arg = clap::Arg::new(flag.long).long(flag.long).help(flag.help);
-        let arg = match flag.short {
-            Some(short) => arg.short(short),
-            None => arg,
-        };
-        match flag.value {
-            Some(name) => arg.value_name(name).action(clap::ArgAction::Append),
-            None => arg.action(clap::ArgAction::SetTrue),
-        }
-    };
-    let subcommand = |command: &'static Command| {
-        let usage = format!("tare {} [OPTIONS] {}", command.name, command.positionals);
-        clap::Command::new(command.name)
-            .about(command.about)
-            .override_usage(usage.trim_end().to_owned())
-            .after_help(format!("Example:\n  {}", command.example))
-            .disable_help_flag(true)
-            .args(command.flags.iter().map(flag))
-            .arg(
-                clap::Arg::new("arguments")
-                    .hide(true)
-                    .num_args(0..)
-                    .trailing_var_arg(command.rest_is_positional)
-                    .allow_hyphen_values(command.rest_is_positional),
-            )
-    };
-    clap::Command::new("tare")
-        .about("A low-level OCI container runtime, with runc's command line")
-        .override_usage("tare [OPTIONS] COMMAND [ARGUMENTS]")
-        .disable_help_flag(true)
-        .disable_help_subcommand(true)
-        .args(GLOBAL.iter().map(flag))
-        .subcommands(COMMANDS.iter().map(subcommand))
+/// A lone dash is an argument: it often means standard input.
+pub(crate) fn is_flag(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('-')
 }
 
-/// The help, of all commands or of one.
-pub(crate) fn help(command: Option<&str>) -> String {
-    let mut all = clap_command();
-    match command.and_then(|name| all.find_subcommand_mut(name)) {
-        Some(command) => command.render_help().to_string(),
-        None => all.render_help().to_string(),
+/// A flag as it was typed: with one dash or two, its value behind an equals sign or not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Typed<'w> {
+    name: &'w str,
+    /// The value behind the equals sign.
+    pub(crate) inline: Option<&'w str>,
+}
+
+impl<'w> Typed<'w> {
+    /// Splits a word that [is a flag](is_flag).
+    pub(crate) fn split(word: &'w str) -> Typed<'w> {
+        let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or(word);
+        match name.split_once('=') {
+            Some((name, value)) => Typed { name, inline: Some(value) },
+            None => Typed { name, inline: None },
+        }
+    }
+
+    /// The flag of that name.
+    pub(crate) fn find(self, table: &'static [Flag]) -> Option<&'static Flag> {
+        let mut letters = self.name.chars();
+        let short = letters.next().filter(|_| letters.next().is_none());
+        table.iter().find(|flag| flag.long == self.name || short.is_some() && flag.short == short)
+    }
+
+    fn unknown(self, command: Option<&'static Command>) -> Stop {
+        let sentence = format!("flag provided but not defined: -{}", self.name);
+        Stop::Usage { sentence, command: command.map(|command| command.name) }
+    }
+
+    fn value(
+        self,
+        flag: &'static Flag,
+        words: &mut std::slice::Iter<'_, String>,
+        command: Option<&'static Command>,
+    ) -> Result<String, Stop> {
+        let command = command.map(|command| command.name);
+        let wrong = |sentence: String| Err(Stop::Usage { sentence, command });
+        let name = self.name;
+        let value = match (flag.value, self.inline) {
+            (None, None | Some("true" | "1" | "t" | "T" | "TRUE" | "True")) => "true",
+            (None, Some("false" | "0" | "f" | "F" | "FALSE" | "False")) => "false",
+            (None, Some(other)) => {
+                return wrong(format!("invalid boolean value {other:?} for -{name}"));
+            }
+            (Some(_), Some(value)) => value,
+            (Some(_), None) => match words.next() {
+                Some(value) => value,
+                // Podman looks for these words.
+                None => return wrong(format!("flag needs an argument: -{name}")),
+            },
+        };
+        if flag.takes() == Takes::Number && value.parse::<i64>().is_err() {
+            return wrong(format!("invalid value {value:?} for flag -{name}: not a number"));
+        }
+        Ok(value.to_owned())
     }
 }
 
@@ -297,20 +324,47 @@ mod tests {
         assert_eq!(sentence("run --bundle"), "flag needs an argument: -bundle");
         assert_eq!(sentence("state"), "\"state\" requires exactly 1 argument(s), not 0");
         assert_eq!(sentence("--log-format xml list"), "invalid log-format: xml");
-        let unknown = parse(&words("bogus")).1.unwrap_err();
-        assert_eq!(unknown, Stop::UnknownCommand("bogus".to_owned()));
+        assert_eq!(sentence("--rootless=maybe list"), "invalid rootless: maybe");
+        assert_eq!(sentence("kill a b c"), "\"kill\" requires a maximum of 2 argument(s), not 3");
+        assert_eq!(sentence("exec"), "\"exec\" requires a minimum of 1 argument(s), not 0");
+        assert_eq!(
+            sentence("exec --preserve-fds x web ls"),
+            "invalid value \"x\" for flag -preserve-fds: not a number"
+        );
+        for line in ["bogus", "help bogus"] {
+            let unknown = parse(&words(line)).1.unwrap_err();
+            assert_eq!(unknown, Stop::UnknownCommand("bogus".to_owned()), "{line}");
+        }
     }
 
     #[test]
     fn the_log_is_known_even_after_a_mistake() {
         let (log, result) = parse(&words("--log /l --log-format json run --nope"));
         assert!(result.is_err());
-        assert_eq!((log.file.as_deref(), log.json), (Some("/l"), true));
+        assert_eq!((log.to.as_deref(), log.json), (Some("/l"), true));
+    }
+
+    #[test]
+    fn global_flags_also_behind_the_command() {
+        let list = parsed("list --root /r -q --debug");
+        assert_eq!(list.global.get("root"), Some("/r"));
+        assert!(list.global.on("debug") && list.flags.on("quiet"));
+        let exec = parsed("exec --root /r web ls --root /");
+        assert_eq!(exec.positionals, ["web", "ls", "--root", "/"]);
+        assert_eq!(exec.global.get("root"), Some("/r"));
+    }
+
+    #[test]
+    fn two_dashes_may_separate_what_is_behind_the_id() {
+        for line in ["exec web -- ls -l", "exec -- web ls -l"] {
+            assert_eq!(parsed(line).positionals, ["web", "ls", "-l"], "{line}");
+        }
+        assert_eq!(parsed("exec web ls -- -l").positionals, ["web", "ls", "--", "-l"]);
     }
 
     #[test]
     fn clap_finds_no_fault_with_the_table() {
-        clap_command().debug_assert();
+        crate::as_clap::tare().debug_assert();
     }
 
     /// A command line of the forms that both parsers have.
@@ -322,6 +376,10 @@ mod tests {
             let mut line = vec![command.name.to_owned()];
             for (n, value, inline) in flags {
                 let flag = &command.flags[n % command.flags.len()];
+                let value = match flag.takes() {
+                    Takes::Number => n.to_string(),
+                    _ => value,
+                };
                 match (flag.long, flag.value, inline) {
                     ("help", ..) => {}
                     (long, None, _) => {
@@ -345,7 +403,7 @@ mod tests {
         fn clap_agrees(line in line()) {
             let ours = parse(&line).1;
             let with_name = std::iter::once("tare".to_owned()).chain(line);
-            let theirs = clap_command().try_get_matches_from(with_name).unwrap();
+            let theirs = crate::as_clap::tare().try_get_matches_from(with_name).unwrap();
             let (name, theirs) = theirs.subcommand().unwrap();
             // How many positionals there may be is this parser's to say.
             if let Ok(ours) = ours {

@@ -6,8 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(test)]
+mod as_clap;
 mod commands;
+mod complete;
 mod default_spec;
+mod help;
+mod journal;
 mod report;
 mod seal;
 mod table;

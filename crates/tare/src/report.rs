@@ -13,38 +13,60 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::args::{self, Stop};
+use crate::complete;
+use crate::help::help;
+use crate::journal::Daemon;
 
-/// `--log`, `--log-format` and `--debug`.
+/// `--log`, `--log-format`, `--log-level` and `--debug`.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct LogOptions {
-    /// The log's path.
-    pub(crate) file: Option<String>,
+    /// Where the log goes.
+    pub(crate) to: Option<String>,
     /// JSON lines instead of text.
     pub(crate) json: bool,
-    /// Every step, and warnings to the file, too.
-    pub(crate) debug: bool,
+    /// What goes there.
+    pub(crate) level: Level,
+}
+
+/// How much is logged.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Errors.
+    Error,
+    /// Errors; on standard error, and for the log daemons, warnings, too.
+    #[default]
+    Usual,
+    /// Errors and warnings, also in a file.
+    Warning,
+    /// Every step, too.
+    Debug,
 }
 
 /// Where sentences go.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Log {
-    file: Option<Arc<File>>,
+    to: Arc<Destination>,
     options: LogOptions,
     /// What a line is about, for programs: names and values; also of the steps.
     about: Arc<Mutex<Vec<(&'static str, String)>>>,
 }
 
+#[derive(Debug, Default)]
+enum Destination {
+    #[default]
+    StandardError,
+    File(File),
+    Daemon(Daemon),
+}
+
 impl Log {
-    /// Opens the log's file, if there is one.
+    /// Opens the log, if there is one.
     pub(crate) fn open(options: LogOptions) -> Result<Log, String> {
-        let Some(path) = &options.file else {
-            return Ok(Log { options, ..Log::default() });
-        };
-        let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
-        match opened {
-            Ok(file) => Ok(Log { file: Some(Arc::new(file)), options, ..Log::default() }),
-            Err(error) => Err(format!("unable to open log {path:?}: {error}")),
-        }
+        let to = Arc::new(match &options.to {
+            None => Destination::StandardError,
+            Some(to) => destination(to)?,
+        });
+        Ok(Log { to, options, ..Log::default() })
     }
 
     /// Says what the lines from now on are about: a field of each in JSON, beside the three that
@@ -77,39 +99,65 @@ impl Log {
         }
     }
 
-    /// With `--debug`: says every step from now on.
+    /// With `--debug` or `--log-level debug`: says every step from now on.
     pub(crate) fn steps(&self) {
-        if self.options.debug {
+        if self.options.level == Level::Debug {
             let log = self.clone();
-            engine::show_steps(move |step| {
-                let line = log.line("debug", step);
-                match &log.file {
-                    Some(file) => write(&**file, &line),
-                    None => write(std::io::stderr(), &line),
-                }
-            });
+            engine::show_steps(move |step| log.write("debug", 7, step));
         }
     }
 
     /// Says something that hinders nothing.
     pub(crate) fn warn(&self, sentence: &str) {
-        match &self.file {
-            Some(file) if self.options.debug => write(&**file, &self.line("warning", sentence)),
-            Some(_) => {}
-            None => write(std::io::stderr(), &self.line("warning", sentence)),
+        match (&*self.to, self.options.level) {
+            (_, Level::Error) | (Destination::File(_), Level::Usual) => {}
+            _ => self.write("warning", 4, sentence),
+        }
+    }
+
+    /// A line, wherever lines go; `priority` is syslog(3)'s.
+    fn write(&self, level: &str, priority: u8, sentence: &str) {
+        match &*self.to {
+            Destination::File(file) => write(file, &self.line(level, sentence)),
+            Destination::Daemon(daemon) => drop(daemon.send(priority, sentence)),
+            Destination::StandardError => write(std::io::stderr(), &self.line(level, sentence)),
         }
     }
 
     fn error(&self, sentence: &str, bare: bool) {
-        match &self.file {
-            None if bare => write(std::io::stderr(), &format!("{sentence}\n")),
-            Some(file) => {
-                write(&**file, &self.line("error", sentence));
-                write(std::io::stderr(), &format!("{sentence}\n"));
-            }
-            None => write(std::io::stderr(), &self.line("error", sentence)),
+        let elsewhere = !matches!(*self.to, Destination::StandardError);
+        if elsewhere || !bare {
+            self.write("error", 3, sentence);
+        }
+        if elsewhere || bare {
+            write(std::io::stderr(), &format!("{sentence}\n"));
         }
     }
+}
+
+/// `FILE`, `file:FILE`, `journald:NAME` or `syslog:NAME`: crun's forms beside runc's.
+fn destination(to: &str) -> Result<Destination, String> {
+    match Daemon::open(to) {
+        Some(Ok(daemon)) => return Ok(Destination::Daemon(daemon)),
+        Some(Err((socket, error))) => {
+            return Err(format!("unable to open log {to:?}: connect {socket}: {}", lower(&error)));
+        }
+        None => {}
+    }
+    let path = to.strip_prefix("file:").unwrap_or(to);
+    let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
+    match opened {
+        Ok(file) => Ok(Destination::File(file)),
+        Err(error) => Err(format!("unable to open log {path:?}: {}", lower(&error))),
+    }
+}
+
+/// The system's words as this program says them: `no such file or directory`.
+pub(crate) fn lower(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// There is nowhere left to say that it could not be said.
@@ -133,16 +181,20 @@ pub(crate) fn failed_late(log: &Log, sentence: &str, status: u8) -> ExitCode {
 pub(crate) fn stopped(options: LogOptions, stop: Stop) -> ExitCode {
     match stop {
         Stop::Help(command) => {
-            write(std::io::stdout(), &args::help(command));
+            write(std::io::stdout(), &help(command.and_then(args::find)));
             ExitCode::SUCCESS
         }
         Stop::Version => {
             write(std::io::stdout(), &version());
             ExitCode::SUCCESS
         }
+        Stop::Complete(words) => {
+            write(std::io::stdout(), &complete::candidates(&words));
+            ExitCode::SUCCESS
+        }
         Stop::Usage { sentence, command } => {
-            let usage = format!("Incorrect Usage: {sentence}\n\n{}", args::help(command));
-            write(std::io::stdout(), &usage);
+            let help = help(command.and_then(args::find));
+            write(std::io::stdout(), &format!("Incorrect Usage: {sentence}\n\n{help}"));
             failed(&Log::open(options).unwrap_or_default(), &sentence, 1)
         }
         Stop::UnknownCommand(name) => {

@@ -1,5 +1,7 @@
-//! The command line, defined once: the parser, the help, and whatever else is derived from it, read
+//! The command line, defined once: the parser, the help, what shells complete and the manual read
 //! this table. The words are runc's (its manual pages), since engines type them.
+//!
+//! What a value or an argument is called in the help also says what it may be ([`Takes`]).
 
 /// A flag.
 #[derive(Debug)]
@@ -14,6 +16,49 @@ pub(crate) struct Flag {
     pub(crate) help: &'static str,
 }
 
+/// What may stand in a place of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Nothing: a switch.
+    Nothing,
+    /// Anything.
+    Text,
+    /// A whole number.
+    Number,
+    /// A file, or a socket.
+    File,
+    /// A directory.
+    Directory,
+    /// The id of a container.
+    Container,
+    /// A signal.
+    Signal,
+    /// One of these, between bars.
+    OneOf(&'static str),
+}
+
+impl Takes {
+    /// What may stand where the help says `name`.
+    pub(crate) fn of(name: &'static str) -> Takes {
+        match name.trim_matches(['[', ']', '.']) {
+            "ID" => Takes::Container,
+            "SIGNAL" => Takes::Signal,
+            "FILE" | "SOCKET" => Takes::File,
+            "DIR" | "BUNDLE" => Takes::Directory,
+            "N" | "GID" => Takes::Number,
+            several if several.contains('|') => Takes::OneOf(several),
+            _ => Takes::Text,
+        }
+    }
+}
+
+impl Flag {
+    /// What its value may be.
+    pub(crate) fn takes(&self) -> Takes {
+        self.value.map_or(Takes::Nothing, Takes::of)
+    }
+}
+
 /// A command.
 #[derive(Debug)]
 pub(crate) struct Command {
@@ -21,6 +66,8 @@ pub(crate) struct Command {
     pub(crate) name: &'static str,
     /// What it does, in a line.
     pub(crate) about: &'static str,
+    /// More about it, in a few sentences.
+    pub(crate) details: &'static str,
     /// Its positional arguments, as the help shows them.
     pub(crate) positionals: &'static str,
     /// How many positional arguments it needs, and takes at most.
@@ -49,12 +96,13 @@ const fn value(
 /// Flags before the command.
 pub(crate) const GLOBAL: &[Flag] = &[
     switch("debug", None, "log what is done, too"),
-    value("log", None, "FILE", "append log lines to FILE instead of standard error"),
-    value("log-format", None, "FORMAT", "text or json"),
+    value("log", None, "FILE", "append log lines to FILE, or to journald:NAME or syslog:NAME"),
+    value("log-format", None, "text|json", "form of the log lines (default: text)"),
+    value("log-level", None, "error|warning|debug", "log less, or more"),
     value("root", None, "DIR", "where containers are kept (default: /run/tare)"),
     switch("systemd-cgroup", None, "let systemd make the cgroup: --cgroup-manager systemd"),
-    value("cgroup-manager", None, "WHO", "systemd, cgroupfs (default), or disabled: no cgroup"),
-    value("rootless", None, "WHEN", "true, false or auto: without root's powers"),
+    value("cgroup-manager", None, "cgroupfs|systemd|disabled", "who makes the cgroup; nobody"),
+    value("rootless", None, "true|false|auto", "do without cgroups that may not be written"),
     switch("help", Some('h'), "show help"),
     switch("version", Some('v'), "print the version"),
 ];
@@ -63,14 +111,20 @@ const HELP: Flag = switch("help", Some('h'), "show help");
 
 const BUNDLE: Flag = value("bundle", Some('b'), "DIR", "the bundle (default: working directory)");
 const CONSOLE_SOCKET: Flag =
-    value("console-socket", None, "PATH", "AF_UNIX socket that gets the terminal's master");
+    value("console-socket", None, "SOCKET", "AF_UNIX socket that gets the terminal's master");
 const PIDFD_SOCKET: Flag =
-    value("pidfd-socket", None, "PATH", "AF_UNIX socket that gets the process's pidfd");
+    value("pidfd-socket", None, "SOCKET", "AF_UNIX socket that gets the process's pidfd");
 const PID_FILE: Flag = value("pid-file", None, "FILE", "where the process id is written");
 const NO_PIVOT: Flag = switch("no-pivot", None, "don't use pivot_root (for a root on a ramdisk)");
 const NO_KEYRING: Flag = switch("no-new-keyring", None, "keep the caller's session keyring");
 const PRESERVE: Flag =
     value("preserve-fds", None, "N", "pass N descriptors on, behind the standard streams");
+const CONFIG: Flag =
+    value("config", Some('f'), "FILE", "the configuration (default: config.json of the bundle)");
+const REGEX: Flag =
+    switch("regex", Some('r'), "ID is a regular expression: all containers that match it");
+const FORMAT: Flag =
+    value("format", Some('f'), "table|json", "form of the output (default: table)");
 const NO_SUBREAPER: Flag = switch("no-subreaper", None, "accepted for compatibility");
 
 const TRACE: Flag = value("trace", None, "FILE", "write a timeline of the steps: tare trace FILE");
@@ -83,11 +137,16 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "create",
         about: "create a container, whose process waits for start",
+        details: "Makes a container of a bundle, which is a directory with a config.json and a root \
+                  file system. When this returns, the container is complete, and its process waits for \
+                  the start command. What is wrong with the configuration is told at once and whole, \
+                  before anything is made.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
         flags: &[
             BUNDLE,
+            CONFIG,
             CONSOLE_SOCKET,
             PIDFD_SOCKET,
             PID_FILE,
@@ -103,6 +162,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "start",
         about: "start the process of a created container",
+        details: "Lets the process of a created container go. When this returns the container's \
+                  program runs; if it could not be executed, the error says why.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
@@ -112,6 +173,9 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "state",
         about: "print the state of a container as JSON",
+        details: "Prints the container's id, status (creating, created, running, paused, stopped), \
+                  pid, bundle and annotations, as the OCI specification has it, and its root, its \
+                  creation time and its owner.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
@@ -121,29 +185,51 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "kill",
         about: "send a signal to a container's init",
+        details: "Sends SIGTERM, or the signal that is named (TERM, SIGTERM or 15), to the container's \
+                  first process. Without a pid namespace of its own SIGKILL goes to all of its \
+                  processes.",
         positionals: "ID [SIGNAL]",
         count: (1, 2),
         rest_is_positional: false,
-        flags: &[switch("all", Some('a'), "send it to all processes of the container"), HELP],
+        flags: &[
+            switch("all", Some('a'), "send it to all processes; that there are none is no error"),
+            REGEX,
+            HELP,
+        ],
         example: "tare kill web TERM",
     },
     Command {
         name: "delete",
         about: "delete a container and all that it holds",
+        details: "Removes a stopped container: its cgroup, what is kept of it, and what its poststop \
+                  hooks clean up. One that was created and never started is ended first.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
-        flags: &[switch("force", Some('f'), "end it first, if it still runs"), HELP],
+        flags: &[
+            switch(
+                "force",
+                Some('f'),
+                "end it first, if it still runs; that there is none is no error",
+            ),
+            REGEX,
+            HELP,
+        ],
         example: "tare delete --force web",
     },
     Command {
         name: "run",
         about: "create a container and start it at once",
+        details: "Create and start in one. In the foreground it passes signals on and exits with the \
+                  process's status (128 and the signal's number, if one ended it); then the container \
+                  is deleted. With --rootfs no bundle is needed: the default configuration runs a \
+                  shell, or COMMAND, in that directory.",
         positionals: "ID [-- COMMAND...]",
         count: (1, usize::MAX),
         rest_is_positional: false,
         flags: &[
             BUNDLE,
+            CONFIG,
             value("rootfs", None, "DIR", "needs no bundle: run the default configuration in DIR"),
             CONSOLE_SOCKET,
             PIDFD_SOCKET,
@@ -162,13 +248,16 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "exec",
         about: "run another process in a container",
+        details: "The process gets the container's user, environment, capabilities and filters, but \
+                  for what the flags change; or all of it from a file (--process). In the foreground \
+                  this exits with the process's status; 255 is a process that could not be set up.",
         positionals: "ID COMMAND [ARG...]",
         count: (1, usize::MAX),
         rest_is_positional: true,
         flags: &[
             CONSOLE_SOCKET,
             PIDFD_SOCKET,
-            value("cwd", None, "DIR", "working directory in the container"),
+            value("cwd", None, "PATH", "working directory in the container"),
             value("env", Some('e'), "NAME=VALUE", "set a variable (repeatable)"),
             switch("tty", Some('t'), "allocate a terminal"),
             value("user", Some('u'), "UID[:GID]", "run as that user"),
@@ -191,28 +280,30 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "list",
         about: "list containers",
+        details: "Prints a line, or an object, for each container below --root.",
         positionals: "",
         count: (0, 0),
         rest_is_positional: false,
-        flags: &[
-            value("format", Some('f'), "FORMAT", "table or json"),
-            switch("quiet", Some('q'), "print ids only"),
-            HELP,
-        ],
+        flags: &[FORMAT, switch("quiet", Some('q'), "print ids only"), HELP],
         example: "tare list --format json",
     },
     Command {
         name: "ps",
         about: "show the processes of a container",
-        positionals: "ID [PS OPTIONS...]",
+        details: "Prints the lines of the host's ps(1) that are about the container's processes. PS- \
+                  OPTIONs take the place of -ef; there must be a column PID. With --format json: the \
+                  process ids on the host.",
+        positionals: "ID [PS-OPTION...]",
         count: (1, usize::MAX),
         rest_is_positional: true,
-        flags: &[value("format", Some('f'), "FORMAT", "table or json"), HELP],
+        flags: &[FORMAT, HELP],
         example: "tare ps web",
     },
     Command {
         name: "pause",
         about: "freeze all processes of a container",
+        details: "Freezes them by the container's cgroup. A paused container can be killed and deleted \
+                  by force.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
@@ -222,6 +313,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "resume",
         about: "thaw the processes of a paused container",
+        details: "Undoes pause.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
@@ -231,6 +323,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "spec",
         about: "write a default config.json",
+        details: "Writes config.json with a shell in a few namespaces, to be edited. It is never \
+                  written over an existing one.",
         positionals: "",
         count: (0, 0),
         rest_is_positional: false,
@@ -240,6 +334,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "update",
         about: "change the limits of a container",
+        details: "Changes what is named and leaves the rest. If one of the limits is refused, those \
+                  before it are put back. The file has the form of linux.resources in config.json.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
@@ -275,6 +371,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "events",
         about: "print what a container uses, and when its memory runs out, as lines of JSON",
+        details: "A line of JSON every few seconds, and one of type oom when the kernel ends a process \
+                  for memory; ends with the container.",
         positionals: "ID",
         count: (1, 1),
         rest_is_positional: false,
@@ -288,24 +386,32 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "check",
         about: "tell everything that is wrong with a bundle on this host, and what would be right",
+        details: "Finds every problem at once, each with its line and column, its JSON pointer, what \
+                  is wrong and what would be right, and changes nothing. Exits with 1 if create would \
+                  refuse the bundle.",
         positionals: "[BUNDLE]",
         count: (0, 1),
         rest_is_positional: false,
-        flags: &[JSON, AS_ID, NO_PIVOT, NO_KEYRING, HELP],
+        flags: &[CONFIG, JSON, AS_ID, NO_PIVOT, NO_KEYRING, HELP],
         example: "tare check /containers/web",
     },
     Command {
         name: "plan",
         about: "tell what create would do with a bundle, in order, and do nothing",
+        details: "Namespaces, id maps, mounts with their flags, devices, writes to the cgroup, the \
+                  shape of the filter of system calls, capabilities by name, hooks: all that the \
+                  configuration and this host come to.",
         positionals: "[BUNDLE]",
         count: (0, 1),
         rest_is_positional: false,
-        flags: &[JSON, AS_ID, NO_PIVOT, NO_KEYRING, HELP],
+        flags: &[CONFIG, JSON, AS_ID, NO_PIVOT, NO_KEYRING, HELP],
         example: "tare plan --json /containers/web",
     },
     Command {
         name: "trace",
         about: "show a timeline that create or run wrote (--trace), as text or as a picture",
+        details: "A timeline has the steps of the runtime and of the container's process, in the trace \
+                  format that browsers show, too.",
         positionals: "FILE",
         count: (1, 1),
         rest_is_positional: false,
@@ -315,10 +421,25 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "features",
         about: "print what this program supports, as JSON",
+        details: "Prints the versions, namespaces, capabilities, mount options, cgroup drivers, \
+                  seccomp actions and whatever else this program understands, by the schema of the OCI \
+                  specification. Nothing is asked of the machine.",
         positionals: "",
         count: (0, 0),
         rest_is_positional: false,
         flags: &[HELP],
         example: "tare features",
+    },
+    Command {
+        name: "completion",
+        about: "print what has a shell complete these commands",
+        details: "For bash: source <(tare completion bash), or the output in a file of the directory \
+                  bash-completion/completions. For zsh: as _tare in a directory of $fpath. For fish: as \
+                  tare.fish in its completions. Commands, flags, container ids, signals and files are completed.",
+        positionals: "bash|zsh|fish",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[HELP],
+        example: "source <(tare completion bash)",
     },
 ];

@@ -109,11 +109,6 @@ impl Profile {
             notify |= rule.action == "SCMP_ACT_NOTIFY" && !rule.names.is_empty();
             rules.extend(read_rule(index, rule, &mut problems));
         }
-        if notify && profile.listener_path.is_empty() {
-            let sentence = "is empty, but a rule says SCMP_ACT_NOTIFY";
-            let hint = "the path of the agent's socket";
-            problems.push(Problem::new("listenerPath", sentence, hint));
-        }
         let flags = flags(profile, notify, &mut problems);
         if problems.is_empty() {
             Ok(Profile { default, arches, flags, rules })

@@ -27,7 +27,7 @@ pub(crate) fn check(parsed: &Parsed) -> Outcome {
 
 /// The bundle that is named, or the working directory.
 pub(super) fn bundle(parsed: &Parsed) -> Result<Bundle, Failure> {
-    Ok(Bundle::open(Path::new(named(parsed)))?)
+    Ok(Bundle::open(Path::new(named(parsed)), parsed.flags.get("config").map(Path::new))?)
 }
 
 fn named(parsed: &Parsed) -> &str {

@@ -25,12 +25,11 @@ fn run(parsed: &Parsed, log: &Log) -> Outcome {
     let file = match parsed.flags.get("process") {
         Some(path) => Some((path, engine::read(Path::new(path))?)),
         None if changes.args.is_empty() => {
-            return Err("process args cannot be empty".to_owned().into());
+            return Err("exec args cannot be empty".to_owned().into());
         }
         None => None,
     };
-    let cgroups: Vec<(&str, &str)> =
-        parsed.flags.all("cgroup").flat_map(controllers_and_path).collect();
+    let cgroups = cgroups(parsed.flags.all("cgroup").collect())?;
     let status = engine::exec(&ExecRequest {
         store: &store(parsed)?,
         id: id(parsed),
@@ -64,7 +63,7 @@ fn changes(parsed: &Parsed) -> Result<Changes<'_>, Failure> {
         user: flags.get("user").map(user).transpose()?,
         additional_gids,
         capabilities: flags.all("cap").collect(),
-        no_new_privileges: flags.on("no-new-privs"),
+        no_new_privileges: flags.get("no-new-privs").map(|value| value == "true"),
         apparmor: flags.get("apparmor"),
         label: flags.get("process-label"),
     })
@@ -89,13 +88,33 @@ fn user_id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
-/// `[CONTROLLER,...:]PATH`: no controller is cgroup v2.
-fn controllers_and_path(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let (controllers, path) = match text.split_once(':') {
-        Some((controllers, path)) if !controllers.contains('/') => (controllers, path),
-        _ => ("", text),
-    };
-    controllers.split(',').map(move |controller| (controller, path))
+/// `PATH` alone is below every hierarchy; else `CONTROLLER[,CONTROLLER]:PATH` as often as needed.
+fn cgroups(typed: Vec<&str>) -> Result<Vec<(&str, &str)>, String> {
+    let mut all: Vec<(&str, &str)> = Vec::new();
+    for text in &typed {
+        let Some((controllers, path)) = text.split_once(':') else {
+            if typed.len() > 1 {
+                return Err(format!(
+                    "invalid --cgroup argument: {text} (missing <controller>: prefix)"
+                ));
+            }
+            return Ok(vec![("", text)]);
+        };
+        for controller in controllers.split(',') {
+            if controller.is_empty() {
+                return Err(format!(
+                    "invalid --cgroup argument: {text} (empty <controller> prefix)"
+                ));
+            }
+            if all.iter().any(|(other, _)| *other == controller) {
+                return Err(format!(
+                    "invalid --cgroup argument(s): controller {controller} specified multiple times"
+                ));
+            }
+            all.push((controller, path));
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -103,11 +122,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_of_one_hierarchy_or_of_several() {
-        let of = |text| controllers_and_path(text).collect::<Vec<_>>();
-        assert_eq!(of("/sub"), [("", "/sub")]);
-        assert_eq!(of("cpu,cpuacct:sub"), [("cpu", "sub"), ("cpuacct", "sub")]);
-        assert_eq!(of("/a:b"), [("", "/a:b")]);
+    fn cgroups_by_controller() {
+        assert_eq!(cgroups(vec!["a:b"]), Ok(vec![("a", "b")]));
+        assert_eq!(cgroups(vec!["/x"]), Ok(vec![("", "/x")]));
+        let both = cgroups(vec!["cpu,cpuacct:/", "memory:m"]);
+        assert_eq!(both, Ok(vec![("cpu", "/"), ("cpuacct", "/"), ("memory", "m")]));
+        for wrong in [vec![":x"], vec!["cpu,:x"], vec!["cpu,cpu:x"], vec!["a", "b"]] {
+            assert!(cgroups(wrong.clone()).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

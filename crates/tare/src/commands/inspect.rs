@@ -96,10 +96,10 @@ fn clean(parsed: &Parsed, id: &str) -> String {
     format!("tare {root}delete --force {id}")
 }
 
-/// The user's name, or its number if it has none.
+/// The user's name, or its number behind a `#` if it has none.
 fn owner(uid: u32) -> String {
     let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
-    user.map_or_else(|| uid.to_string(), |user| user.name)
+    user.map_or_else(|| format!("#{uid}"), |user| user.name)
 }
 
 /// `state`.
@@ -123,9 +123,11 @@ pub(crate) fn state(parsed: &Parsed, log: &Log) -> Outcome {
 /// `list`.
 pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
     let store = store(parsed)?;
-    // As runc: who names a directory means one that is there.
-    if let Some(root) = parsed.global.get("root") {
-        std::fs::metadata(root).map_err(|error| format!("--root {root:?}: {error}"))?;
+    if let Some(root) = parsed.global.get("root")
+        && !store.exists()
+    {
+        // Nothing is in the default place yet; who names a place means it to be there.
+        return Err(format!("open {root}: no such file or directory").into());
     }
     let ids = store.ids()?;
     if parsed.flags.on("quiet") {
@@ -166,11 +168,17 @@ pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
     match parsed.flags.get("format").unwrap_or("table") {
         "table" => print(table(&views).as_bytes())?,
         // As Go has it, a list of nothing is null.
-        "json" if views.is_empty() => print(b"null")?,
-        "json" => print(&serde_json::to_vec(&views).map_err(|error| error.to_string())?)?,
+        "json" if views.is_empty() => print(b"null\n")?,
+        "json" => print(&json_line(&views)?)?,
         other => return Err(format!("invalid format option: {other}").into()),
     }
     Ok(0)
+}
+
+fn json_line(value: &impl Serialize) -> Result<Vec<u8>, String> {
+    let mut line = serde_json::to_vec(value).map_err(|error| error.to_string())?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Columns as Go's tabwriter makes them (minimum 12, padding 3).
@@ -201,7 +209,7 @@ pub(crate) fn ps(parsed: &Parsed) -> Outcome {
     let record = bytes.record()?;
     let pids = engine::pids(&record)?;
     match parsed.flags.get("format").unwrap_or("table") {
-        "json" => print(&serde_json::to_vec(&pids).map_err(|error| error.to_string())?)?,
+        "json" => print(&json_line(&pids)?)?,
         "table" => {
             let options = parsed.positionals.get(1..).unwrap_or_default();
             print(ps_table(&pids, options)?.as_bytes())?;

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use engine::{Bundle, Cgroups, CreateRequest, Passed, TraceRequest};
+use engine::{Bundle, Cgroups, CreateRequest, Passed, Store, TraceRequest};
 
 use super::{Failure, Outcome, id, number, store};
 use crate::args::Parsed;
 use crate::default_spec;
-use crate::report::Log;
+use crate::report::{Log, lower};
 use crate::seal::STARTED;
 
 /// `create`.
@@ -32,7 +32,9 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
 }
 
 fn bundle(parsed: &Parsed) -> Result<Bundle, Failure> {
-    Ok(Bundle::open(Path::new(parsed.flags.get("bundle").unwrap_or(".")))?)
+    let directory = Path::new(parsed.flags.get("bundle").unwrap_or("."));
+    let config = parsed.flags.get("config").map(Path::new);
+    Ok(Bundle::open(directory, config)?)
 }
 
 fn default_bundle(parsed: &Parsed, rootfs: &str) -> Result<Bundle, Failure> {
@@ -44,20 +46,14 @@ fn default_bundle(parsed: &Parsed, rootfs: &str) -> Result<Bundle, Failure> {
         && std::io::stdout().is_terminal();
     // The plan refuses links as roots: what the newcomer typed may well be one.
     let real = std::fs::canonicalize(rootfs)
-        .map_err(|error| format!("--rootfs {rootfs:?}: {}", lower(&error.to_string())))?;
+        .map_err(|error| format!("--rootfs {rootfs:?}: {}", lower(&error)))?;
     let config = default_spec::for_rootfs(&real.to_string_lossy(), command, terminal);
     Ok(Bundle::of(Path::new("."), config.to_string().into_bytes())?)
 }
 
-fn lower(text: &str) -> String {
-    let text = text.split(" (os error").next().unwrap_or(text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
-}
-
 fn wanted_trace(path: &str) -> Result<TraceRequest, Failure> {
-    let file = File::create(path)
-        .map_err(|error| format!("--trace {path:?}: {}", lower(&error.to_string())))?;
+    let file =
+        File::create(path).map_err(|error| format!("--trace {path:?}: {}", lower(&error)))?;
     let started = std::env::var(STARTED).ok().and_then(|time| time.parse().ok());
     Ok(TraceRequest { file, started })
 }
@@ -84,6 +80,11 @@ fn with_request(
         detach,
         cgroups: cgroups(parsed)?,
         trace: trace.as_ref(),
+        rootless_cgroups: match parsed.global.get("rootless") {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => None,
+        },
         warn: &|sentence| log.warn(sentence),
     })?;
     Ok(status as u8)
@@ -109,17 +110,36 @@ pub(crate) fn start(parsed: &Parsed, log: &Log) -> Outcome {
 
 /// `kill`.
 pub(crate) fn kill(parsed: &Parsed) -> Outcome {
-    let name = parsed.positionals.get(1).map_or("SIGTERM", String::as_str);
+    let name = parsed.positionals.get(1).map(String::as_str).filter(|name| !name.is_empty());
+    let name = name.unwrap_or("SIGTERM");
     let signal = plan::names::signal(name).ok_or_else(|| format!("unknown signal {name:?}"))?;
-    engine::kill(&store(parsed)?, id(parsed), signal, parsed.flags.on("all"))?;
-    Ok(0)
+    let all = parsed.flags.on("all");
+    each(parsed, |store, id| engine::kill(store, id, signal, all))
 }
 
 /// `delete`.
 pub(crate) fn delete(parsed: &Parsed, log: &Log) -> Outcome {
     let force = parsed.flags.on("force");
-    engine::delete(&store(parsed)?, id(parsed), force, &|sentence| log.warn(sentence))?;
-    Ok(0)
+    each(parsed, |store, id| engine::delete(store, id, force, &|sentence| log.warn(sentence)))
+}
+
+/// Does it to the container that was named, or with `--regex` to all whose id matches, also behind
+/// one where it fails.
+fn each(parsed: &Parsed, act: impl Fn(&Store, &str) -> engine::Result<()>) -> Outcome {
+    let (store, id) = (store(parsed)?, id(parsed));
+    if !parsed.flags.on("regex") {
+        act(&store, id)?;
+        return Ok(0);
+    }
+    let pattern =
+        sys::Regex::new(id).map_err(|why| format!("invalid regular expression {id:?}: {why}"))?;
+    let ids = store.ids()?;
+    let failed: Vec<String> = ids
+        .iter()
+        .filter(|id| pattern.is_match(id))
+        .filter_map(|id| act(&store, id).err().map(|error| format!("{id}: {error}")))
+        .collect();
+    if failed.is_empty() { Ok(0) } else { Err(failed.join("; ").into()) }
 }
 
 /// `pause`.

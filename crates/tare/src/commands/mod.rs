@@ -13,11 +13,12 @@ mod trace;
 mod update;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use engine::{Details, Store};
 
 use crate::args::Parsed;
+use crate::complete;
 use crate::report::Log;
 use crate::seal;
 
@@ -58,7 +59,8 @@ pub(crate) type Outcome = Result<u8, Failure>;
 pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
     let name = parsed.command.name;
     log.about("operation", name);
-    log.about("id", if matches!(name, "check" | "plan" | "trace") { "" } else { id(parsed) });
+    let of_container = !matches!(name, "check" | "plan" | "trace" | "completion");
+    log.about("id", if of_container { id(parsed) } else { "" });
     if matches!(name, "create" | "run" | "exec") {
         seal::ensure(parsed.flags.get("trace").is_some())
             .map_err(|error| format!("unable to protect this program's file: {error}"))?;
@@ -80,6 +82,7 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "spec" => spec::spec(parsed),
         "features" => features::features(),
         "update" => update::update(parsed, log),
+        "completion" => completion(parsed),
         "events" => events::events(parsed),
         "check" => check::check(parsed),
         "plan" => plan::plan(parsed),
@@ -115,17 +118,43 @@ fn program() -> String {
 
 /// Where containers are kept: `--root`, or the user's own place.
 fn store(parsed: &Parsed) -> Result<Store, Failure> {
-    if let Some(root) = parsed.global.get("root") {
-        if root == "/" {
-            return Err("--root must not be /".to_owned().into());
+    store_at(parsed.global.get("root"))
+}
+
+/// The containers below `root`; without one, in the user's own place.
+pub(crate) fn store_at(root: Option<&str>) -> Result<Store, Failure> {
+    if let Some(root) = root {
+        let root = cleaned(root)?;
+        if root == Path::new("/") {
+            return Err("Option --root argument should not be set to /".to_owned().into());
         }
         return Ok(Store::new(root));
     }
     let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-    Ok(Store::new(match own {
-        Some(dir) if !is_machines_root() => PathBuf::from(dir).join("tare"),
-        _ => PathBuf::from("/run/tare"),
-    }))
+    Ok(match own {
+        Some(dir) if !is_machines_root() => Store::of_user(PathBuf::from(dir).join("tare")),
+        _ => Store::new("/run/tare"),
+    })
+}
+
+/// The path from the root, without `.` and `..`. As in runc links are not looked at.
+fn cleaned(path: &str) -> Result<PathBuf, Failure> {
+    let absolute = match path.starts_with('/') {
+        true => PathBuf::from(path),
+        false => {
+            let here = nix::unistd::getcwd().map_err(|errno| format!("getcwd: {errno}"))?;
+            here.join(path)
+        }
+    };
+    let mut clean = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(clean.pop()),
+            other => clean.push(other),
+        }
+    }
+    Ok(clean)
 }
 
 /// Whether /run is this user's to use. Root of a user namespace is somebody else outside, unless it
@@ -137,6 +166,15 @@ fn is_machines_root() -> bool {
 
 fn id(parsed: &Parsed) -> &str {
     parsed.positionals.first().map(String::as_str).unwrap_or_default()
+}
+
+/// `completion`.
+fn completion(parsed: &Parsed) -> Outcome {
+    let shell = id(parsed);
+    let script = complete::script(shell)
+        .ok_or_else(|| format!("unknown shell {shell:?}: must be bash, zsh or fish"))?;
+    print(script.as_bytes())?;
+    Ok(0)
 }
 
 /// Prints what a command answers.

@@ -33,7 +33,6 @@ fn every_problem_is_named() {
         "syscalls/2/args/1/index: is 6, but a call has six arguments",
         "syscalls/2/args/2/op: \"==\" is not a known operator",
         "syscalls/3/action: \"SCMP_ACT_NO\" is not a known action",
-        "listenerPath: is empty, but a rule says SCMP_ACT_NOTIFY",
         "flags/1: \"SECCOMP_FILTER_FLAG_FAST\" is not a known flag",
     ];
     assert_eq!(problems(text), expected);

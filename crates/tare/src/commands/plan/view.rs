@@ -35,6 +35,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         personality,
         new_keyring,
         hooks,
+        pidfd_receiver,
         annotations,
         rootless,
         warnings,
@@ -68,6 +69,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         "paths masked": masked_paths,
         "process": process_of(process, *personality),
         "capabilities": capabilities(process.capabilities),
+        "pidfd receiver": pidfd_receiver,
         "hooks in start": at(&[HookKind::StartContainer, HookKind::Poststart]),
         "seccomp": seccomp.as_ref().map(seccomp_of),
         "hooks in delete": at(&[HookKind::Poststop]),
@@ -303,6 +305,7 @@ fn process_of(process: &Process<'_>, personality: Option<u64>) -> Value {
         uid,
         gid,
         groups,
+        keep_groups,
         umask,
         // They have their own place.
         capabilities: _,
@@ -326,7 +329,7 @@ fn process_of(process: &Process<'_>, personality: Option<u64>) -> Value {
         "cwd": cwd,
         "user": uid,
         "group": gid,
-        "other groups": groups,
+        "other groups": if *keep_groups { "the caller's".into() } else { json!(groups) },
         "umask": format!("{umask:04o}"),
         "env": env,
         "terminal": match terminal {
@@ -449,6 +452,7 @@ mod tests {
             root: RootKind::Directory,
             unreachable: Vec::new(),
             joined: vec![(5, JoinedNamespace::Kind(NamespaceKind::Ipc.clone_flag()))],
+            receiver: "",
             listener: String::new(),
             security: Security { apparmor: true, selinux: true, capabilities: u64::MAX },
         };
