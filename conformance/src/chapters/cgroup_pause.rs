@@ -245,6 +245,13 @@ pub(crate) const PROCESSES: &[Test] = &[
         rest(&b, &["inner", "outer"])?;
         c.delete()
     }),
+    test("kill-all-paused", "kill --all KILL ends a paused container", |t| {
+        let c = t.bundle()?.sh("sleep 100 & sleep 100 & echo up; wait").start()?;
+        c.shows("up")?;
+        c.rt("pause")?.ok()?;
+        t.rt(["kill", "--all", &c.id, "KILL"])?.ok()?;
+        c.becomes("stopped")
+    }),
     test("kill-shared-pid-namespace", "without a pid namespace SIGKILL ends all of them", |t| {
         let b = t.bundle()?.share("pid").sh(&format!("({}) & {}", counts("one"), counts("two")));
         let c = b.start()?;

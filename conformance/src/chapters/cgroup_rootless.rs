@@ -132,6 +132,15 @@ pub(crate) const USERS: &[Test] = &[
         call(&["update", "--pids-limit", "5", &b.id]).output()?.refused(&["pids"])?;
         call(&["delete", "--force", &b.id]).ok().map(drop)
     }),
+    test("rootless-kill-all", "without a cgroup of its own kill --all reaches the init", |t| {
+        let b = rootless(t, UID)?.sleeps();
+        let call = |args: &[&str]| t.call(args.iter().copied()).through(user("4242"));
+        b.call("create")?.through(user("4242")).ok()?;
+        call(&["start", &b.id]).ok()?;
+        call(&["kill", "--all", &b.id, "KILL"]).ok()?;
+        t.until("its end", || Ok(call(&["state", &b.id]).ok()?.contains("\"stopped\"")))?;
+        call(&["delete", &b.id]).ok().map(drop)
+    }),
     test(
         "rootless-same-cgroup",
         "without a delegation the container is where its caller is",

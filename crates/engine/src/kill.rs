@@ -22,10 +22,8 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
         None if all => kill_leftovers(&record),
         None if sigkill && has_leftovers(&record) => kill_leftovers(&record),
         None => Err(Error::State(messages::NOT_RUNNING)),
-        Some(_) if all => {
-            record.cgroup().signal_each(&mut |pid| signal_one(pid, signal))?;
-            Ok(())
-        }
+        // Without a cgroup there is nobody else to be found.
+        Some(_) if all && !record.cgroup().is_empty() => signal_all(&record, signal),
         Some(init) => {
             debug!("signal {signal} to process {}", record.pid);
             sys::pidfd_send_signal(init.as_fd(), signal)?;
@@ -35,6 +33,18 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn signal_all(record: &Record<'_>, signal: i32) -> Result<()> {
+    debug!("signal {signal} to all processes of the cgroup");
+    let cgroup = record.cgroup();
+    if signal == Signal::SIGKILL as i32 {
+        // It also thaws.
+        cgroup.kill(Signal::SIGKILL)?;
+    } else {
+        cgroup.signal_each(&mut |pid| signal_one(pid, signal))?;
+    }
+    Ok(())
 }
 
 /// A frozen process dies only when it is thawed; and without a pid namespace the init's death is not
