@@ -33,7 +33,11 @@ pub(crate) const PROPERTIES: &[Test] = &[
         value(t, "/process/user", json!([0, 0]), &["user"])
     }),
     test("process-missing", "runc: process property must not be empty", |t| {
-        t.bundle()?.without_raw("/process").refused(&["process"])
+        t.bundle()?
+            .without_raw("/process")
+            .run()?
+            .refused(&["process property must not be empty"])?;
+        t.nothing_left()
     }),
     test("root-property-missing", "spec: root is REQUIRED", |t| {
         t.bundle()?.without_raw("/root").refused(&["root"])

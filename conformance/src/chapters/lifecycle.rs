@@ -69,6 +69,15 @@ pub(crate) const TESTS: &[Test] = &[
         c.rt("resume")?.ok()?;
         t.until("more lines", || Ok(size()? > before))
     }),
+    test("create-without-process", "spec, Process: REQUIRED only when start is called", |t| {
+        let c = t.bundle()?.without_raw("/process").create()?;
+        c.is("created")?;
+        that(c.pid()? > 1, "the namespaces have a process")?;
+        c.rt("start")?.refused(&["process property must not be empty"])?;
+        c.is("created")?;
+        c.delete()?;
+        t.nothing_left()
+    }),
     test("create-id-twice", "spec, create: the id MUST be unique; runc's sentence", |t| {
         let b = t.bundle()?.sleeps();
         let c = b.create()?;

@@ -32,6 +32,7 @@ mod mounts;
 mod namespaces;
 mod operations;
 mod options;
+mod policies;
 mod privileges;
 mod process;
 mod rootless;
@@ -59,7 +60,17 @@ pub(crate) const ALL: &[Chapter] = &[
             crun_forms::ANNOTATIONS,
         ],
     ),
-    ("process", &[process::TESTS, privileges::TESTS, seccomp::TESTS]),
+    (
+        "process",
+        &[
+            process::TESTS,
+            privileges::TESTS,
+            policies::MEMORY,
+            policies::SCHEDULING,
+            policies::CPU_AFFINITY,
+            seccomp::TESTS,
+        ],
+    ),
     ("mounts", &[mounts::OPTIONS, mount_attributes::ATTRIBUTES, mount_places::PLACES]),
     ("namespaces", &[namespaces::TESTS, rootless::ROOTLESS]),
     (

@@ -19,10 +19,9 @@ use bpf::seccomp::Filter;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::stat::{Mode, SFlag, fstat, umask};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, chdir, fchown};
-use plan::{Capabilities, Label, Process};
+use plan::{Capabilities, CpuAffinity, Label, MemoryPolicy, NumberSet, Policies, Process};
 use sys::{CapabilitySets, Context};
 
 use crate::channel::{Channel, Failure, Message};
@@ -45,20 +44,44 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) own_rlimits: bool,
     /// Whether it may be unable to set its groups: a user namespace that a user made.
     pub(crate) may_lack_groups: bool,
-    /// The CPUs to run on; `None`: all that its cgroup has.
-    pub(crate) cpus: Option<Vec<usize>>,
-    /// Execution domain, if it changes.
-    pub(crate) personality: Option<u64>,
+    /// The CPUs to run on.
+    pub(crate) cpus: Cpus<'a>,
+    /// How every process of the container runs.
+    pub(crate) policies: &'a Policies,
     /// Inherited descriptors to pass on: from 3, this many.
     pub(crate) preserved: u32,
     /// Variables that the runtime adds.
     pub(crate) extra_env: &'a [String],
 }
 
+/// The CPUs that a process will run on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cpus<'a> {
+    /// All that its cgroup has: which ones the runtime's caller was bound to is nothing to the
+    /// container.
+    All,
+    /// What the kernel has made of those that the runtime itself was bound to for the process.
+    AsTheyAre,
+    /// These.
+    Only(&'a NumberSet),
+}
+
+impl<'a> Cpus<'a> {
+    /// Those of a process of `exec` (config.md, `execCPUAffinity`).
+    pub(crate) fn of_exec(affinity: &'a CpuAffinity) -> Self {
+        match (&affinity.initial, &affinity.last) {
+            (_, Some(last)) => Cpus::Only(last),
+            (Some(_), None) => Cpus::AsTheyAre,
+            (None, None) => Cpus::All,
+        }
+    }
+}
+
 /// A process that only has to be started.
 #[derive(Debug)]
 pub(crate) struct Confined {
-    exec: sys::Exec,
+    /// The program; none in a container without a process.
+    exec: Option<sys::Exec>,
     /// The filter's instructions as bytes, and its flags.
     filter: Option<(Vec<u8>, u32)>,
     capabilities: CapabilitySets,
@@ -76,8 +99,8 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
         crate::limits::set_rlimits(Pid::from_raw(0), process)?;
     }
     umask(Mode::from_bits_truncate(process.umask));
-    run_on(around.cpus.as_deref())?;
-    set_policies(process, around.personality)?;
+    set_cpus(around.cpus)?;
+    set_policies(process, around.policies)?;
     if process.no_new_privileges {
         sys::set_no_new_privileges()?;
     }
@@ -104,19 +127,18 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
     .step(|| "process.capabilities".to_owned())?;
     set_ambient(ambient)?;
     enter_directory(process.cwd, entered)?;
-    let environment = environment(process, around.extra_env);
-    let path = find_program(process, &environment)?;
+    let exec = match process.args.is_empty() {
+        true => None,
+        false => Some(program(process, around.extra_env)?),
+    };
     sys::close_from(3 + around.preserved)?;
     for number in 3..3 + around.preserved {
         sys::keep_on_exec(number as i32).step(|| "preserved descriptor".to_owned())?;
     }
-    let strings = |list: &[String]| list.iter().map(|s| c_string(s)).collect::<Result<Vec<_>>>();
-    let arguments = process.args.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>>>()?;
     let label = around.label.zip(process.label.as_ref().map(|label| match label {
         Label::AppArmor(profile) => format!("exec {profile}"),
         Label::SeLinux(context) => (*context).to_owned(),
     }));
-    let exec = sys::Exec::new(c_string(&path)?, arguments, strings(&environment)?);
     Ok(Confined {
         exec,
         filter: around.filter.map(|filter| (instructions(&filter), filter.flags)),
@@ -129,12 +151,15 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
 impl Confined {
     /// What the program finds in its environment.
     pub(crate) fn environment(&self) -> &[CString] {
-        self.exec.environment()
+        self.exec.as_ref().map_or(&[], sys::Exec::environment)
     }
 
     /// Step 6 without hooks; returns only when it failed.
     pub(crate) fn start(&self) -> Error {
-        match self.exec.exec() {
+        let Some(exec) = &self.exec else {
+            return Error::State(plan::names::NO_PROCESS);
+        };
+        match exec.exec() {
             Ok(never) => match never {},
             // The words of Go's os/exec, which engines look for.
             Err(error) => Error::Init(Failure {
@@ -230,22 +255,23 @@ fn own_stdio(uid: u32) -> Result<()> {
     Ok(())
 }
 
-/// Runs on these CPUs, or on all that the cgroup has: which ones the runtime's caller was bound to is
-/// nothing to the container.
-pub(crate) fn run_on(cpus: Option<&[usize]>) -> Result<()> {
-    let mut set = CpuSet::new();
+fn set_cpus(cpus: Cpus<'_>) -> Result<()> {
+    /// More CPUs than any kernel is built for.
+    const ALL: [u64; 128] = [u64::MAX; 128];
     match cpus {
-        Some(cpus) => cpus.iter().try_for_each(|cpu| set.set(*cpu)),
-        None => (0..CpuSet::count()).try_for_each(|cpu| set.set(cpu)),
-    }
-    .at("sched_setaffinity", "")?;
-    match sched_setaffinity(Pid::from_raw(0), &set) {
-        Err(_) if cpus.is_none() => Ok(()),
-        other => Ok(other.at("sched_setaffinity", format!("{cpus:?}"))?),
+        // Where it isn't allowed the process stays where its caller was.
+        Cpus::All => sys::set_cpus(&ALL).or(Ok(())),
+        Cpus::AsTheyAre => Ok(()),
+        Cpus::Only(set) => run_on(set).step(|| "process.execCPUAffinity.final".to_owned()),
     }
 }
 
-fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {
+/// Runs this process on these CPUs.
+pub(crate) fn run_on(set: &NumberSet) -> Result<()> {
+    Ok(sys::set_cpus(&set.words)?)
+}
+
+fn set_policies(process: &Process<'_>, policies: &Policies) -> Result<()> {
     if let Some(scheduler) = &process.scheduler {
         let plan::Scheduler { policy, flags, nice, priority, times } = *scheduler;
         sys::set_scheduler(policy, flags, nice, priority, times)
@@ -260,8 +286,11 @@ fn set_policies(process: &Process<'_>, personality: Option<u64>) -> Result<()> {
         };
         sys::set_io_priority(class, level).step(|| "process.ioPriority".to_owned())?;
     }
-    if let Some(domain) = personality {
+    if let Some(domain) = policies.personality {
         sys::set_personality(domain).step(|| "linux.personality".to_owned())?;
+    }
+    if let Some(MemoryPolicy { mode, nodes }) = &policies.memory {
+        sys::set_memory_policy(*mode, &nodes.words).step(|| "linux.memoryPolicy".to_owned())?;
     }
     Ok(())
 }
@@ -342,6 +371,16 @@ fn home_of(passwd: &[u8], uid: u32) -> Option<String> {
         line.split(':').nth(2).and_then(|field| field.parse::<u32>().ok()) == Some(uid)
     })?;
     line.split(':').nth(5).filter(|home| !home.is_empty()).map(str::to_owned)
+}
+
+/// The program with its arguments and environment.
+fn program(process: &Process<'_>, extra_env: &[String]) -> Result<sys::Exec> {
+    let environment = environment(process, extra_env);
+    let path = find_program(process, &environment)?;
+    let arguments = process.args.iter().map(|arg| c_string(arg)).collect::<Result<_>>()?;
+    let environment =
+        environment.iter().map(|variable| c_string(variable)).collect::<Result<_>>()?;
+    Ok(sys::Exec::new(c_string(&path)?, arguments, environment))
 }
 
 /// Finds the program as Go's os/exec does, and words a failure as it does: engines turn

@@ -79,7 +79,7 @@ pub enum Cgroups {
 
 /// `create`: the container waits for `start`.
 pub fn create(request: &Request<'_>) -> Result<()> {
-    with_plan(request, "create", |config, plan| {
+    with_plan(request, false, |config, plan| {
         let (made, _) = make(request, config, plan, true)?;
         made.finish(request)?;
         Ok(())
@@ -100,7 +100,7 @@ pub(crate) struct Started {
 ///
 /// Unless `keep`, a container that ended is deleted.
 pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
-    let started = with_plan(request, "run", |config, plan| {
+    let started = with_plan(request, true, |config, plan| {
         let (made, channel) = make(request, config, plan, false)?;
         let listener = notify::listen(&made.dir)?;
         if !request.detach {
@@ -144,14 +144,15 @@ fn after_start(request: &Request<'_>, plan: &plan::Create<'_>) -> Result<()> {
 /// Plans, and acts; with a timeline if one is wanted.
 fn with_plan<T>(
     request: &Request<'_>,
-    command: &str,
+    start: bool,
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
     let Some(wanted) = request.trace else {
-        return plan_and(request, act);
+        return plan_and(request, start, act);
     };
     trace::start(wanted.started)?;
-    let done = plan_and(request, act);
+    let done = plan_and(request, start, act);
+    let command = if start { "run" } else { "create" };
     if let Err(error) = trace::write(&wanted.file, &format!("{command} {}", request.id)) {
         (request.warn)(&error.to_string());
     }
@@ -160,6 +161,7 @@ fn with_plan<T>(
 
 fn plan_and<T>(
     request: &Request<'_>,
+    start: bool,
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
     crate::store::check_id(request.id)?;
@@ -174,6 +176,7 @@ fn plan_and<T>(
     let options = plan::Options {
         id: request.id,
         detach: request.detach,
+        start,
         console_socket: request.console_socket.is_some(),
         keep_keyring: request.keep_keyring,
         no_pivot: request.no_pivot,
@@ -302,10 +305,7 @@ impl<'p> Making<'p> {
         self.record.remember_cgroup(place);
         self.record.mounts_before = host_mounts::before(plan)?;
         let announced = self.dir.announce(&self.record)?;
-        if let Some(process) = config.process.clone() {
-            let cgroup = self.record.cgroup.clone();
-            self.dir.save_exec(&ExecRecord { cgroup, process, personality: plan.personality })?;
-        }
+        self.dir.save_exec(&ExecRecord::new(&self.record, config, &plan.policies))?;
         if let Some(seccomp) = &plan.seccomp {
             self.dir.write(SECCOMP_FILE, &seccomp.filter.to_bytes())?;
         }

@@ -12,13 +12,13 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::Mode;
 use nix::unistd::{chroot, fchdir, setsid};
-use plan::{NamespaceKind, Process, Terminal};
+use plan::{NamespaceKind, Policies, Process, Terminal};
 use spec::{ContainerStatus, Text};
 use sys::{Context, Forked};
 
 use crate::agent::{self, Agent};
 use crate::channel::{Channel, Failure, Message};
-use crate::confine::{self, Surroundings};
+use crate::confine::{self, Cpus, Surroundings};
 use crate::error::{Error, Result, Step};
 use crate::listen::Passed;
 use crate::receiver::Receiver;
@@ -102,9 +102,14 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
     }
     let saved = dir.read_exec()?;
     let saved = saved.exec()?;
+    let policies = saved.policies();
     let own = saved.process;
     let config = match &request.process {
-        Program::File(name, bytes) => bundle::parse(name, bytes)?,
+        Program::File(name, bytes) => {
+            let mut file = bundle::parse(name, bytes)?;
+            plan::complete(&mut file, &own);
+            file
+        }
         Program::Changed(changes) => changed(&own, changes),
     };
     let mut security = probe::security(Some(&config))?;
@@ -114,18 +119,19 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
     let options = plan::Options {
         id: request.id,
         detach: request.detach,
+        start: true,
         console_socket: request.console_socket.is_some(),
         keep_keyring: false,
         no_pivot: false,
         cgroups: plan::CgroupChoice::Files,
     };
     pid_file::check(request.pid_file)?;
-    let (mut process, warnings) = plan::exec(&config, &own, &security, &options)?;
+    let (mut process, warnings) = plan::exec(&config, &security, &options)?;
     process.keep_groups = plan::keep_groups(&record.annotations);
     for warning in &warnings {
         (request.warn)(warning);
     }
-    let started = start(request, &dir, &record, &process, saved.personality)?;
+    let started = start(request, &dir, &record, &process, policies)?;
     if request.detach {
         return Ok(0);
     }
@@ -178,7 +184,7 @@ fn start(
     dir: &ContainerDir,
     record: &Record<'_>,
     process: &Process<'_>,
-    personality: Option<u64>,
+    policies: Policies,
 ) -> Result<Started> {
     let console = Receiver::connect_if(request.console_socket, "console socket")?;
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
@@ -191,6 +197,10 @@ fn start(
     let (channel, child_channel) = Channel::pair()?;
     let label = confine::open_label(process.label.as_ref())?;
     let joined = enter_before_clone(record, &init)?;
+    if let Some(cpus) = &process.cpus.initial {
+        // Inherited by the process, and then the kernel's to reconcile with its cgroup.
+        confine::run_on(cpus).step(|| "process.execCPUAffinity.initial".to_owned())?;
+    }
     let (forked, needs_unit) = units::clone_beside(record, &join)?;
     let mut child = match forked {
         Forked::Child => {
@@ -207,10 +217,10 @@ fn start(
                 around: Surroundings {
                     filter,
                     label,
-                    cpus: process.final_cpus.clone(),
+                    cpus: Cpus::of_exec(&process.cpus),
                     own_rlimits: !record.has_namespace("user"),
                     may_lack_groups: record.rootless,
-                    personality,
+                    policies: &policies,
                     preserved: request.passed.descriptors,
                     extra_env: &request.passed.environment,
                 },
@@ -343,9 +353,11 @@ fn run(child: Child<'_>) -> ! {
     keep.extend(child.console.as_ref().map(AsFd::as_fd));
     keep.extend(child.around.label.as_ref().map(AsFd::as_fd));
     let preserved = child.around.preserved;
-    let cpus = child.process.initial_cpus.as_deref();
+    if let Some(cpus) = &child.process.cpus.initial {
+        debug!("nsexec: affinity: {}", mask(cpus));
+    }
     let error = match wait_for_unit(&channel, child.needs_unit)
-        .and_then(|()| leave_the_host(child.record, child.join, preserved, &keep, cpus))
+        .and_then(|()| leave_the_host(child.record, child.join, preserved, &keep))
         .and_then(|()| enter(child.record, child.init, child.joined))
         .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
         .and_then(|()| confine::confine(child.process, child.around))
@@ -381,12 +393,7 @@ fn leave_the_host(
     join: &cgroup::Join,
     preserved: u32,
     keep: &[BorrowedFd<'_>],
-    cpus: Option<&[usize]>,
 ) -> Result<()> {
-    if let Some(cpus) = cpus {
-        debug!("nsexec: affinity: {}", mask(cpus));
-        confine::run_on(Some(cpus))?;
-    }
     init::join_cgroup(join)?;
     sys::close_all_but(3 + preserved, keep)?;
     // As in `init`: a user's own process must stay its own.
@@ -394,13 +401,10 @@ fn leave_the_host(
 }
 
 /// The CPUs as a mask, in hexadecimal digits.
-fn mask(cpus: &[usize]) -> String {
-    let highest = cpus.iter().copied().max().unwrap_or_default() / 4;
-    let digit = |place: usize| {
-        let bits = cpus.iter().filter(|cpu| *cpu / 4 == place).map(|cpu| 1_u8 << (cpu % 4));
-        format!("{:x}", bits.fold(0, std::ops::BitOr::bitor))
-    };
-    (0..=highest).rev().map(digit).fold("0x".to_owned(), |mask, digit| mask + &digit)
+fn mask(cpus: &plan::NumberSet) -> String {
+    let mut words = cpus.words.iter().rev();
+    let first = words.next().map_or_else(String::new, |word| format!("0x{word:x}"));
+    words.fold(first, |mask, word| mask + &format!("{word:016x}"))
 }
 
 /// Enters the container: namespaces, a session of its own.

@@ -21,7 +21,7 @@ use plan::{Create, HookKind, Join, Mount, NamespaceKind, Terminal};
 use sys::{Clone3, Context, Forked};
 
 use crate::channel::{Channel, Failure, Message};
-use crate::confine::{self, Confined, Surroundings};
+use crate::confine::{self, Confined, Cpus, Surroundings};
 use crate::console;
 use crate::error::{Error, Result, Step};
 use crate::hooks::{self, HookFiles, Place};
@@ -290,9 +290,9 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
             filter: plan.seccomp.as_ref().map(|seccomp| seccomp.filter.clone()),
             label,
             own_rlimits: !user_namespace,
-            cpus: None,
+            cpus: Cpus::All,
             may_lack_groups: plan.rootless,
-            personality: plan.personality,
+            policies: &plan.policies,
             preserved: init.passed.descriptors,
             extra_env: init.extra_env,
         },

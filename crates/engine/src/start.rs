@@ -22,6 +22,9 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
     match status(&dir, &record)? {
+        ContainerStatus::Created if record.without_process => {
+            return Err(Error::State(plan::names::NO_PROCESS));
+        }
         ContainerStatus::Created => {}
         ContainerStatus::Stopped => return Err(Error::State(messages::START_STOPPED)),
         ContainerStatus::Paused => return Err(Error::State(messages::START_PAUSED)),

@@ -98,6 +98,9 @@ pub struct Record<'a> {
     /// The namespaces that it has apart from the runtime's, by the names of `/proc/PID/ns`.
     #[serde(borrow)]
     pub namespaces: Vec<Text<'a>>,
+    /// Whether it was created without a process, so that there is none to start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_process: bool,
     /// Who decides about the calls that the filter notifies, for `start` and `exec`.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentRecord<'a>>,
@@ -150,8 +153,43 @@ pub(crate) struct ExecRecord<'a> {
     /// The container's `process`, whose defaults `exec` takes.
     #[serde(borrow)]
     pub(crate) process: spec::Process<'a>,
-    /// The execution domain, if the container has another than the host.
-    pub(crate) personality: Option<u64>,
+    /// The execution domain and its flags, if the container has others than the host.
+    pub(crate) personality: Option<u32>,
+    /// The container's NUMA policy, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_policy: Option<MemoryPolicyRecord>,
+}
+
+/// The arguments of set_mempolicy(2): mode with flags, and nodes as a mask in words.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MemoryPolicyRecord(u32, Vec<u64>);
+
+impl<'a> ExecRecord<'a> {
+    /// What `exec` will need of the container that is about to be made.
+    pub(crate) fn new(
+        record: &Record<'a>,
+        config: &spec::Spec<'a>,
+        policies: &plan::Policies,
+    ) -> ExecRecord<'a> {
+        let no_process = || spec::Process { cwd: Text::new("/"), ..spec::Process::default() };
+        let memory = policies.memory.as_ref();
+        ExecRecord {
+            cgroup: record.cgroup.clone(),
+            process: config.process.clone().unwrap_or_else(no_process),
+            personality: policies.personality,
+            memory_policy: memory
+                .map(|policy| MemoryPolicyRecord(policy.mode, policy.nodes.words.clone())),
+        }
+    }
+
+    /// How every process of the container runs.
+    pub(crate) fn policies(&self) -> plan::Policies {
+        let memory = self.memory_policy.as_ref().map(|MemoryPolicyRecord(mode, words)| {
+            let nodes = plan::NumberSet { words: words.clone() };
+            plan::MemoryPolicy { mode: *mode, nodes }
+        });
+        plan::Policies { personality: self.personality, memory }
+    }
 }
 
 /// A cgroup's directory by controller; "" is cgroup v2.
@@ -197,6 +235,7 @@ impl<'a> Record<'a> {
             unit: None,
             mounts_before: None,
             namespaces: kinds.map(|kind| Text::new(kind.file())).collect(),
+            without_process: plan.process.args.is_empty(),
             agent: plan.seccomp.as_ref().and_then(|seccomp| seccomp.agent.as_ref()).map(|agent| {
                 AgentRecord { path: Text(agent.path.clone()), metadata: Text::new(agent.metadata) }
             }),

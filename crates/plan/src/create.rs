@@ -6,13 +6,17 @@ use crate::devices::{DeviceNode, DeviceRules, DeviceSource};
 use crate::hooks::Hooks;
 use crate::mounts::{Mount, Propagation, What};
 use crate::namespaces::{NamespaceKind, Namespaces};
+use crate::policies::Policies;
 use crate::process::Process;
 use crate::refusal::{Findings, Refusals};
 use crate::resources::resources;
 use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
 use crate::{CgroupChoice, Host, Options, RootKind};
-use crate::{annotations, devices, hooks, mounts, namespaces, process, seccomp, sysctl, units};
+use crate::{
+    annotations, devices, hooks, mounts, names, namespaces, policies, process, seccomp, sysctl,
+    units,
+};
 
 /// What `create` will do.
 #[derive(Debug)]
@@ -47,8 +51,8 @@ pub struct Create<'a> {
     pub process: Process<'a>,
     /// The filter of system calls.
     pub seccomp: Option<Seccomp<'a>>,
-    /// Execution domain (personality(2)), if it changes.
-    pub personality: Option<u64>,
+    /// How its processes run.
+    pub policies: Policies,
     /// Whether the process gets a new session keyring.
     pub new_keyring: bool,
     /// Hooks.
@@ -122,27 +126,17 @@ pub fn create<'a>(
     let mut findings = Findings::default();
     check_version(&config.oci_version, &mut findings);
     let root = root(config, host, options, &mut findings);
-    if config.process.is_none() {
-        let hint = "an object with args, cwd and user; `tare spec` writes one";
-        findings.refuse("/process", "process property must not be empty", hint);
-    }
     if config.linux.is_none() {
         let hint = "an object with namespaces; `tare spec` writes one";
         findings.refuse("/linux", "linux property must not be empty", hint);
     }
-    let (Some(root), Some(process), Some(linux)) = (root, &config.process, &config.linux) else {
+    let (Some(root), Some(linux)) = (root, &config.linux) else {
         return Err(Refusals(findings.refusals));
     };
     let namespaces = namespaces::namespaces(linux, host, &mut findings);
     let mounts = mounts(config, &root.path, host, &namespaces, &mut findings);
     let device_source = devices::source(&namespaces, &mounts, host);
-    let mut security = host.security;
-    if namespaces.has(NamespaceKind::User) {
-        security.capabilities = u64::MAX;
-    }
-    let mut process = process::process(process, "/process", &security, &mut findings);
-    process.keep_groups = annotations::keep_groups(&config.annotations);
-    process::check_terminal(&process, options, &mut findings);
+    let process = process(config, host, &namespaces, options, &mut findings);
     check_names(config, &namespaces, &mut findings);
     check_unsupported(linux, &mut findings);
     let seccomp = seccomp::seccomp(config, linux, host, &mut findings);
@@ -159,7 +153,7 @@ pub fn create<'a>(
         readonly_paths: &linux.readonly_paths,
         cgroup: cgroup_plan(config, linux, options, &mut findings),
         seccomp,
-        personality: personality(linux, &mut findings),
+        policies: policies::policies(linux, &mut findings),
         new_keyring: !options.keep_keyring,
         hooks: hooks::hooks(config.hooks.as_ref(), &mut findings),
         pidfd_receiver: annotations::pidfd_receiver(&config.annotations, &mut findings),
@@ -262,6 +256,33 @@ fn mounts<'a>(
     plan
 }
 
+/// The specification requires a process only from `start` on (config.md, "Process").
+fn process<'a>(
+    config: &'a spec::Spec<'a>,
+    host: &Host<'_>,
+    namespaces: &Namespaces<'_>,
+    options: &Options<'_>,
+    findings: &mut Findings,
+) -> Process<'a> {
+    let mut security = host.security;
+    if namespaces.has(NamespaceKind::User) {
+        security.capabilities = u64::MAX;
+    }
+    let mut process = match &config.process {
+        Some(process) => process::process(process, "/process", &security, findings),
+        None => {
+            if options.start {
+                let hint = "an object with args, cwd and user; `tare spec` writes one";
+                findings.refuse("/process", names::NO_PROCESS, hint);
+            }
+            process::none()
+        }
+    };
+    process.keep_groups = annotations::keep_groups(&config.annotations);
+    process::check_terminal(&process, options, findings);
+    process
+}
+
 fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &mut Findings) {
     let names = [("hostname", &config.hostname), ("domainname", &config.domainname)];
     for (what, name) in names {
@@ -282,9 +303,6 @@ fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
     }
     if linux.intel_rdt.is_some() {
         findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet", hint);
-    }
-    if linux.memory_policy.is_some() {
-        findings.refuse("/linux/memoryPolicy", "memory policies are not supported yet", hint);
     }
     if !linux.mount_label.is_empty() {
         findings.refuse("/linux/mountLabel", "mount labels are not supported yet", hint);
@@ -319,18 +337,5 @@ fn cgroup_plan<'a>(
         resources: limits,
         own_devices: devices::own_rules(&linux.devices, &rules.table),
         devices: rules,
-    }
-}
-
-fn personality(linux: &spec::Linux<'_>, findings: &mut Findings) -> Option<u64> {
-    let personality = linux.personality.as_ref()?;
-    match personality.domain.as_str() {
-        "LINUX" => Some(0),
-        "LINUX32" => Some(8),
-        other => {
-            let sentence = format!("invalid personality domain {other:?}");
-            findings.refuse("/linux/personality/domain", sentence, "LINUX or LINUX32");
-            None
-        }
     }
 }

@@ -17,6 +17,8 @@ mod hooks;
 mod mounts;
 pub mod names;
 mod namespaces;
+mod numbers;
+mod policies;
 mod process;
 mod refusal;
 mod resources;
@@ -27,13 +29,18 @@ mod units;
 pub use annotations::{ANNOTATIONS, hook_files, keep_groups, seccomp_receiver};
 pub use create::{CgroupDriver, CgroupPlan, Create, Root, UnitPlan, create};
 pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceRules, DeviceSource, updated_devices};
-pub use exec::exec;
+pub use exec::{complete, exec};
 pub use hooks::{HookKind, Hooks};
 pub use mounts::{
     Attributes, BindAttributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, option_names,
 };
 pub use namespaces::{Join, NamespaceKind, Namespaces};
-pub use process::{Capabilities, Label, Process, Rlimit, Scheduler, Terminal};
+pub use numbers::NumberSet;
+pub use policies::{
+    CpuAffinity, MemoryPolicy, Policies, Scheduler, memory_policy_flags, memory_policy_modes,
+    memory_policy_name,
+};
+pub use process::{Capabilities, Label, Process, Rlimit, Terminal};
 pub use refusal::{Refusal, Refusals};
 pub use resources::resources;
 pub use seccomp::{Agent, Seccomp};
@@ -105,6 +112,8 @@ pub struct Options<'a> {
     pub id: &'a str,
     /// Whether the command returns while the container lives (`create`, `run --detach`).
     pub detach: bool,
+    /// Whether the command starts the process, too (`run`).
+    pub start: bool,
     /// Whether a console socket was given.
     pub console_socket: bool,
     /// Keep the caller's session keyring (`--no-new-keyring`).

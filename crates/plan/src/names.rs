@@ -7,6 +7,9 @@ pub const NO_CONSOLE_SOCKET: &str =
 pub const USELESS_CONSOLE_SOCKET: &str =
     "cannot use console socket if runc will not detach or allocate tty";
 
+/// What `start` says of a container that was created without a process, in runc's words.
+pub const NO_PROCESS: &str = "process property must not be empty";
+
 /// Capabilities by number (capabilities(7), linux/capability.h), without their `CAP_`.
 pub const CAPABILITIES: [&str; 41] = [
     "CHOWN",

@@ -1,13 +1,13 @@
 //! `process`: what `create` and `exec` have in common.
 
-use crate::Options;
-use crate::names;
+use crate::policies::{self, CpuAffinity, Scheduler};
 use crate::refusal::Findings;
+use crate::{Options, names};
 
 /// The process that will run in the container.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Process<'a> {
-    /// The command and its arguments; not empty.
+    /// The command and its arguments; empty only in a container that has no process to start.
     pub args: Vec<&'a str>,
     /// The environment: of two with the same name only the last.
     pub env: Vec<&'a str>,
@@ -37,10 +37,8 @@ pub struct Process<'a> {
     pub scheduler: Option<Scheduler>,
     /// The I/O class (1 to 3) and priority (0 to 7), if they change.
     pub io_priority: Option<(u8, u8)>,
-    /// The CPUs that a process of `exec` may run on while it is set up, if they were named.
-    pub initial_cpus: Option<Vec<usize>>,
-    /// The CPUs that a process of `exec` may run on, if they were named.
-    pub final_cpus: Option<Vec<usize>>,
+    /// The CPUs of a process of `exec`.
+    pub cpus: CpuAffinity,
     /// What is written to which file below `/proc/thread-self/attr` right before execve.
     pub label: Option<Label<'a>>,
 }
@@ -87,21 +85,6 @@ pub enum Terminal {
     },
 }
 
-/// The fields of sched_setattr(2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scheduler {
-    /// `SCHED_*`.
-    pub policy: u32,
-    /// `SCHED_FLAG_*`.
-    pub flags: u64,
-    /// Nice value.
-    pub nice: i32,
-    /// Static priority.
-    pub priority: u32,
-    /// Runtime, deadline and period in nanoseconds.
-    pub times: [u64; 3],
-}
-
 /// A security module's label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Label<'a> {
@@ -113,6 +96,29 @@ pub enum Label<'a> {
 
 /// The mask of runc, and of most login shells.
 const DEFAULT_UMASK: u32 = 0o022;
+
+/// What waits in a container that has no process: nothing that could be started, without any power.
+pub(crate) fn none() -> Process<'static> {
+    Process {
+        args: Vec::new(),
+        env: Vec::new(),
+        cwd: "/",
+        uid: 0,
+        gid: 0,
+        groups: &[],
+        keep_groups: false,
+        umask: DEFAULT_UMASK,
+        capabilities: Capabilities::default(),
+        rlimits: Vec::new(),
+        no_new_privileges: true,
+        terminal: Terminal::None,
+        oom_score_adj: None,
+        scheduler: None,
+        io_priority: None,
+        cpus: CpuAffinity::default(),
+        label: None,
+    }
+}
 
 pub(crate) fn process<'a>(
     process: &'a spec::Process<'a>,
@@ -154,10 +160,12 @@ pub(crate) fn process<'a>(
             (true, _) => Terminal::Allocate,
         },
         oom_score_adj: oom_score_adj(process, at, findings),
-        scheduler: process.scheduler.as_ref().and_then(|s| scheduler(s, at, findings)),
-        io_priority: process.io_priority.as_ref().and_then(|p| io_priority(p, at, findings)),
-        initial_cpus: affinity(process, at, findings, |cpus| &cpus.initial, "initial"),
-        final_cpus: affinity(process, at, findings, |cpus| &cpus.last, "final"),
+        scheduler: process.scheduler.as_ref().and_then(|s| policies::scheduler(s, at, findings)),
+        io_priority: process
+            .io_priority
+            .as_ref()
+            .and_then(|priority| policies::io_priority(priority, at, findings)),
+        cpus: policies::affinity(process, at, findings),
         label: label(process, at, host, findings),
     }
 }
@@ -275,107 +283,6 @@ fn oom_score_adj(process: &spec::Process<'_>, at: &str, findings: &mut Findings)
     Some(value)
 }
 
-fn scheduler(
-    scheduler: &spec::Scheduler<'_>,
-    at: &str,
-    findings: &mut Findings,
-) -> Option<Scheduler> {
-    let name = scheduler.policy.as_str();
-    let Some(policy) = names::SCHEDULERS.iter().position(|known| *known == name) else {
-        let sentence = format!("invalid scheduler policy: {name}");
-        let hint = format!("one of {}", names::SCHEDULERS.join(", "));
-        findings.refuse(format!("{at}/scheduler/policy"), sentence, hint);
-        return None;
-    };
-    let policy = policy as u32;
-    let mut flags = 0;
-    for (n, flag) in scheduler.flags.iter().enumerate() {
-        match names::SCHEDULER_FLAGS.iter().position(|known| *known == flag.as_str()) {
-            Some(bit) => flags |= 1 << bit,
-            None => {
-                let sentence = format!("invalid scheduler flag: {}", flag.as_str());
-                let hint = format!("one of {}", names::SCHEDULER_FLAGS.join(", "));
-                findings.refuse(format!("{at}/scheduler/flags/{n}"), sentence, hint);
-            }
-        }
-    }
-    let [runtime, deadline, period] =
-        [scheduler.runtime, scheduler.deadline, scheduler.period].map(Option::unwrap_or_default);
-    let nice = scheduler.nice.unwrap_or(0);
-    if !(-20..=19).contains(&nice) {
-        let sentence = format!("invalid scheduler nice: {nice}");
-        findings.refuse(format!("{at}/scheduler/nice"), sentence, "-20 (first) to 19 (last)");
-    }
-    let priority = u32::try_from(scheduler.priority.unwrap_or(0)).unwrap_or_default();
-    if priority != 0 && !matches!(policy, 1 | 2) {
-        let sentence = "scheduler.priority can only be specified for SchedFIFO or SchedRR policy";
-        let hint = "no priority, or the policy SCHED_FIFO or SCHED_RR";
-        findings.refuse(format!("{at}/scheduler/priority"), sentence, hint);
-    }
-    Some(Scheduler { policy, flags, nice, priority, times: [runtime, deadline, period] })
-}
-
-fn io_priority(
-    priority: &spec::IoPriority<'_>,
-    at: &str,
-    findings: &mut Findings,
-) -> Option<(u8, u8)> {
-    let class = match priority.class.as_str() {
-        "IOPRIO_CLASS_RT" => 1,
-        "IOPRIO_CLASS_BE" => 2,
-        "IOPRIO_CLASS_IDLE" => 3,
-        other => {
-            let sentence = format!("invalid ioPriority.class: {other:?}");
-            let hint = "IOPRIO_CLASS_RT, IOPRIO_CLASS_BE or IOPRIO_CLASS_IDLE";
-            findings.refuse(format!("{at}/ioPriority/class"), sentence, hint);
-            return None;
-        }
-    };
-    match priority.priority {
-        level @ 0..=7 => Some((class, level as u8)),
-        other => {
-            let sentence = format!("invalid ioPriority.priority: {other}");
-            let hint = "0 (first) to 7 (last)";
-            findings.refuse(format!("{at}/ioPriority/priority"), sentence, hint);
-            None
-        }
-    }
-}
-
-fn affinity(
-    process: &spec::Process<'_>,
-    at: &str,
-    findings: &mut Findings,
-    list: impl for<'c, 't> Fn(&'c spec::Cpus<'t>) -> &'c spec::Text<'t>,
-    name: &str,
-) -> Option<Vec<usize>> {
-    let list = process.exec_cpu_affinity.as_ref().map(list).filter(|list| !list.is_empty())?;
-    let cpus = cpu_list(list);
-    if cpus.is_none() {
-        let sentence = format!("{list:?} is no list of CPUs such as 0-3,7");
-        let hint = "numbers and ranges below 1024, such as 0-3,7";
-        findings.refuse(format!("{at}/execCPUAffinity/{name}"), sentence, hint);
-    }
-    cpus
-}
-
-/// A list of CPUs as cpuset(7) has it: `0-3,7`.
-fn cpu_list(list: &str) -> Option<Vec<usize>> {
-    /// As many as sched_setaffinity(2) takes through libc's set.
-    const MOST: usize = 1024;
-    let mut cpus = Vec::new();
-    for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let number = |text: &str| text.trim().parse::<usize>().ok();
-        let (first, last) = (number(first)?, number(last)?);
-        if first > last || last >= MOST {
-            return None;
-        }
-        cpus.extend(first..=last);
-    }
-    Some(cpus)
-}
-
 fn label<'a>(
     process: &'a spec::Process<'a>,
     at: &str,
@@ -404,14 +311,6 @@ fn label<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_cpus_are_ranges() {
-        assert_eq!(cpu_list("0-2,5"), Some(vec![0, 1, 2, 5]));
-        for list in ["", "a", "3-1", "1-", "-1", "99999", "0,,1"] {
-            assert_eq!(cpu_list(list), None, "{list}");
-        }
-    }
 
     #[test]
     fn the_last_variable_of_a_name_wins() {

@@ -28,6 +28,7 @@ fn options() -> Options<'static> {
     Options {
         id: "test",
         detach: true,
+        start: false,
         console_socket: false,
         keep_keyring: false,
         no_pivot: false,
@@ -203,4 +204,67 @@ fn a_unit_of_systemds_is_named_by_the_path_and_set_by_annotations() {
     assert_eq!(with(&bad, CgroupChoice::Files), Ok((files, Some(1001))));
     let disabled = format!("{:?}", CgroupDriver::Disabled);
     assert_eq!(with(&bad, CgroupChoice::Disabled), Ok((disabled, None)));
+}
+
+/// A plain configuration with these properties of `linux`.
+fn with_linux(more: &str) -> String {
+    format!(
+        r#"{{ "ociVersion": "1.3.0", "root": {{ "path": "r" }},
+            "process": {{ "cwd": "/", "args": ["x"] }},
+            "linux": {{ "namespaces": [{{ "type": "mount" }}], {more} }} }}"#
+    )
+}
+
+#[test]
+fn memory_policies_are_planned_in_the_kernels_numbers() {
+    for (policy, mode, nodes) in [
+        (r#""mode": "MPOL_DEFAULT""#, 0, vec![]),
+        (r#""mode": "MPOL_PREFERRED", "nodes": """#, 1, vec![]),
+        (r#""mode": "MPOL_BIND", "nodes": "0-1,64""#, 2, vec![3, 1]),
+        (
+            r#""mode": "MPOL_INTERLEAVE", "nodes": "2", "flags": ["MPOL_F_STATIC_NODES"]"#,
+            0x8003,
+            vec![4],
+        ),
+        (r#""mode": "MPOL_LOCAL""#, 4, vec![]),
+        (
+            r#""mode": "MPOL_PREFERRED_MANY", "nodes": "0", "flags": ["MPOL_F_RELATIVE_NODES"]"#,
+            0x4005,
+            vec![1],
+        ),
+        (r#""mode": "MPOL_WEIGHTED_INTERLEAVE", "nodes": "0""#, 6, vec![1]),
+        (
+            r#""mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_NUMA_BALANCING"]"#,
+            0x2002,
+            vec![1],
+        ),
+    ] {
+        let text = with_linux(&format!(r#""memoryPolicy": {{ {policy} }}"#));
+        let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
+        let plan = plan::create(&config, &host(), &options()).unwrap();
+        let planned = plan.policies.memory.unwrap();
+        assert_eq!((planned.mode, planned.nodes.words), (mode, nodes), "{policy}");
+    }
+    let text = with_linux(r#""memoryPolicy": { "mode": "X", "nodes": "y", "flags": ["z"] }"#);
+    assert_eq!(
+        refusals(&text, &host()),
+        [
+            "/linux/memoryPolicy/mode: invalid memory policy mode \"X\"",
+            "/linux/memoryPolicy/flags/0: invalid memory policy flag \"z\"",
+            "/linux/memoryPolicy/nodes: invalid memory policy nodes \"y\": \"y\" is no number",
+        ]
+    );
+}
+
+#[test]
+fn a_process_is_needed_only_to_start_it() {
+    let text = r#"{ "ociVersion": "1.0.2", "root": { "path": "r" },
+        "linux": { "namespaces": [{ "type": "mount" }] } }"#;
+    let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
+    let plan = plan::create(&config, &host(), &options()).unwrap();
+    assert!(plan.process.args.is_empty());
+    assert_eq!(plan.process.capabilities, plan::Capabilities::default());
+    let run = Options { start: true, ..options() };
+    let refused = plan::create(&config, &host(), &run).unwrap_err();
+    assert_eq!(refused.to_string(), format!("/process: {}", plan::names::NO_PROCESS));
 }

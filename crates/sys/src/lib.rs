@@ -34,7 +34,9 @@ pub use mount::{
     open_tree, pivot_root_here, set_propagation,
 };
 pub use net::{create_interface_socket, loopback_up};
-pub use policy::{IoClass, set_io_priority, set_memory_policy, set_personality, set_scheduler};
+pub use policy::{
+    IoClass, set_cpus, set_io_priority, set_memory_policy, set_personality, set_scheduler,
+};
 pub use process::{
     CapabilitySets, Exec, LAST_CAPABILITY, clear_ambient, drop_bounding, join_session_keyring,
     keep_capabilities, permitted_capabilities, raise_ambient, reset_signals, set_capabilities,

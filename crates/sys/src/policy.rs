@@ -1,4 +1,4 @@
-//! Scheduling, I/O priority, memory policy and execution domain of the calling process.
+//! Scheduling, CPUs, I/O priority, memory policy and execution domain of the calling process.
 
 use crate::{Error, Result};
 
@@ -22,9 +22,13 @@ pub fn set_scheduler(
         runtime: u64,
         deadline: u64,
         period: u64,
+        /// What `SCHED_FLAG_UTIL_CLAMP_*` (Linux 5.3) want, and older kernels take if it is 0.
+        util_clamp: [u32; 2],
     }
     let size = std::mem::size_of::<SchedAttr>() as u32;
-    let attr = SchedAttr { size, policy, flags, nice, priority, runtime, deadline, period };
+    let util_clamp = [0; 2];
+    let attr =
+        SchedAttr { size, policy, flags, nice, priority, runtime, deadline, period, util_clamp };
     // SAFETY: `attr` is a sched_attr of the size that it names.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
     if result < 0 {
@@ -56,20 +60,33 @@ pub fn set_io_priority(class: IoClass, level: u8) -> Result<()> {
     Ok(())
 }
 
-/// Sets the calling process's NUMA policy (set_mempolicy(2)): `nodes` is a bit mask in words.
-pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> Result<()> {
+/// Sets the CPUs that the calling process may run on (sched_setaffinity(2)): a bit mask in words, of
+/// which the kernel takes as many as it has CPUs for.
+pub fn set_cpus(mask: &[u64]) -> Result<()> {
+    let size = size_of_val(mask);
+    // SAFETY: `mask` is valid for `size` bytes.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size, mask.as_ptr()) };
+    if result < 0 {
+        return Err(Error::last("sched_setaffinity", ""));
+    }
+    Ok(())
+}
+
+/// Sets the calling process's NUMA policy (set_mempolicy(2)): `mode` with its flags, and a bit mask of
+/// nodes in words.
+pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Result<()> {
     // The kernel reads one bit fewer than it is told.
     let bits = nodes.len() * 64 + 1;
     // SAFETY: `nodes` holds as many words as `bits` names.
     let result = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), bits) };
     if result < 0 {
-        return Err(Error::last("set_mempolicy", format!("mode {mode}")));
+        return Err(Error::last("set_mempolicy", format!("mode {mode:#x}")));
     }
     Ok(())
 }
 
-/// Sets the execution domain (personality(2)).
-pub fn set_personality(domain: u64) -> Result<()> {
+/// Sets execution domain and flags (personality(2)).
+pub fn set_personality(domain: u32) -> Result<()> {
     // SAFETY: the call takes a plain number.
     let result = unsafe { libc::personality(domain as _) };
     if result < 0 {

@@ -41,7 +41,6 @@ fn document() -> Value {
     })
 }
 
-/// `memoryPolicy` is absent: unknown.
 fn linux() -> Value {
     let mut namespaces = NamespaceKind::ALL.map(NamespaceKind::name);
     namespaces.sort_unstable();
@@ -74,6 +73,10 @@ fn linux() -> Value {
         "selinux": { "enabled": true },
         "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
         "mountExtensions": { "idmap": { "enabled": id_mapped } },
+        "memoryPolicy": {
+            "modes": plan::memory_policy_modes().collect::<Vec<_>>(),
+            "flags": plan::memory_policy_flags().collect::<Vec<_>>(),
+        },
         "netDevices": { "enabled": false },
     })
 }
@@ -111,6 +114,8 @@ mod tests {
             "/linux/seccomp/operators",
             "/linux/seccomp/archs",
             "/linux/seccomp/knownFlags",
+            "/linux/memoryPolicy/modes",
+            "/linux/memoryPolicy/flags",
         ] {
             assert!(sorted(pointer), "{pointer}");
         }

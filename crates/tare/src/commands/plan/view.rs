@@ -8,9 +8,10 @@ use bpf::seccomp::Arch;
 use engine::Prospect;
 use nix::errno::Errno;
 use plan::{
-    Agent, Attributes, Capabilities, CgroupDriver, CgroupPlan, Create, DeviceNode, DeviceRules,
-    DeviceSource, HookKind, Hooks, IdMap, Join, Label, MappedBy, Mount, Namespaces, Process,
-    Propagation, Rlimit, Root, Scheduler, Seccomp, Sysctl, Terminal, UnitPlan, What, names,
+    Agent, Attributes, Capabilities, CgroupDriver, CgroupPlan, CpuAffinity, Create, DeviceNode,
+    DeviceRules, DeviceSource, HookKind, Hooks, IdMap, Join, Label, MappedBy, MemoryPolicy, Mount,
+    Namespaces, NumberSet, Policies, Process, Propagation, Rlimit, Root, Scheduler, Seccomp,
+    Sysctl, Terminal, UnitPlan, What, names,
 };
 use serde_json::{Map, Value, json};
 
@@ -32,7 +33,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         cgroup,
         process,
         seccomp,
-        personality,
+        policies,
         new_keyring,
         hooks,
         pidfd_receiver,
@@ -67,7 +68,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         ]),
         "paths read-only": readonly_paths,
         "paths masked": masked_paths,
-        "process": process_of(process, *personality),
+        "process": process_of(process, policies),
         "capabilities": capabilities(process.capabilities),
         "pidfd receiver": pidfd_receiver,
         "hooks in start": at(&[HookKind::StartContainer, HookKind::Poststart]),
@@ -297,7 +298,7 @@ fn hooks_of(hooks: &Hooks<'_>, kinds: &[HookKind]) -> Vec<Value> {
     all
 }
 
-fn process_of(process: &Process<'_>, personality: Option<u64>) -> Value {
+fn process_of(process: &Process<'_>, policies: &Policies) -> Value {
     let Process {
         args,
         env,
@@ -315,8 +316,7 @@ fn process_of(process: &Process<'_>, personality: Option<u64>) -> Value {
         oom_score_adj,
         scheduler,
         io_priority,
-        initial_cpus,
-        final_cpus,
+        cpus: CpuAffinity { initial, last },
         label,
     } = process;
     let (module, label) = match label {
@@ -344,9 +344,15 @@ fn process_of(process: &Process<'_>, personality: Option<u64>) -> Value {
         "I/O priority": io_priority.map(|(class, level)| {
             format!("{} {level}", name_of(&names::IO_CLASSES, class.into()))
         }),
-        "CPUs of exec": { "at first": initial_cpus, "then": final_cpus },
+        "CPUs of exec": {
+            "at first": initial.as_ref().map(NumberSet::to_string),
+            "then": last.as_ref().map(NumberSet::to_string),
+        },
         "label": { "module": module, "label": label },
-        "personality": personality.map(|domain| match domain {
+        "memory policy": policies.memory.as_ref().map(|MemoryPolicy { mode, nodes }| {
+            json!({ "mode": plan::memory_policy_name(*mode), "nodes": nodes.to_string() })
+        }),
+        "personality": policies.personality.map(|domain| match domain {
             0 => "LINUX".to_owned(),
             8 => "LINUX32".to_owned(),
             other => format!("{other:#x}"),
@@ -459,6 +465,7 @@ mod tests {
         let options = Options {
             id: "web",
             detach: false,
+            start: true,
             console_socket: false,
             keep_keyring: true,
             no_pivot: true,
@@ -570,7 +577,7 @@ mod tests {
         "5000002",
         "5000003",
         "IOPRIO_CLASS_BE 6",
-        "0  1",
+        "0-1",
         "AppArmor",
         "a-profile",
         "LINUX32",
