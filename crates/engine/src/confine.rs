@@ -141,7 +141,7 @@ pub(crate) fn confine(process: &Process<'_>, around: Surroundings<'_>) -> Result
     }));
     Ok(Confined {
         exec,
-        filter: around.filter.map(|filter| (instructions(&filter), filter.flags)),
+        filter: around.filter.map(|filter| (filter.instructions(), filter.flags)),
         capabilities,
         admin_kept,
         label,
@@ -199,17 +199,6 @@ impl Confined {
         std::mem::forget((listener, step));
         Ok(())
     }
-}
-
-/// The filter as an array of `struct sock_filter`.
-fn instructions(filter: &Filter) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(filter.program.len() * 8);
-    for instruction in &filter.program {
-        bytes.extend(instruction.code.to_ne_bytes());
-        bytes.extend([instruction.jt, instruction.jf]);
-        bytes.extend(instruction.k.to_ne_bytes());
-    }
-    bytes
 }
 
 /// Opens this process's label file, below the procfs of the host.

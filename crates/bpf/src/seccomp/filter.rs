@@ -87,12 +87,23 @@ impl Filter {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&self.flags.to_ne_bytes());
         bytes.extend_from_slice(&count.to_ne_bytes());
+        self.write_instructions(&mut bytes);
+        bytes
+    }
+
+    /// The program as seccomp(2) takes it: an array of the kernel's `struct sock_filter`.
+    pub fn instructions(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.program.len() * SIZE);
+        self.write_instructions(&mut bytes);
+        bytes
+    }
+
+    fn write_instructions(&self, bytes: &mut Vec<u8>) {
         for i in &self.program {
             bytes.extend_from_slice(&i.code.to_ne_bytes());
             bytes.extend_from_slice(&[i.jt, i.jf]);
             bytes.extend_from_slice(&i.k.to_ne_bytes());
         }
-        bytes
     }
 
     /// The filter that [`Filter::to_bytes`] saved, or `None` if that is not what these bytes are
