@@ -1,9 +1,12 @@
 //! One profile through both, and every decision beside the other's.
 
+use std::collections::BTreeMap;
+
 use bpf::interpret::{Data, run};
-use bpf::seccomp::{Arch, Instruction, compile};
+use bpf::seccomp::{Arch, compile};
 
 use crate::Failure;
+use crate::excuse::{self, Fault, Judge};
 use crate::names;
 use crate::oracle::{Answer, Oracle, Question};
 use crate::random::{Random, arguments};
@@ -25,26 +28,31 @@ pub(crate) struct Tally {
     pub(crate) stuck: u64,
     /// Profiles too long for the kernel.
     pub(crate) long: u64,
-    /// Profiles on which libseccomp answers what neither a rule that holds says nor, where none
-    /// does, the default.
-    pub(crate) lost: u64,
-    pub(crate) lost_examples: Vec<String>,
+    /// What libseccomp does wrong: by fault the decisions, the profiles that they are of, and the
+    /// first of them.
+    pub(crate) faults: BTreeMap<Fault, (u64, u64, Vec<String>)>,
     /// The differences.
     pub(crate) differences: u64,
     pub(crate) examples: Vec<String>,
 }
 
+/// So many examples are kept of each fault, and of the differences.
+const EXAMPLES: usize = 12;
+
 impl Tally {
-    fn lose(&mut self, text: impl FnOnce() -> String) {
-        if self.lost_examples.len() < 12 {
-            self.lost_examples.push(text());
+    fn differ(&mut self, text: impl FnOnce() -> String) {
+        self.differences += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(text());
         }
     }
 
-    fn differ(&mut self, text: impl FnOnce() -> String) {
-        self.differences += 1;
-        if self.examples.len() < 12 {
-            self.examples.push(text());
+    fn excuse(&mut self, fault: Fault, is_first: bool, text: impl FnOnce() -> String) {
+        let (decisions, profiles, examples) = self.faults.entry(fault).or_default();
+        *decisions += 1;
+        *profiles += u64::from(is_first);
+        if is_first && examples.len() < EXAMPLES {
+            examples.push(text());
         }
     }
 }
@@ -62,47 +70,50 @@ pub(crate) fn compare(
         Question { native: native.name().into(), profile: serde_json::from_str(&text)?, optimize };
     let answer = oracle.ask(&question)?;
     tally.profiles += 1;
-    let ours = compile(profile, native);
-    let (theirs, largest) = match (answer, &ours) {
+    let mut judge = Judge::new(profile, native, optimize);
+    let (theirs, largest, ours) = match (answer, compile(profile, native)) {
+        (Answer::Program(program, largest), Ok(Some(filter))) => {
+            (excuse::read(program), largest, filter.program)
+        }
         (Answer::Stuck, _) => {
             tally.stuck += 1;
             return Ok(());
         }
-        (Answer::Contradiction(why), Ok(_)) => {
-            tally.differ(|| {
-                let name = why.split([' ', ':']).nth(2).unwrap_or_default().trim_end_matches(':');
-                let mut small = profile.clone();
-                small.syscalls.retain(|rule| rule.names.iter().any(|known| known == name));
-                small.syscalls.iter_mut().for_each(|rule| rule.names.retain(|known| known == name));
-                let data = Data { number: 0, arch: native, args: [0; 6] };
-                format!(
-                    "only libseccomp refuses: {why}\n{}",
-                    describe(&small, native, &data, (0, 0))
-                )
-            });
+        (Answer::Contradiction { rule, why }, Ok(_)) => {
+            let nothing = Data { number: 0, arch: native, args: [0; 6] };
+            let is_fault = judge.accepts_two_by_two(oracle, rule)?
+                || accepts_without_a_name((native, profile), (oracle, optimize), random)?;
+            let text = || {
+                let small = shrink_refusal(profile, native, (oracle, optimize));
+                describe(&small, native, &nothing, &why)
+            };
+            match is_fault {
+                true => tally.excuse(Fault::Refuses, true, text),
+                false => tally.differ(text),
+            }
             return Ok(());
         }
-        (Answer::Contradiction(_), Err(_)) => {
+        (Answer::Contradiction { .. }, Err(_)) => {
             tally.refused += 1;
             return Ok(());
         }
         (Answer::Refusal(why), _) => return Err(format!("libseccomp: {why}: {text}").into()),
-        (Answer::Program(program, largest), _) => (program, largest),
-    };
-    let ours = match ours {
-        Ok(Some(filter)) => filter.program,
-        Ok(None) => return Err("an empty profile".into()),
-        Err(problems) if problems.iter().any(|p| p.sentence.contains("the kernel takes")) => {
+        (_, Ok(None)) => return Err("an empty profile".into()),
+        (_, Err(problems)) if problems.iter().any(|p| p.sentence.contains("the kernel takes")) => {
             tally.long += 1;
             return Ok(());
         }
-        Err(problems) => {
-            tally.differ(|| format!("only tare refuses {native:?} {text}: {problems:?}"));
+        (_, Err(problems)) => {
+            let became = format!("only tare refuses: {problems:?}");
+            match judge.refuses_two_by_two(oracle)? {
+                true => tally.excuse(Fault::Accepts, true, || format!("{became}: {text}")),
+                false => tally.differ(|| format!("{became}: {text}")),
+            }
             return Ok(());
         }
     };
-    let theirs = read(theirs);
     let stub = Stub::new(profile, largest);
+    let mut seen = Vec::new();
     for data in questions(profile, native, random) {
         let right = if stub.answers(&data) {
             tally.newer += 1;
@@ -115,17 +126,45 @@ pub(crate) fn compare(
         if mine == right {
             continue;
         }
-        let small = shrink(profile, native, &data, (mine, right), (oracle, optimize));
-        let text = describe(&small, native, &data, (mine, right));
-        if claims(profile, &data).contains(&right) {
-            tally.differ(|| text);
-        } else {
-            tally.lost += 1;
-            tally.lose(|| text);
+        let fault = judge.answer(oracle, &data, (mine, right))?;
+        let is_first = !seen.contains(&fault);
+        seen.push(fault);
+        let text = || {
+            let small = shrink(profile, native, &data, (mine, right), (oracle, optimize));
+            describe(&small, native, &data, &format!("{mine:x}, libseccomp {right:x}"))
+        };
+        match fault {
+            Some(fault) => tally.excuse(fault, is_first, text),
+            None => tally.differ(text),
         }
-        return Ok(());
     }
     Ok(())
+}
+
+/// Whether libseccomp accepts the profile without a name that adds nothing: all decisions of tare's
+/// are the same without it. libseccomp takes only half of such a rule away.
+fn accepts_without_a_name(
+    (native, profile): (Arch, &spec::Seccomp<'_>),
+    (oracle, optimize): (&mut Oracle, u32),
+    random: &mut Random,
+) -> Result<bool, Failure> {
+    let Ok(Some(whole)) = compile(profile, native) else { return Ok(false) };
+    for rule in 0..profile.syscalls.len() {
+        for name in 0..profile.syscalls[rule].names.len() {
+            let mut smaller = profile.clone();
+            smaller.syscalls[rule].names.remove(name);
+            let Ok(Some(filter)) = compile(&smaller, native) else { continue };
+            let mut is_same = true;
+            for data in questions(profile, native, random) {
+                is_same = is_same
+                    && run(&whole.program, &data)?.action == run(&filter.program, &data)?.action;
+            }
+            if is_same && excuse::ask(oracle, &smaller, native, optimize)?.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// runc's stub (libcontainer/seccomp/patchbpf).
@@ -209,61 +248,6 @@ fn numbers(arch: Arch) -> Vec<u32> {
     numbers
 }
 
-/// What the rules that hold for a call say, or the default action if none does: read from the
-/// profile, rule by rule.
-fn claims(profile: &spec::Seccomp<'_>, data: &Data) -> Vec<u32> {
-    let mut claims = Vec::new();
-    let default = value(&profile.default_action, profile.default_errno_ret);
-    // runc leaves rules out that have the default action.
-    let is_left_out =
-        |rule: &&spec::SyscallRule<'_>| value(&rule.action, rule.errno_ret) == default;
-    for rule in profile.syscalls.iter().filter(|rule| !is_left_out(rule)) {
-        let holds = |arg: &spec::SyscallArg<'_>| holds(arg, data);
-        let twice = (0..6).any(|i| rule.args.iter().filter(|arg| arg.index == i).count() > 1);
-        let all = if twice { rule.args.iter().any(holds) } else { rule.args.iter().all(holds) };
-        let is_named =
-            rule.names.iter().any(|name| names::number(name, data.arch) == Some(data.number));
-        // Behind a multiplexer, whatever the selector.
-        let is_through = [names::number("socketcall", data.arch), names::number("ipc", data.arch)]
-            .contains(&Some(data.number));
-        if is_through || is_named && all {
-            claims.push(value(&rule.action, rule.errno_ret));
-        }
-    }
-    if claims.is_empty() {
-        claims.push(default);
-    }
-    claims
-}
-
-fn holds(arg: &spec::SyscallArg<'_>, data: &Data) -> bool {
-    let width = if data.arch.is_64_bit() { u64::MAX } else { u64::from(u32::MAX) };
-    let (actual, value) = (data.args[arg.index as usize] & width, arg.value & width);
-    match arg.op.as_str() {
-        "SCMP_CMP_NE" => actual != value,
-        "SCMP_CMP_LT" => actual < value,
-        "SCMP_CMP_LE" => actual <= value,
-        "SCMP_CMP_GE" => actual >= value,
-        "SCMP_CMP_GT" => actual > value,
-        "SCMP_CMP_MASKED_EQ" => actual & value == arg.value_two & value,
-        _ => actual == value,
-    }
-}
-
-fn value(action: &str, errno: Option<u32>) -> u32 {
-    let data = errno.unwrap_or(1);
-    match action {
-        "SCMP_ACT_KILL_PROCESS" => 0x8000_0000,
-        "SCMP_ACT_TRAP" => 0x0003_0000,
-        "SCMP_ACT_ERRNO" => 0x0005_0000 | data,
-        "SCMP_ACT_NOTIFY" => 0x7fc0_0000,
-        "SCMP_ACT_TRACE" => 0x7ff0_0000 | data,
-        "SCMP_ACT_LOG" => 0x7ffc_0000,
-        "SCMP_ACT_ALLOW" => 0x7fff_0000,
-        _ => 0,
-    }
-}
-
 /// The profile without what can be left out while both still answer the same.
 fn shrink<'a>(
     profile: &spec::Seccomp<'a>,
@@ -272,21 +256,32 @@ fn shrink<'a>(
     (mine, theirs): (u32, u32),
     (oracle, optimize): (&mut Oracle, u32),
 ) -> spec::Seccomp<'a> {
-    let mut holds = |profile: &spec::Seccomp<'_>| -> Result<bool, Failure> {
-        let text = serde_json::to_string(profile)?;
-        let question = Question {
-            native: native.name().into(),
-            profile: serde_json::from_str(&text)?,
-            optimize,
-        };
-        let (Answer::Program(program, _), Ok(Some(filter))) =
-            (oracle.ask(&question)?, compile(profile, native))
-        else {
+    smallest(profile, |profile| {
+        let Ok(Some(filter)) = compile(profile, native) else { return Ok(false) };
+        let Some(program) = excuse::ask(oracle, profile, native, optimize)? else {
             return Ok(false);
         };
-        Ok(run(&filter.program, data)?.action == mine
-            && run(&read(program), data)?.action == theirs)
-    };
+        Ok(run(&filter.program, data)?.action == mine && run(&program, data)?.action == theirs)
+    })
+}
+
+/// The profile without what can be left out while only libseccomp refuses it.
+fn shrink_refusal<'a>(
+    profile: &spec::Seccomp<'a>,
+    native: Arch,
+    (oracle, optimize): (&mut Oracle, u32),
+) -> spec::Seccomp<'a> {
+    smallest(profile, |profile| {
+        Ok(matches!(compile(profile, native), Ok(Some(_)))
+            && excuse::ask(oracle, profile, native, optimize)?.is_none())
+    })
+}
+
+/// The profile without all that can be left out while `holds` does.
+fn smallest<'a>(
+    profile: &spec::Seccomp<'a>,
+    mut holds: impl FnMut(&spec::Seccomp<'a>) -> Result<bool, Failure>,
+) -> spec::Seccomp<'a> {
     let mut small = profile.clone();
     let mut keep = |small: &mut spec::Seccomp<'a>, smaller: spec::Seccomp<'a>| {
         let kept = holds(&smaller).unwrap_or(false);
@@ -325,21 +320,10 @@ fn shrink<'a>(
     small
 }
 
-fn read(program: Vec<(u16, u8, u8, u32)>) -> Vec<Instruction> {
-    program.into_iter().map(|(code, jt, jf, k)| Instruction { code, jt, jf, k }).collect()
-}
-
 /// A profile, a call, and what became of it.
-fn describe(
-    profile: &spec::Seccomp<'_>,
-    native: Arch,
-    data: &Data,
-    (mine, theirs): (u32, u32),
-) -> String {
+fn describe(profile: &spec::Seccomp<'_>, native: Arch, data: &Data, became: &str) -> String {
     let Data { arch, number, args } = data;
-    let mut text = format!(
-        "{arch:?} call {number} with {args:x?} on {native:?}: {mine:x}, libseccomp {theirs:x}"
-    );
+    let mut text = format!("{arch:?} call {number} with {args:x?} on {native:?}: {became}");
     let names =
         |list: &[spec::Text<'_>]| list.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",");
     text += &format!("\n    default {} {:?}", profile.default_action, profile.default_errno_ret);

@@ -1,5 +1,9 @@
 //! Which calls both sides know by the same number.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use bpf::interpret::Data;
 use bpf::seccomp::Arch;
 
 use crate::oracle;
@@ -57,19 +61,50 @@ impl Names {
     }
 }
 
+/// What stands in `through`, and the fields of the columns.
+type Row = (&'static str, Vec<Option<u32>>);
+
+/// The rows of the table by name.
+static ROWS: LazyLock<HashMap<&str, Row>> = LazyLock::new(|| {
+    let row = |line: &'static str| {
+        let (name, rest) = line.split_once(',').unwrap_or((line, ""));
+        let (through, numbers) = rest.split_once(',').unwrap_or((rest, ""));
+        (name, (through, numbers.split(',').map(|number| number.parse().ok()).collect()))
+    };
+    TABLE.lines().skip(1).map(row).collect()
+});
+
 /// The number of a call on an architecture, as the compiler's table has it.
 pub(crate) fn number(name: &str, arch: Arch) -> Option<u32> {
     let head = TABLE.lines().next()?;
-    let column = head.split(',').position(|title| title == column(arch))?;
-    let mut lines = TABLE.lines().skip(1);
-    let line = lines.find(|line| line.split(',').next() == Some(name))?;
-    let number: u32 = line.split(',').nth(column)?.parse().ok()?;
-    Some(number + base(arch))
+    let column = head.split(',').skip(2).position(|title| title == column(arch))?;
+    let number = *ROWS.get(name)?.1.get(column)?;
+    Some(number? + base(arch))
+}
+
+/// The first argument by which a call is meant where `data` is one of the multiplexer it is behind.
+pub(crate) fn selector(name: &str, data: &Data) -> Option<u32> {
+    let through = ROWS.get(name)?.0;
+    let (multiplexer, selector) = match through.split_at_checked(1)? {
+        ("s", selector) => ("socketcall", selector),
+        (_, selector) => ("ipc", selector),
+    };
+    (number(multiplexer, data.arch)? == data.number).then(|| selector.parse().ok())?
+}
+
+/// The same call with the architecture that it is of: only a bit of the number tells x32 from x86_64.
+pub(crate) fn whose(data: &Data) -> Data {
+    let arch = match data.number & base(Arch::X32) {
+        _ if data.arch.token() != Arch::X32.token() => data.arch,
+        0 => Arch::X86_64,
+        _ => Arch::X32,
+    };
+    Data { arch, ..*data }
 }
 
 /// Where the multiplexers are, libseccomp has negative numbers for what is behind them.
 fn is_same(arch: Arch, through: &str, number: Option<u32>, theirs: Option<i32>) -> bool {
-    let is_behind = !through.is_empty() && has_multiplexers(arch);
+    let is_behind = !through.is_empty() && self::number("socketcall", arch).is_some();
     match (number, theirs) {
         (_, Some(theirs)) if is_behind => (-299..=-100).contains(&theirs),
         (Some(number), Some(theirs)) => {
@@ -113,19 +148,4 @@ pub(crate) fn base(arch: Arch) -> u32 {
         Arch::Mips64n32 | Arch::Mipsel64n32 => 6000,
         _ => 0,
     }
-}
-
-/// Whether socketcall(2) and ipc(2) exist there.
-fn has_multiplexers(arch: Arch) -> bool {
-    matches!(
-        arch,
-        Arch::X86
-            | Arch::Ppc
-            | Arch::Ppc64
-            | Arch::Ppc64le
-            | Arch::S390
-            | Arch::S390x
-            | Arch::Mips
-            | Arch::Mipsel
-    )
 }

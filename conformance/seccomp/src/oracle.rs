@@ -36,8 +36,8 @@ pub(crate) enum Answer {
     /// Instructions (code, jt, jf, k), and the largest number on each architecture for which the
     /// profile names a call: what runc makes its ENOSYS stub of.
     Program(Vec<(u16, u8, u8, u32)>, Vec<(String, u32)>),
-    /// A rule contradicts an earlier one (`EEXIST`).
-    Contradiction(String),
+    /// A rule, at this place in `syscalls`, contradicts an earlier one (`EEXIST`).
+    Contradiction { rule: usize, why: String },
     /// Another refusal.
     Refusal(String),
     /// It did not answer.
@@ -107,10 +107,11 @@ pub(crate) fn answer(question: &Question<'_>) -> Result<Answer, Failure> {
             rule.names.iter().filter_map(|name| Some((name, ScmpSyscall::from_name(name).ok()?)));
         for (name, call) in calls {
             if let Err(error) = add(&mut filter, call, does, &rule.args) {
-                let sentence = format!("rule {place}, {}: {error}", name.as_str());
+                let why =
+                    format!("only libseccomp refuses rule {place}, {}: {error}", name.as_str());
                 return Ok(match error.errno() {
-                    Some(SeccompErrno::EEXIST) => Answer::Contradiction(sentence),
-                    _ => Answer::Refusal(sentence),
+                    Some(SeccompErrno::EEXIST) => Answer::Contradiction { rule: place, why },
+                    _ => Answer::Refusal(why),
                 });
             }
         }

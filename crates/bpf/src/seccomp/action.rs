@@ -10,6 +10,10 @@ pub(super) struct Action(pub u32);
 /// What runc answers with when the profile does not say.
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
+/// The kernel takes a larger one for this (linux/err.h).
+const MAX_ERRNO: u32 = 4095;
+/// `SECCOMP_RET_DATA`
+const MAX_DATA: u32 = 0xffff;
 
 impl Action {
     pub(super) const KILL_PROCESS: Action = Action(0x8000_0000);
@@ -25,20 +29,29 @@ impl Action {
         (pointer, name): (&str, &str),
         (errno_pointer, errno): (&str, Option<u32>),
     ) -> Result<Action, Problem> {
-        let data = errno.unwrap_or(EPERM);
-        let with_data = |action| match data {
-            0..=0xffff => Ok(Action(action | data)),
+        let Some((_, action)) = ACTIONS.iter().find(|(known, _)| *known == name) else {
+            let sentence = format!("\"{name}\" is not a known action");
+            return Err(Problem::new(pointer, sentence, one_of(action_names())));
+        };
+        let (most, what) = match *action {
+            ERRNO => (MAX_ERRNO, "is no errno"),
+            TRACE => (MAX_DATA, "does not fit into 16 bits"),
             _ => {
-                let sentence = format!("{data} does not fit into 16 bits");
-                Err(Problem::new(errno_pointer, sentence, "0 to 65535"))
+                return match errno {
+                    Some(_) => {
+                        let sentence = format!("is not for {name}");
+                        let hint = "none, or SCMP_ACT_ERRNO or SCMP_ACT_TRACE as the action";
+                        Err(Problem::new(errno_pointer, sentence, hint))
+                    }
+                    None => Ok(Action(*action)),
+                };
             }
         };
-        match ACTIONS.iter().find(|(known, _)| *known == name) {
-            Some((_, action @ (ERRNO | TRACE))) => with_data(*action),
-            Some((_, action)) => Ok(Action(*action)),
-            None => {
-                let sentence = format!("\"{name}\" is not a known action");
-                Err(Problem::new(pointer, sentence, one_of(action_names())))
+        match errno.unwrap_or(EPERM) {
+            data if data <= most => Ok(Action(action | data)),
+            data => {
+                let sentence = format!("{data} {what}");
+                Err(Problem::new(errno_pointer, sentence, format!("0 to {most}")))
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use super::Arch;
 use super::action::Action;
-use super::order::{self, Node};
+use super::order::{self, Disorder, Path};
 use super::profile::{Condition, Conditions, Op, Rule};
-use super::table::Call;
+use super::table::{Call, Through};
 
 /// The answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,24 +14,45 @@ pub(super) enum Verdict {
     Chain(usize),
 }
 
-/// The clauses of a call: the first that holds decides, and if none does, the default action.
+/// The clauses of a call: if none holds, the default action is the answer.
 pub(super) struct Chain {
     /// Whether both words of an argument are compared.
     pub is_64_bit: bool,
+    /// In the order of the profile.
     pub clauses: Vec<Clause>,
+    /// Which is first, where it matters: their tree.
+    pub paths: Option<Vec<Path>>,
 }
 
 /// Conditions, and the answer if they all hold.
 pub(super) struct Clause {
     pub conditions: Conditions,
     pub action: Action,
-    path: Vec<Node>,
-    /// Whose it is: a place in `syscalls`.
-    rule: usize,
+    pub source: Source,
 }
 
-/// A rule that says otherwise under the same conditions: its place in `syscalls`.
-pub(super) struct Contradicts(pub usize);
+/// What a clause comes from: places in `syscalls`, and there in `names`.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub rule: usize,
+    pub name: usize,
+}
+
+impl Chain {
+    /// Whether all clauses have the same answer, so that their order does not matter.
+    fn is_uniform(&self) -> bool {
+        self.clauses.windows(2).all(|two| two[0].action == two[1].action)
+    }
+}
+
+impl Clause {
+    /// Whether its conditions are others and then those of `short`.
+    pub(super) fn ends_with(&self, short: &Clause, is_64_bit: bool) -> bool {
+        let (long, short) = (&self.conditions, &short.conditions);
+        let Some(skipped) = long.len().checked_sub(short.len()) else { return false };
+        long[skipped..].iter().zip(short).all(|(a, b)| a.is_same(b, is_64_bit))
+    }
+}
 
 /// The answers for one architecture.
 pub(super) struct Decisions {
@@ -49,6 +70,9 @@ pub(super) struct Decisions {
 
 /// Numbers above this one are kept apart.
 const DENSE: u32 = 0x1000;
+/// From here on, calls that the architecture does not have: that their rules contradict each other
+/// is found out nevertheless.
+const ABSENT: u32 = 0xffff_0000;
 
 impl Decisions {
     pub(super) fn new(arch: Arch, default: Action) -> Decisions {
@@ -63,10 +87,7 @@ impl Decisions {
     }
 
     /// Takes in that `call` is one of the names of `rule`.
-    ///
-    /// # Errors
-    /// An earlier rule that this one contradicts.
-    pub(super) fn add(&mut self, call: Call, rule: &Rule) -> Result<(), Contradicts> {
+    pub(super) fn add(&mut self, call: Call, rule: &Rule, source: Source) {
         let number = call.number(self.arch);
         let through = call.through().and_then(|(multiplexer, selector)| {
             Some((self.arch.multiplexer(multiplexer)?, selector))
@@ -77,70 +98,61 @@ impl Decisions {
         }
         // A rule that says what happens anyway (as in runc; libseccomp would refuse it).
         if rule.action == self.default {
-            return Ok(());
+            return;
         }
         let none = [Conditions::new()];
         let alternatives = if rule.alternatives.is_empty() { &none } else { &*rule.alternatives };
         for conditions in alternatives {
+            let put = |conditions| Clause { conditions, action: rule.action, source };
             if let Some((number, selector)) = through {
-                self.put(number, behind(conditions, selector), rule)?;
+                self.put(number, put(behind(conditions, selector)));
             }
-            if let Some(number) = number {
-                self.put(number, conditions.clone(), rule)?;
+            // As libseccomp, which passes over them only where it has multiplexers in mind.
+            let has_multiplexers = self.arch.multiplexer(Through::Socketcall).is_some();
+            let absent = (!has_multiplexers).then_some(ABSENT + u32::from(call.place()));
+            if let Some(number) = number.or(absent) {
+                self.put(number, put(conditions.clone()));
             }
         }
-        Ok(())
     }
 
     /// An unconditional rule goes before conditional ones, and the first of several is kept.
-    fn put(
-        &mut self,
-        number: u32,
-        mut conditions: Conditions,
-        &Rule { action, place: rule, .. }: &Rule,
-    ) -> Result<(), Contradicts> {
+    fn put(&mut self, number: u32, mut clause: Clause) {
         let is_64_bit = self.arch.is_64_bit();
-        conditions.retain(|c| if is_64_bit { c.mask != 0 } else { c.mask as u32 != 0 });
+        clause.conditions.retain(|c| if is_64_bit { c.mask != 0 } else { c.mask as u32 != 0 });
         let verdict = *self.slot(number);
-        if conditions.is_empty() {
-            if !matches!(verdict, Verdict::Action(action) if action != self.default) {
-                *self.slot(number) = Verdict::Action(action);
+        let is_free = verdict == Verdict::Action(self.default);
+        match verdict {
+            Verdict::Action(_) if !is_free => {}
+            _ if clause.conditions.is_empty() => {
+                *self.slot(number) = Verdict::Action(clause.action);
             }
-            return Ok(());
-        }
-        let chain = match verdict {
-            Verdict::Chain(chain) => chain,
-            Verdict::Action(action) if action == self.default => {
-                self.chains.push(Chain { is_64_bit, clauses: Vec::new() });
+            Verdict::Action(_) => {
+                let chain = Chain { is_64_bit, clauses: vec![clause], paths: None };
+                self.chains.push(chain);
                 *self.slot(number) = Verdict::Chain(self.chains.len() - 1);
-                self.chains.len() - 1
             }
-            Verdict::Action(_) => return Ok(()),
-        };
-        let clauses = &mut self.chains[chain].clauses;
-        if clauses
-            .iter()
-            .any(|c| c.action == action && ends_with(&conditions, &c.conditions, is_64_bit))
-        {
-            return Ok(());
+            Verdict::Chain(chain) => self.chains[chain].clauses.push(clause),
         }
-        clauses.retain(|c| c.action != action || !ends_with(&c.conditions, &conditions, is_64_bit));
-        let mut first = 0;
-        for (place, clause) in clauses.iter().enumerate() {
-            let meeting = Meeting::of(&clause.conditions, &conditions, is_64_bit);
-            if meeting.is_within && clause.action != action {
-                return Err(Contradicts(clause.rule));
+    }
+
+    /// Puts the clauses of every call in order, once all rules are added.
+    ///
+    /// # Errors
+    /// Of each call whose rules cannot be put in order, the first that is in the way.
+    pub(super) fn order(&mut self) -> Result<(), Vec<Disorder>> {
+        let mut disorders = Vec::new();
+        for chain in &mut self.chains {
+            if chain.is_uniform() {
+                order::drop_what_follows(&mut chain.clauses, chain.is_64_bit);
+                continue;
             }
-            if meeting.is_beyond {
-                // What is there decides before this one is asked.
-                first = place + 1;
+            match order::paths(&chain.clauses, chain.is_64_bit) {
+                Ok(paths) => chain.paths = Some(paths),
+                Err(disorder) => disorders.push(disorder),
             }
         }
-        let mut path = order::path(&conditions, is_64_bit);
-        let paths: Vec<&[Node]> = clauses.iter().map(|clause| &*clause.path).collect();
-        let place = order::place(&paths, &mut path).max(first);
-        clauses.insert(place, Clause { conditions, action, path, rule });
-        Ok(())
+        if disorders.is_empty() { Ok(()) } else { Err(disorders) }
     }
 
     fn slot(&mut self, number: u32) -> &mut Verdict {
@@ -172,36 +184,9 @@ impl Decisions {
     /// Every number that has been given a place, in ascending order, with its verdict.
     pub(super) fn verdicts(&self) -> impl Iterator<Item = (u32, Verdict)> {
         let numbers = self.arch.base()..;
-        numbers.zip(self.slots.iter().copied()).chain(self.private.iter().copied())
+        let private = self.private.iter().copied().filter(|(number, _)| *number < ABSENT);
+        numbers.zip(self.slots.iter().copied()).chain(private)
     }
-}
-
-/// How conditions that are added meet those of an earlier clause in libseccomp's tree.
-struct Meeting {
-    /// The earlier ones go on where the new ones end.
-    is_within: bool,
-    /// The new ones go on where the earlier ones end.
-    is_beyond: bool,
-}
-
-impl Meeting {
-    fn of(earlier: &[Condition], new: &[Condition], is_64_bit: bool) -> Meeting {
-        let in_common = earlier.iter().zip(new);
-        let same = in_common.take_while(|(a, b)| a.is_same(b, is_64_bit)).count();
-        let touch = |at: usize| earlier[at].has_same_high_word(&new[at], is_64_bit);
-        // The answer to a comparison by order may follow from the high word alone.
-        let ends = |ending: &[Condition], other: &[Condition]| {
-            let end = ending.len();
-            same == end || other.len() > end && same + 1 == end && touch(same)
-        };
-        Meeting { is_within: ends(new, earlier), is_beyond: ends(earlier, new) }
-    }
-}
-
-/// Whether `long` is conditions and then `short`.
-fn ends_with(long: &[Condition], short: &[Condition], is_64_bit: bool) -> bool {
-    let Some(skipped) = long.len().checked_sub(short.len()) else { return false };
-    long[skipped..].iter().zip(short).all(|(a, b)| a.is_same(b, is_64_bit))
 }
 
 /// The conditions of a rule as they are behind a multiplexer.

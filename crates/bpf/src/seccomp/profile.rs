@@ -18,8 +18,6 @@ pub(super) struct Profile {
 
 /// An object in `syscalls`, without its names.
 pub(super) struct Rule {
-    /// Its place in `syscalls`.
-    pub place: usize,
     pub action: Action,
     /// Conditions of which one must hold; none at all if the rule has no `args`.
     pub alternatives: Vec<Conditions>,
@@ -47,19 +45,9 @@ impl Condition {
             == (other.arg, other.op, other.mask & width, other.value & width)
     }
 
-    /// Whether they are of one kind and compare the same high word with the same value, of which
-    /// alone the answer may follow.
-    pub(super) fn has_same_high_word(&self, other: &Condition, is_64_bit: bool) -> bool {
-        let kind = |op| match op {
-            Op::Ge | Op::Gt => Some(1),
-            Op::Lt | Op::Le => Some(2),
-            Op::Ne => Some(3),
-            Op::Eq | Op::MaskedEq => None,
-        };
-        is_64_bit
-            && kind(self.op).is_some()
-            && (self.arg, kind(self.op), self.value >> 32)
-                == (other.arg, kind(other.op), other.value >> 32)
+    /// Whether the high word alone can decide that it holds.
+    pub(super) fn has_two_ways(&self) -> bool {
+        !matches!(self.op, Op::Eq | Op::MaskedEq)
     }
 }
 
@@ -218,11 +206,7 @@ fn read_rule(
         }
     }
     let action = action.ok()?;
-    (problems.len() == before).then(|| Rule {
-        place: index,
-        action,
-        alternatives: alternatives(conditions),
-    })
+    (problems.len() == before).then(|| Rule { action, alternatives: alternatives(conditions) })
 }
 
 fn read_condition(arg: &spec::SyscallArg<'_>) -> Result<Condition, Problem> {

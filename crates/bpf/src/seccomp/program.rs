@@ -5,6 +5,7 @@ use super::Instruction;
 use super::action::Action;
 use super::calls::{Chain, Clause, Verdict};
 use super::emit::{AND, Emitter, LOAD, Label, Target, Test};
+use super::order::{Node, Path};
 use super::profile::{Condition, Op};
 use super::ranges::{BAD_ARCH, Range, Section};
 
@@ -93,12 +94,63 @@ impl Writer<'_> {
             Verdict::Chain(chain) => {
                 let chain = &self.chains[chain];
                 let mut target = Target::Return(self.default);
+                if let Some(paths) = &chain.paths {
+                    return self.level(paths, 0, None, target);
+                }
                 for clause in chain.clauses.iter().rev() {
                     target = self.clause(clause, chain.is_64_bit, target);
                 }
                 target
             }
         }
+    }
+
+    /// A level of a tree of clauses (`order.rs`): `paths` have the steps before `depth` in common.
+    /// The word in the accumulator, if it is known, is that of the node `loaded`.
+    fn level(
+        &mut self,
+        paths: &[Path],
+        depth: usize,
+        loaded: Option<&Node>,
+        otherwise: Target,
+    ) -> Target {
+        let ends = paths.iter().position(|path| path.steps.len() == depth);
+        let (mut next, mut rest) = match ends {
+            // What would be asked after it is not.
+            Some(end) => (Target::Return(paths[end].action), &paths[..end]),
+            None => (otherwise, paths),
+        };
+        while let Some(node) = rest.last().map(|path| &path.steps[depth].node) {
+            let is_other = |path: &Path| !path.steps[depth].node.is_same(node);
+            let start = rest.iter().rposition(is_other).map_or(0, |other| other + 1);
+            let (before, same) = rest.split_at(start);
+            let turn = same.iter().position(|path| !path.steps[depth].holds);
+            let (yes, no) = same.split_at(turn.unwrap_or(same.len()));
+            let yes = self.level(yes, depth + 1, Some(node), next);
+            let no = self.level(no, depth + 1, Some(node), next);
+            let is_loaded =
+                before.is_empty() && loaded.is_some_and(|loaded| loaded.has_word_of(node));
+            next = self.node(node, is_loaded, yes, no);
+            rest = before;
+        }
+        next
+    }
+
+    fn node(&mut self, node: &Node, is_loaded: bool, yes: Target, no: Target) -> Target {
+        if node.mask == 0 {
+            // What is left when all is masked out is nothing.
+            return yes;
+        }
+        let test = match node.compare {
+            Op::Gt | Op::Le => Test::Greater,
+            Op::Ge | Op::Lt => Test::GreaterOrEqual,
+            Op::Eq | Op::Ne | Op::MaskedEq => Test::Equal,
+        };
+        let branch = self.emitter.branch(test, node.value, yes, no);
+        if is_loaded {
+            return Target::At(branch);
+        }
+        Target::At(self.word(node.arg(), node.is_high(), node.mask))
     }
 
     /// A clause that goes on to `otherwise` if one of its conditions does not hold.

@@ -43,6 +43,11 @@ impl Call {
         }
     }
 
+    /// Its place in the table.
+    pub(super) fn place(self) -> u16 {
+        self.0
+    }
+
     /// The multiplexer that also leads to it, and the first argument that selects it there.
     pub(super) fn through(self) -> Option<(Through, u64)> {
         match TABLE.through[self.0 as usize] {

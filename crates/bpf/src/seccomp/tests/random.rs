@@ -58,23 +58,28 @@ fn name() -> impl Strategy<Value = &'static str> {
     prop_oneof![4 => select(known), 2 => select(&crowded[..]), 1 => Just("no_such_call")]
 }
 
+/// An action and its errno, if it is one that has one.
+fn action() -> impl Strategy<Value = (&'static str, Option<u32>)> {
+    let has_errno = |action| ["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"].contains(&action);
+    (select(ACTIONS), option::of(0_u32..300))
+        .prop_map(move |(action, errno)| (action, errno.filter(|_| has_errno(action))))
+}
+
 fn rule() -> impl Strategy<Value = spec::SyscallRule<'static>> {
     let args = prop_oneof![1 => Just(Vec::new()), 1 => vec(arg(), 0..4)];
-    let errno = option::of(0_u32..300);
-    (vec(name(), 1..40), select(ACTIONS), errno, args).prop_map(|(names, action, errno, args)| {
+    (vec(name(), 1..40), action(), args).prop_map(|(names, (action, errno_ret), args)| {
         spec::SyscallRule {
             names: names.into_iter().map(Into::into).collect(),
             action: action.into(),
-            errno_ret: errno,
+            errno_ret,
             args,
         }
     })
 }
 
 fn profile() -> impl Strategy<Value = (Arch, spec::Seccomp<'static>)> {
-    let errno = option::of(0_u32..300);
-    let parts = (select(NATIVE), select(ACTIONS), errno, vec(rule(), 0..8), any::<[u32; 3]>());
-    parts.prop_map(|(native, default_action, default_errno_ret, syscalls, listed)| {
+    let parts = (select(NATIVE), action(), vec(rule(), 0..8), any::<[u32; 3]>());
+    parts.prop_map(|(native, (default_action, default_errno_ret), syscalls, listed)| {
         let others = Arch::all().filter(|arch| arch.is_big_endian() == native.is_big_endian());
         let listed = listed[0] & listed[1] & listed[2];
         let listed = others.filter(|arch| listed >> *arch as u32 & 1 != 0);
@@ -102,6 +107,7 @@ proptest! {
         let Ok(Some(filter)) = compile(&profile, native) else {
             return Err(TestCaseError::reject("too long"));
         };
+        prop_assert_eq!(kernel_takes(&filter.program), Ok(()));
         let model = Model::new(&profile, native);
         let listed = profile.architectures.iter().map(|name| Arch::parse(name).unwrap());
         for arch in listed.chain([native]) {

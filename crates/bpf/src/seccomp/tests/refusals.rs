@@ -14,13 +14,15 @@ fn every_problem_is_named() {
         "flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_FAST"],
         "syscalls": [
             {"names": ["read", ""], "action": "SCMP_ACT_ALLOW"},
-            {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 65536},
+            {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 4096},
             {"names": ["read", "write"], "action": "SCMP_ACT_NOTIFY", "args": [
                 {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
                 {"index": 6, "value": 1, "op": "SCMP_CMP_EQ"},
                 {"index": 1, "value": 1, "op": "=="}
             ]},
-            {"names": ["read"], "action": "SCMP_ACT_NO"}
+            {"names": ["read"], "action": "SCMP_ACT_NO"},
+            {"names": ["read"], "action": "SCMP_ACT_TRACE", "errnoRet": 65536},
+            {"names": ["read"], "action": "SCMP_ACT_LOG", "errnoRet": 1}
         ]
     }"#;
     let expected = [
@@ -28,11 +30,13 @@ fn every_problem_is_named() {
         "architectures/1: \"SCMP_ARCH_VAX\" is not a known architecture",
         "architectures/2: SCMP_ARCH_S390X has another byte order than SCMP_ARCH_X86_64",
         "syscalls/0/names/1: is empty",
-        "syscalls/1/errnoRet: 65536 does not fit into 16 bits",
+        "syscalls/1/errnoRet: 4096 is no errno",
         "syscalls/2/names/1: SCMP_ACT_NOTIFY cannot be used for the write syscall",
         "syscalls/2/args/1/index: is 6, but a call has six arguments",
         "syscalls/2/args/2/op: \"==\" is not a known operator",
         "syscalls/3/action: \"SCMP_ACT_NO\" is not a known action",
+        "syscalls/4/errnoRet: 65536 does not fit into 16 bits",
+        "syscalls/5/errnoRet: is not for SCMP_ACT_LOG",
         "flags/1: \"SECCOMP_FILTER_FLAG_FAST\" is not a known flag",
     ];
     assert_eq!(problems(text), expected);
