@@ -243,6 +243,39 @@ pub(crate) const UPDATES: &[Test] = &[
         shows(&c, &[("TasksMax", "21"), ("CPUQuotaPerSecUSec", "400ms")])?;
         is(read("pids", &c.id, "pids.max")?.as_str(), "21")
     }),
+    test(
+        "update-not-saved",
+        "an update that can't be saved leaves limits, properties, devices",
+        |t| {
+            needs(!layout::rootless(), "device rules, which are root's")?;
+            let c = with_all(t)?;
+            let before = files(&c, known())?;
+            // What is known of the container can be read, but not written.
+            let dir = t.root.join(&c.id);
+            let dir = dir.to_string_lossy();
+            t.host(["mount", "--bind", &dir, &dir])?;
+            t.host(["mount", "-o", "remount,ro,bind", &dir])?;
+            let changes = json!({
+                "memory": { "limit": 48 * MB, "swap": 48 * MB },
+                "cpu": { "shares": 1024, "quota": 10_000 },
+                "pids": { "limit": 22 },
+                "devices": [{ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" }]
+            });
+            let out =
+                t.call(["update", "--resources", "-", &c.id]).stdin(changes.to_string())?.output();
+            t.host(["umount", &dir])?;
+            out?.refused(&["read-only"])?;
+            let memory = either("MemoryLimit", "MemoryMax");
+            let cpu = either(("CPUShares", "500"), ("CPUWeight", "58|19"));
+            let wanted =
+                [(memory, "67108864"), ("TasksMax", "21"), ("CPUQuotaPerSecUSec", "400ms"), cpu];
+            shows(&c, &wanted)?;
+            is(files(&c, known())?, before.clone())?;
+            reload(t)?;
+            is(files(&c, known())?, before)?;
+            has(c.says("mknod /dev/x b 7 0; head -c 0 /dev/x 2>&1; true")?, "not permitted")
+        },
+    ),
     test("update-created", "a created container's properties are changed before it starts", |t| {
         let c = limited(t, &[("pids/limit", json!(21))])?.create()?;
         update(&c, ["--pids-limit", "22"])?;

@@ -71,6 +71,12 @@ pub(crate) const UNITS: &[Test] = &[
             let cgroup = format!("/{outer}.slice/{inner}/{unit}");
             let placed = is_in(t, &format!("{inner}:conformance:{name}"), &unit, &cgroup);
             ctl(t, ["stop", &inner, &format!("{outer}.slice")])?;
+            // Where systemd has no say they are nobody's to remove.
+            for place in layout::hierarchies()? {
+                for slice in [format!("/{outer}.slice/{inner}"), format!("/{outer}.slice")] {
+                    let _ = fs::remove_dir(layout::hierarchy(&place) + &slice);
+                }
+            }
             placed
         },
     ),

@@ -161,10 +161,12 @@ impl Cgroup {
     }
 
     /// The number of the directory, by which the kernel tells it from any other that had its path
-    /// before, or gets it later: that in the hierarchy whose list of processes stands for all.
-    /// `None` if it isn't there.
+    /// before, or gets it later: that of v2, or where v1 is alone, in a hierarchy that every unit of
+    /// systemd's is in. `None` if it isn't there.
     pub fn number(&self) -> Option<u64> {
-        let found = std::fs::symlink_metadata(self.process_dir()?).ok()?;
+        let dir = self.v2_dir().or_else(|| self.v1_dir("name=systemd"));
+        let dir = dir.or_else(|| self.process_dir())?;
+        let found = std::fs::symlink_metadata(dir).ok()?;
         Some(std::os::unix::fs::MetadataExt::ino(&found))
     }
 
@@ -250,6 +252,14 @@ impl Join {
 }
 
 impl Dir {
+    /// Whether systemd has a use for the hierarchy where v1 is mounted: for its controllers, or to know
+    /// its units' processes.
+    pub(crate) fn is_systemds(&self) -> bool {
+        const OWN: [&str; 7] =
+            ["name=systemd", "cpu", "cpuacct", "blkio", "memory", "devices", "pids"];
+        self.names.is_empty() || self.names.iter().any(|name| OWN.contains(&&name[..]))
+    }
+
     /// The sub-cgroup which the request names for this hierarchy, or the cgroup itself.
     fn below(&self, requests: &[(&str, &str)]) -> Result<String> {
         let ours = |name: &str| match name {

@@ -22,8 +22,43 @@ impl Cgroup {
     /// [`Error::NotEmpty`] and [`Error::Frozen`] for an existing cgroup with processes in it, or
     /// a frozen one; and what the kernel says. See [`OnDenied`] for permissions.
     pub fn create(&mut self, denied: OnDenied) -> Result<Created> {
+        self.create_where(denied, |_| true)
+    }
+
+    /// The same, for what is to become a scope of systemd's with a process that is not in it yet: on
+    /// v1 the hierarchies that systemd has something to do with are left to it. It removes there what
+    /// is empty whenever the last unit has gone that needed the controller.
+    ///
+    /// # Errors
+    /// As [`Cgroup::create`].
+    pub fn create_for_scope(&mut self, denied: OnDenied) -> Result<Created> {
+        let unified = self.is_unified();
+        self.create_where(denied, |dir| unified || !dir.is_systemds())
+    }
+
+    /// Puts a process into those hierarchies that systemd should have put it into but has not, since
+    /// the controller is one that it doesn't use here.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn complete_scope(&self, pid: i32) -> Result<()> {
+        if self.is_unified() {
+            return Ok(());
+        }
+        let pid = pid.to_string();
+        for dir in self.v1.iter().chain(&self.v2).filter(|dir| dir.is_systemds()) {
+            let processes = file::read(&dir.path, "cgroup.procs").unwrap_or_default();
+            if !processes.lines().any(|line| line == pid) {
+                make_path(dir, &mut Vec::new())?;
+                file::write(&dir.path, "cgroup.procs", &pid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_where(&mut self, denied: OnDenied, wanted: impl Fn(&Dir) -> bool) -> Result<Created> {
         let mut created = Created::default();
-        match self.create_all(&mut created, denied) {
+        match self.create_all(&mut created, denied, wanted) {
             Ok(()) => Ok(created),
             Err(error) => {
                 // The first error is the one to report; a directory left behind is in `paths`.
@@ -33,11 +68,19 @@ impl Cgroup {
         }
     }
 
-    fn create_all(&mut self, created: &mut Created, denied: OnDenied) -> Result<()> {
+    fn create_all(
+        &mut self,
+        created: &mut Created,
+        denied: OnDenied,
+        wanted: impl Fn(&Dir) -> bool,
+    ) -> Result<()> {
         let skip = denied == OnDenied::Skip && !self.explicit;
         let unified = self.is_unified();
         let mut existed = false;
         let mut make = |dir: &Dir| -> Result<bool> {
+            if !wanted(dir) {
+                return Ok(true);
+            }
             let before = created.made.len();
             let made = make_path(dir, &mut created.made).and_then(|new| {
                 existed |= !new;

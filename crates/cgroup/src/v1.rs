@@ -156,9 +156,15 @@ impl<'t> Limiter<'t> {
 }
 
 fn set_shares(dir: Target<'_>, shares: u64) -> Result<()> {
+    check_shares(shares)?;
+    write(dir, "cpu.shares", &shares.to_string())
+}
+
+/// Refuses shares that the kernel would change.
+pub(crate) fn check_shares(shares: u64) -> Result<()> {
     let reason = match shares {
         ..MIN_SHARES => "the minimum allowed cpu-shares is 2",
-        MIN_SHARES..=MAX_SHARES => return write(dir, "cpu.shares", &shares.to_string()),
+        MIN_SHARES..=MAX_SHARES => return Ok(()),
         _ => "the maximum allowed cpu-shares is 262144",
     };
     Err(Error::Value { name: "cpu.shares".to_owned(), value: shares.to_string(), reason })

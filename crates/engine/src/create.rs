@@ -205,6 +205,8 @@ struct Making<'p> {
     dir: ContainerDir,
     record: Record<'p>,
     cgroup: Option<cgroup::Created>,
+    /// The saved record, for as long as the cgroup's number is still to be added.
+    announced: Option<Announced>,
     unit: Option<NewUnit>,
     child: Option<(Pid, OwnedFd)>,
     terminal: Option<OwnedFd>,
@@ -244,11 +246,12 @@ fn make<'p>(
         true => Start::Socket(start_socket::listen(&making.dir)?),
         false => Start::Channel,
     };
-    let program = device_rules::set(&place, making.cgroup.as_ref(), &join, plan, rootless)?;
+    let program = making.set_device_rules(&place, &join, plan, rootless)?;
     let staged = init::needs_stage(&plan.namespaces);
     let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
     let (forked, needs_unit) = trace::during("clone the init", || {
-        units::clone_into(making.unit.as_ref(), flags, &join, staged)
+        let must_wait = staged || making.waits_for_systemd(&place);
+        units::clone_into(making.unit.as_ref(), flags, &join, must_wait)
     })?;
     match forked {
         Forked::Child => {
@@ -273,8 +276,7 @@ fn make<'p>(
     }
     debug!("clone3: process {}", making.child()?.0);
     sys::close_all(join.into_fds().into_iter().chain(program))?;
-    drop(child_channel);
-    drop(start);
+    drop((child_channel, start));
     making.accompany(plan, &place, &channel, &hook_files).map_err(|error| making.explain(error))?;
     for receiver in holder.iter().chain(&watcher) {
         receiver.send(b"standard", making.child()?.1.as_fd())?;
@@ -289,9 +291,18 @@ impl<'p> Making<'p> {
         lock: Lock,
         unit: Option<NewUnit>,
     ) -> Making<'p> {
-        let (cgroup, child, terminal, finished) = (None, None, None, false);
         record.unit = unit.as_ref().map(NewUnit::record);
-        Making { dir, record, cgroup, unit, child, terminal, finished, lock: Some(lock) }
+        Making {
+            dir,
+            record,
+            cgroup: None,
+            announced: None,
+            unit,
+            child: None,
+            terminal: None,
+            finished: false,
+            lock: Some(lock),
+        }
     }
 
     /// Saves what will have to be cleaned up, before there is anything of it.
@@ -320,23 +331,47 @@ impl<'p> Making<'p> {
     ) -> Result<cgroup::Join> {
         let _step = trace::step("make the cgroup", "");
         let denied = if rootless { cgroup::OnDenied::Skip } else { cgroup::OnDenied::Fail };
-        let mut created = place.create(denied)?;
+        let scope = self.unit.as_ref().is_some_and(NewUnit::is_scope);
+        let create = if scope { cgroup::Cgroup::create_for_scope } else { cgroup::Cgroup::create };
+        let mut created = create(place, denied)?;
         // A user may have got less than was planned.
         self.record.remember_cgroup(place);
         let join = std::mem::take(&mut created.join);
-        self.record.cgroup_number = place.number().unwrap_or(0);
-        // Where there was a directory before, there may be a unit that is somebody else's.
+        // Where there was a directory before, or is none yet, the unit may become somebody else's.
         if self.unit.is_none() || created.is_all_new(place) {
+            self.record.cgroup_number = place.number().unwrap_or(0);
             announced.add_cgroup(self.record.cgroup_number)?;
+        } else {
+            self.announced = Some(announced);
         }
         self.cgroup = Some(created);
         Ok(join)
+    }
+
+    /// Whether it is systemd that makes most of the cgroup, and puts the init into it: on v1.
+    fn waits_for_systemd(&self, place: &cgroup::Cgroup) -> bool {
+        !place.is_unified() && self.unit.as_ref().is_some_and(NewUnit::is_scope)
+    }
+
+    /// Before anybody is in the cgroup; or later, if there is none yet.
+    fn set_device_rules(
+        &self,
+        place: &cgroup::Cgroup,
+        join: &cgroup::Join,
+        plan: &plan::Create<'_>,
+        rootless: bool,
+    ) -> Result<Option<OwnedFd>> {
+        match self.waits_for_systemd(place) {
+            true => Ok(None),
+            false => device_rules::set(place, self.cgroup.as_ref(), join, plan, rootless),
+        }
     }
 
     /// In the child: closes what is the parent's, and undoes nothing.
     fn forget_as_child(&mut self) {
         self.finished = true;
         self.lock = None;
+        self.announced = None;
     }
 
     fn child(&self) -> Result<&(Pid, OwnedFd)> {
@@ -385,8 +420,15 @@ impl<'p> Making<'p> {
         };
         if trace::waiting("wait for systemd", || unit.wait())? {
             debug!("systemd has made unit {:?}", self.record.unit);
+            if let Some(announced) = self.announced.take() {
+                self.record.cgroup_number = place.number().unwrap_or(0);
+                announced.add_cgroup(self.record.cgroup_number)?;
+            }
+            place.complete_scope(self.child()?.0.as_raw())?;
             if place.has_v1_devices() {
                 device_rules::with_lines(plan, |rules| place.set_devices(rules))??;
+            } else if !place.is_unified() {
+                device_rules::set(place, None, &place.join(&[])?, plan, false)?;
             }
             place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;
         }
@@ -477,7 +519,13 @@ impl<'p> Making<'p> {
         Error::Died {
             how: match status {
                 Ok(status @ 129..) => {
-                    format!("container init was killed by signal {}", status - 128)
+                    let memory = self.limit_without_cgroup().filter(|_| status == 128 + 9);
+                    let hint = memory.map(|limit| format!(" (memory limit of {limit} too low?)"));
+                    let signal = status - 128;
+                    format!(
+                        "container init was killed by signal {signal}{}",
+                        hint.unwrap_or_default()
+                    )
                 }
                 Ok(status) => format!("container init ended with status {status}"),
                 Err(error) => format!("container init is gone: {error}"),
@@ -515,6 +563,13 @@ impl<'p> Making<'p> {
         Some(Error::Died { how })
     }
 
+    /// The memory limit of a container whose cgroup systemd has removed with the last process, and
+    /// with it the kernel's word on how that came to its end.
+    fn limit_without_cgroup(&self) -> Option<i64> {
+        let limit = self.unit.as_ref()?.memory_limit()?;
+        self.record.cgroup().number().is_none().then_some(limit)
+    }
+
     /// Saves the container as created; nothing is undone from here on.
     fn finish(mut self, request: &Request<'_>) -> Result<Started> {
         let pid = self.child()?.0;
@@ -547,7 +602,11 @@ impl Drop for Making<'_> {
         }
         let began = self.cgroup.is_some();
         if let Some(cgroup) = self.cgroup.take() {
-            let _ = self.record.cgroup().kill(nix::sys::signal::Signal::SIGKILL);
+            let own = self.record.cgroup();
+            // On v1 others may be where systemd didn't come to put this container.
+            if own.is_unified() || self.unit.as_ref().is_none_or(NewUnit::is_owned) {
+                let _ = own.kill(nix::sys::signal::Signal::SIGKILL);
+            }
             let _ = cgroup.undo();
         }
         let _ = host_mounts::remove(&self.record);

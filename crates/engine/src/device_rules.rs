@@ -74,9 +74,11 @@ pub(crate) fn with_lines<T>(
     Ok(act(&lines(&changes)))
 }
 
-/// The list of v1 that a container has by its record.
-pub(crate) fn recorded(record: &Record<'_>) -> Option<List> {
-    record.devices.parse::<Table>().ok()?.list().ok()
+/// The list of v1 that a container has now: that of its record where the kernel doesn't tell.
+pub(crate) fn present(record: &Record<'_>, cgroup: &Cgroup) -> Option<List> {
+    let recorded: Option<Table> = record.devices.parse().ok();
+    let known = known_list(cgroup, recorded.as_ref()).ok().flatten();
+    known.or_else(|| recorded?.list().ok())
 }
 
 /// A list of v1 as systemd keeps it.

@@ -26,6 +26,7 @@ pub(crate) struct NewUnit {
     job: Option<Job>,
     /// Whether it is there, and this container's.
     owned: bool,
+    memory_limit: Option<i64>,
 }
 
 impl NewUnit {
@@ -41,12 +42,29 @@ impl NewUnit {
         if place.has_v1_devices() {
             device_rules::with_lines(plan, |rules| properties.extend(device_properties(rules)))?;
         }
-        Ok((place, NewUnit { systemd, unit: unit.clone(), properties, job: None, owned: false }))
+        let memory_limit = plan.cgroup.resources.memory.limit.filter(|limit| *limit > 0);
+        let (unit, job, owned) = (unit.clone(), None, false);
+        Ok((place, NewUnit { systemd, unit, properties, job, owned, memory_limit }))
     }
 
     /// What systemd will be asked for.
     pub(crate) fn properties(&self) -> &[Property] {
         &self.properties
+    }
+
+    /// Whether systemd will put the container's process into it.
+    pub(crate) fn is_scope(&self) -> bool {
+        !self.unit.is_slice()
+    }
+
+    /// Whether it is there, and this container's.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.owned
+    }
+
+    /// The limit of the container's memory.
+    pub(crate) fn memory_limit(&self) -> Option<i64> {
+        self.memory_limit
     }
 
     /// What `delete` needs to find it.
@@ -87,19 +105,19 @@ impl NewUnit {
 /// Clones the container's process; the second says whether it must ask before it goes on.
 ///
 /// A user may not move a process into the cgroups of the user's systemd from everywhere: there it is
-/// systemd that moves it. On v1 systemd denies all devices for a moment. And what a stage clones is
-/// where systemd found the stage.
+/// systemd that moves it. `must_wait`: so it is on v1, where systemd also denies all devices for a moment;
+/// and what a stage clones is where systemd found the stage.
 pub(crate) fn clone_into(
     unit: Option<&NewUnit>,
     flags: u64,
     join: &Join,
-    staged: bool,
+    must_wait: bool,
 ) -> Result<(Forked, bool)> {
     match limits::clone_into(flags, join, None) {
         Err(Error::Kernel { error, .. }) if unit.is_some() && is_denied(error.errno) => {
             Ok((sys::clone3(Clone3 { flags, into_cgroup: None })?, true))
         }
-        cloned => Ok((cloned?, unit.is_some() && (staged || !join.files().is_empty()))),
+        cloned => Ok((cloned?, unit.is_some() && must_wait)),
     }
 }
 
@@ -158,7 +176,8 @@ pub(crate) struct LiveUnit<'u> {
 impl<'u> LiveUnit<'u> {
     /// That of the container of this record, if systemd makes its cgroup.
     pub(crate) fn of(record: &Record<'_>, cgroup: &'u Cgroup) -> Option<LiveUnit<'u>> {
-        let devices = cgroup.has_v1_devices().then(|| device_rules::recorded(record)).flatten();
+        let devices =
+            cgroup.has_v1_devices().then(|| device_rules::present(record, cgroup)).flatten();
         Some(LiveUnit { unit: unit_of(record)?, cgroup, devices, systemd: None })
     }
 

@@ -8,6 +8,8 @@
 //! its name ([`Unit::place`]), and systemd takes over a directory that exists: so it is made as
 //! without systemd, the container's process is born in it, and only then is the unit asked for
 //! ([`Systemd::start`]), with that process in it. [`Systemd::wait`] comes as late as it can.
+//! On v1 systemd has to make the directories of its own hierarchies, since it removes there what is
+//! empty ([`Cgroup::create_for_scope`](crate::Cgroup::create_for_scope)), and the process waits for it.
 //! Until then systemd writes limits of its own to the cgroup's files; so files are written behind
 //! it. What a property can express is a property, too: else it is lost with the next
 //! `systemctl daemon-reload`.

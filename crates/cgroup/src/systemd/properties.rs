@@ -10,6 +10,7 @@ use crate::resources::{
     Cpu, DeviceRule, Resources, io_weight_of_blkio, swap_max, weight_of_shares,
 };
 use crate::snapshot::Snapshot;
+use crate::v1::check_shares;
 
 /// Systemd's word for "no limit".
 const INFINITY: u64 = u64::MAX;
@@ -90,7 +91,9 @@ pub fn limit_properties(
         false => {
             let memory = resources.memory.limit.filter(|limit| *limit != 0);
             limits.push("MemoryLimit", memory.map(or_infinity));
-            limits.push("CPUShares", resources.cpu.shares.filter(|shares| *shares != 0));
+            let shares = resources.cpu.shares.filter(|shares| *shares != 0);
+            shares.map_or(Ok(()), check_shares)?;
+            limits.push("CPUShares", shares);
             let weight = resources.block_io.weight.filter(|weight| *weight != 0);
             limits.push("BlockIOWeight", weight.map(u64::from));
         }
@@ -303,7 +306,13 @@ pub fn device_properties(rules: &[DeviceRule<'_>]) -> Vec<Property> {
     }
     let clear = Property::new("DeviceAllow", Value::Pairs(Vec::new()));
     match (allow_all, allowed.is_empty()) {
-        (true, true) => vec![clear, Property::text("DevicePolicy", "auto")],
+        // Without any device that it allows it would have no use for the controller, and take the
+        // container's processes out of the cgroup.
+        (true, true) => {
+            let all = ["char-*", "block-*"].map(|path| (path.to_owned(), "rwm".to_owned()));
+            let allow = Property::new("DeviceAllow", Value::Pairs(all.into()));
+            vec![clear, Property::text("DevicePolicy", "strict"), allow]
+        }
         (true, false) => vec![clear, Property::text("DevicePolicy", "strict")],
         (false, _) => {
             let pairs = allowed.into_iter().filter_map(device).collect();
@@ -589,7 +598,8 @@ mod tests {
             [pair("/dev/char/1:3", "rwm"), pair("block-8", "r"), pair("char-*", "m")]
         );
         let policy = |rules: &[DeviceRule<'_>]| device_properties(rules)[1].value.clone();
-        assert_eq!(policy(&[rule(true, "a")]), Value::Text("auto".to_owned()));
+        assert_eq!(policy(&[rule(true, "a")]), Value::Text("strict".to_owned()));
+        assert_eq!(pairs(&[rule(true, "a")]), ["char-*", "block-*"].map(|path| pair(path, "rwm")));
         assert_eq!(policy(&[]), Value::Text("strict".to_owned()));
         let denied = [rule(true, "a"), rule(false, "c 1:3 rwm")];
         assert_eq!(policy(&denied), Value::Text("strict".to_owned()));
