@@ -249,10 +249,8 @@ fn make<'p>(
     let program = making.set_device_rules(&place, &join, plan, rootless)?;
     let staged = init::needs_stage(&plan.namespaces);
     let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
-    let (forked, needs_unit) = trace::during("clone the init", || {
-        let must_wait = staged || making.waits_for_systemd(&place);
-        units::clone_into(making.unit.as_ref(), flags, &join, must_wait)
-    })?;
+    let must_wait = staged || making.waits_for_systemd(&place);
+    let (forked, needs_unit) = making.clone_init(flags, &join, must_wait)?;
     match forked {
         Forked::Child => {
             // Of the parent's things nothing may live on in the container.
@@ -365,6 +363,16 @@ impl<'p> Making<'p> {
             true => Ok(None),
             false => device_rules::set(place, self.cgroup.as_ref(), join, plan, rootless),
         }
+    }
+
+    fn clone_init(
+        &self,
+        flags: u64,
+        join: &cgroup::Join,
+        must_wait: bool,
+    ) -> Result<(Forked, bool)> {
+        let _step = trace::step("clone the init", "");
+        units::clone_into(self.unit.as_ref(), flags, join, must_wait)
     }
 
     /// In the child: closes what is the parent's, and undoes nothing.
