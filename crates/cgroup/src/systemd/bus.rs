@@ -61,6 +61,8 @@ pub(crate) struct Bus {
     /// How long a read waits, once that is set.
     timeout: Option<Duration>,
     received: Vec<u8>,
+    /// Calls that go with the next one.
+    queued: Vec<u8>,
     serial: u32,
     answers: Vec<Message>,
     /// The jobs that have ended, and how.
@@ -75,7 +77,8 @@ impl Bus {
             Address::Bus(address) => connect(address)?,
         };
         let (received, answers, ended) = (Vec::new(), Vec::new(), Vec::new());
-        let mut bus = Bus { stream, timeout: None, received, serial: 0, answers, ended };
+        let (timeout, queued) = (None, Vec::new());
+        let mut bus = Bus { stream, timeout, received, queued, serial: 0, answers, ended };
         bus.authenticate()?;
         if matches!(address, Address::Bus(_)) {
             bus.join()?;
@@ -124,8 +127,8 @@ impl Bus {
              interface='org.freedesktop.systemd1.Manager',member='JobRemoved'",
         );
         let calls = [
-            self.send(&on_bus("Hello", "", Writer::default()))?,
-            self.send(&on_bus("AddMatch", "s", rule))?,
+            self.queue(&on_bus("Hello", "", Writer::default())),
+            self.queue(&on_bus("AddMatch", "s", rule)),
             self.send(&to_manager("Subscribe", "", Writer::default()))?,
         ];
         for serial in calls {
@@ -134,11 +137,18 @@ impl Bus {
         Ok(())
     }
 
-    /// Sends a call; its number.
-    pub(crate) fn send(&mut self, call: &Call<'_>) -> Result<u32, Trouble> {
+    /// Has a call go with the next one that is sent; its number.
+    pub(crate) fn queue(&mut self, call: &Call<'_>) -> u32 {
         self.serial += 1;
-        self.stream.write_all(&call.to_bytes(self.serial))?;
-        Ok(self.serial)
+        self.queued.extend(call.to_bytes(self.serial));
+        self.serial
+    }
+
+    /// Sends a call, and those that were queued before it; its number.
+    pub(crate) fn send(&mut self, call: &Call<'_>) -> Result<u32, Trouble> {
+        let serial = self.queue(call);
+        self.stream.write_all(&std::mem::take(&mut self.queued))?;
+        Ok(serial)
     }
 
     /// Waits for the answer to a call.

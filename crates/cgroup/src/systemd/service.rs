@@ -51,7 +51,7 @@ impl Systemd {
     fn greet(address: &Address) -> std::result::Result<Systemd, Trouble> {
         let mut bus = Bus::connect(address)?;
         let of_itself = |name| get(MANAGER, "org.freedesktop.systemd1.Manager", name);
-        let asked = [bus.send(&of_itself("Version"))?, bus.send(&of_itself("ControlGroup"))?];
+        let asked = [bus.queue(&of_itself("Version")), bus.send(&of_itself("ControlGroup"))?];
         let version = version(&text(&mut bus, asked[0])?);
         let control_group = text(&mut bus, asked[1])?;
         Ok(Systemd { bus, version, control_group })
@@ -174,10 +174,10 @@ impl Systemd {
         body.array(8, |to| properties.iter().for_each(|property| property.write(to)));
         // It writes them before it looks at the next call.
         let next = to_object(MANAGER, "org.freedesktop.DBus.Peer", "Ping", "", Writer::default());
+        let call = self.bus.queue(&to_manager("SetUnitProperties", "sba(sv)", body));
         self.bus
-            .send(&to_manager("SetUnitProperties", "sba(sv)", body))
-            .and_then(|call| Ok((call, self.bus.send(&next)?)))
-            .and_then(|(call, next)| self.bus.answer(call).and(self.bus.answer(next)))
+            .send(&next)
+            .and_then(|next| self.bus.answer(call).and(self.bus.answer(next)))
             .map_err(|trouble| said("set the properties of", unit, trouble))?;
         Ok(())
     }
