@@ -8,6 +8,16 @@ use crate::table::{Test, test};
 use crate::verdict::{has, is, needs, that};
 use serde_json::json;
 use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A cgroup of the test's own, which goes with it.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
 
 /// The chapter's tests of placement.
 pub(crate) const PLACES: &[Test] = &[
@@ -86,6 +96,36 @@ pub(crate) const PLACES: &[Test] = &[
             is(c.says("cat /proc/self/cgroup")?.as_str(), "0::/own")
         },
     ),
+    test("exec-init-elsewhere", "runc#5089: exec works when init's first cgroup is gone", |t| {
+        needs(unified(), "cgroup v2")?;
+        layout::paths()?;
+        layout::root()?;
+        let name = format!("{}-other", t.id());
+        let other = Removed(Path::new(layout::TOP).join(&name));
+        fs::create_dir(&other.0)?;
+        let b = t.bundle()?.mount(layout::TOP, "cgroup", "cgroup", &["rw"]);
+        let procs = other.0.join("cgroup.procs");
+        let script = format!("echo 1 > {} && echo moved; exec sleep 100", procs.display());
+        let c = b.sh(&script).start()?;
+        c.shows("moved")?;
+        let own = path("pids", &c.id, "");
+        fs::remove_dir(own)?;
+        is(c.says("cat /proc/self/cgroup")?, format!("0::/{name}"))?;
+        t.rt(["delete", "--force", &c.id])?.ok().map(|_| ())
+    }),
+    test("exec-cgroup-just-there", "runc: exec --cgroup / is that cgroup, or an error", |t| {
+        needs(unified(), "cgroup v2")?;
+        let b = t.bundle()?.unshare("cgroup");
+        let b = b.mount(layout::TOP, "cgroup", "cgroup", &["rw"]);
+        let script = "cd /sys/fs/cgroup && mkdir own && echo 1 > own/cgroup.procs && \
+                      echo +pids > cgroup.subtree_control && echo moved; exec sleep 100";
+        let c = b.sh(script).start()?;
+        c.shows("moved")?;
+        let out = c.exec(["--cgroup", "/"], ["/bin/true"]).output()?;
+        out.refused(&[" adding pid ", " to cgroups", "device or resource busy"])?;
+        let out = c.exec(["--cgroup", "own"], ["/bin/cat", "/proc/self/cgroup"]).ok()?;
+        is(out.as_str(), "0::/own")
+    }),
     test("exec-under-limits", "exec's processes count for the container's limits", |t| {
         // Room for a runtime of many threads, which is in the cgroup before the process is.
         let c = t.bundle()?.set("/linux/resources/pids/limit", 20).sleeps().start()?;

@@ -20,10 +20,14 @@ pub(crate) const WORDS: &[Test] = &[
     }),
     test("help", "runc: help, help COMMAND and COMMAND --help print to standard output", |t| {
         for words in [&["help"][..], &["--help"], &["-h"], &[]] {
-            has(t.call(words.iter().copied()).root(None).ok()?, "delete")?;
+            let help = t.call(words.iter().copied()).root(None).ok()?;
+            has(&help, "delete")?;
+            that(help.starts_with("NAME:\n   "), help)?;
         }
         for words in [["help", "run"], ["run", "--help"], ["run", "-h"]] {
-            has(t.call(words).root(None).ok()?, "--no-pivot")?;
+            let help = t.call(words).root(None).ok()?;
+            has(&help, "--no-pivot")?;
+            that(help.starts_with("NAME:\n   ") && help.contains(" run - "), help)?;
         }
         Ok(())
     }),

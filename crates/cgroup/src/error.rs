@@ -180,7 +180,7 @@ impl fmt::Display for Error {
                 write!(f, "bad sub cgroup path: {path:?}: not below {base}")
             }
             Error::Join { path, errno } => {
-                write!(f, "error adding pid to cgroup {path}: {}", errno.desc())
+                write!(f, "error adding pid of the process to cgroups: {path}: {}", errno.desc())
             }
             Error::NotEmpty { processes } => {
                 write!(f, "container's cgroup is not empty: {processes} process(es) found")

@@ -193,7 +193,7 @@ fn start(
         .ok_or(Error::State(messages::EXEC_STOPPED))?;
     let state = record.state(ContainerStatus::Running, Some(record.pid));
     let agent = Agent::connect(record.agent.as_ref(), state)?;
-    let join = record.cgroup().join(request.cgroups)?;
+    let join = join(request.cgroups, record)?;
     let (channel, child_channel) = Channel::pair()?;
     let label = confine::open_label(process.label.as_ref())?;
     let joined = enter_before_clone(record, &init)?;
@@ -201,7 +201,7 @@ fn start(
         // Inherited by the process, and then the kernel's to reconcile with its cgroup.
         confine::run_on(cpus).step(|| "process.execCPUAffinity.initial".to_owned())?;
     }
-    let (forked, needs_unit) = units::clone_beside(record, &join)?;
+    let (forked, needs_unit) = units::clone_beside(record, &join, !request.cgroups.is_empty())?;
     let mut child = match forked {
         Forked::Child => {
             drop(channel);
@@ -248,6 +248,19 @@ fn start(
     }
     let pidfd = child.pidfd.take().ok_or(Error::State(messages::NOT_RUNNING))?;
     Ok(Started { pidfd, terminal })
+}
+
+/// The way into the container's cgroup, or to where its init has moved if that cgroup is gone.
+fn join(below: &[(&str, &str)], record: &Record<'_>) -> Result<cgroup::Join> {
+    let cgroup = record.cgroup();
+    match cgroup.join(below) {
+        Err(error)
+            if error.errno() == Some(Errno::ENOENT) && below.is_empty() && cgroup.is_unified() =>
+        {
+            limits::join_of(record.pid)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// A process being made; dropped, it is ended.

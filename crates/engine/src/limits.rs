@@ -53,7 +53,7 @@ pub(crate) fn clone_into(flags: u64, join: &Join, neighbour: Option<i32>) -> Res
 }
 
 /// How to get to where a process is on v2.
-fn join_of(pid: i32) -> Result<Join> {
+pub(crate) fn join_of(pid: i32) -> Result<Join> {
     let read = |path: &str| std::fs::read_to_string(path).at("read", path);
     let own = read(&format!("/proc/{pid}/cgroup"))?;
     Ok(Layout::parse(&read("/proc/self/mountinfo")?, &own).own().join(&[])?)

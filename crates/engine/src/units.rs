@@ -122,9 +122,17 @@ pub(crate) fn clone_into(
 }
 
 /// Clones another process into the cgroup of a container that runs; the second says whether systemd
-/// must move it there ([`attach`]) before it goes on.
-pub(crate) fn clone_beside(record: &Record<'_>, join: &Join) -> Result<(Forked, bool)> {
-    match limits::clone_into(0, join, Some(record.pid)) {
+/// must move it there ([`attach`]) before it goes on. With `just_there` it is that cgroup or none.
+pub(crate) fn clone_beside(
+    record: &Record<'_>,
+    join: &Join,
+    just_there: bool,
+) -> Result<(Forked, bool)> {
+    match limits::clone_into(0, join, (!just_there).then_some(record.pid)) {
+        Err(Error::Kernel { error, .. }) if just_there && error.errno == Errno::EBUSY => {
+            let path = record.cgroup().paths().map(|(_, path)| path.to_owned()).collect();
+            Err(cgroup::Error::Join { path, errno: error.errno }.into())
+        }
         Err(Error::Kernel { error, .. }) if record.unit.is_some() && is_denied(error.errno) => {
             Ok((sys::clone3(Clone3 { flags: 0, into_cgroup: None })?, true))
         }

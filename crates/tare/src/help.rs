@@ -1,34 +1,42 @@
 //! `--help`: what a command does, its flags, and an example.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use crate::table::{COMMANDS, Command, Flag, GLOBAL};
 
 /// Columns of a terminal.
 const WIDTH: usize = 100;
 
-/// The help, of a command or of all.
-pub(crate) fn help(command: Option<&Command>) -> String {
-    command.map_or_else(of_all, of_one)
+/// The name that this program was called by: who has put it in runc's place reads runc's name.
+pub(crate) fn program() -> String {
+    let called = std::env::args_os().next();
+    let name = called.as_deref().and_then(|path| Path::new(path).file_name());
+    name.map_or_else(|| "tare".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn of_all() -> String {
+/// The help, of a command or of all. It begins as runc's.
+pub(crate) fn help(program: &str, command: Option<&Command>) -> String {
+    command.map_or_else(|| of_all(program), |command| of_one(program, command))
+}
+
+fn of_all(program: &str) -> String {
     let commands = COMMANDS.iter().map(|command| (command.name.to_owned(), command.about));
     format!(
-        "A low-level OCI container runtime, with runc's command line\n\n\
-         Usage: tare [OPTIONS] COMMAND [ARGUMENTS]\n\n\
+        "NAME:\n   {program} - Open Container Initiative runtime, with runc's command line\n\n\
+         Usage: {program} [OPTIONS] COMMAND [ARGUMENTS]\n\n\
          Commands:\n{}\nOptions:\n{}\n\
-         `tare COMMAND --help` has more, and an example.\n",
+         `{program} COMMAND --help` has more, and an example.\n",
         columns(commands),
         columns(GLOBAL.iter().map(row)),
     )
 }
 
-fn of_one(command: &Command) -> String {
+fn of_one(program: &str, command: &Command) -> String {
     let Command { name, about, details, positionals, flags, example, .. } = command;
-    let usage = format!("tare {name} [OPTIONS] {positionals}");
+    let usage = format!("{program} {name} [OPTIONS] {positionals}");
     format!(
-        "{about}\n\nUsage: {}\n\n{}\nOptions:\n{}\nExample:\n  {example}\n",
+        "NAME:\n   {program} {name} - {about}\n\nUsage: {}\n\n{}\nOptions:\n{}\nExample:\n  {example}\n",
         usage.trim_end(),
         filled(details),
         columns(flags.iter().map(row)),
@@ -79,7 +87,7 @@ mod tests {
     #[test]
     fn every_command_says_what_it_does_and_how() {
         for command in COMMANDS {
-            let text = help(Some(command));
+            let text = help("tare", Some(command));
             for part in [command.about, command.example, "Usage: tare ", "  -h, --help", "Example:"]
             {
                 assert!(text.contains(part), "{}: {part}", command.name);
@@ -90,7 +98,7 @@ mod tests {
                 assert!(text.contains(&format!("--{}", flag.long)), "{}", flag.long);
             }
         }
-        let all = help(None);
+        let all = help("tare", None);
         assert!(COMMANDS.iter().all(|command| all.contains(command.about)));
     }
 }

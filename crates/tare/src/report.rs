@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use crate::args::{self, Stop};
 use crate::complete;
-use crate::help::help;
+use crate::help::{help, program};
 use crate::journal::Daemon;
 
 /// `--log`, `--log-format`, `--log-level` and `--debug`.
@@ -181,7 +181,7 @@ pub(crate) fn failed_late(log: &Log, sentence: &str, status: u8) -> ExitCode {
 pub(crate) fn stopped(options: LogOptions, stop: Stop) -> ExitCode {
     match stop {
         Stop::Help(command) => {
-            write(std::io::stdout(), &help(command.and_then(args::find)));
+            write(std::io::stdout(), &help(&program(), command.and_then(args::find)));
             ExitCode::SUCCESS
         }
         Stop::Version => {
@@ -193,7 +193,7 @@ pub(crate) fn stopped(options: LogOptions, stop: Stop) -> ExitCode {
             ExitCode::SUCCESS
         }
         Stop::Usage { sentence, command } => {
-            let help = help(command.and_then(args::find));
+            let help = help(&program(), command.and_then(args::find));
             write(std::io::stdout(), &format!("Incorrect Usage: {sentence}\n\n{help}"));
             failed(&Log::open(options).unwrap_or_default(), &sentence, 1)
         }

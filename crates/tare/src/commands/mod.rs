@@ -99,7 +99,7 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
     outcome.map_err(|failure| match name {
         // As runc: these two say which of them it was.
         "create" | "run" if !failure.late => {
-            let program = program();
+            let program = crate::help::program();
             Failure {
                 sentence: format!("{program} {name} failed: {}", failure.sentence),
                 ..failure
@@ -107,13 +107,6 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         }
         _ => failure,
     })
-}
-
-/// The name that this program was called by: who has put it in runc's place reads runc's sentences.
-fn program() -> String {
-    let called = std::env::args_os().next();
-    let name = called.as_deref().and_then(|path| Path::new(path).file_name());
-    name.map_or_else(|| "tare".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Where containers are kept: `--root`, or the user's own place.
