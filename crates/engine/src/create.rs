@@ -242,15 +242,9 @@ fn make<'p>(
     let notify = notify::mount(&making.dir)?;
     let mut extra_env = request.passed.environment.clone();
     extra_env.extend(notify::variable());
-    let start = match for_start {
-        true => Start::Socket(start_socket::listen(&making.dir)?),
-        false => Start::Channel,
-    };
+    let start = making.way_to_start(for_start)?;
     let program = making.set_device_rules(&place, &join, plan, rootless)?;
-    let staged = init::needs_stage(&plan.namespaces);
-    let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
-    let must_wait = staged || making.waits_for_systemd(&place);
-    let (forked, needs_unit) = making.clone_init(flags, &join, must_wait)?;
+    let (forked, needs_unit) = making.clone_init(plan, &place, &join)?;
     match forked {
         Forked::Child => {
             // Of the parent's things nothing may live on in the container.
@@ -365,13 +359,24 @@ impl<'p> Making<'p> {
         }
     }
 
+    fn way_to_start(&self, for_start: bool) -> Result<Start> {
+        Ok(match for_start {
+            true => Start::Socket(start_socket::listen(&self.dir)?),
+            false => Start::Channel,
+        })
+    }
+
+    /// Clones the init, or the stage that clones it; the second says whether it will ask for the unit.
     fn clone_init(
         &self,
-        flags: u64,
+        plan: &plan::Create<'_>,
+        place: &cgroup::Cgroup,
         join: &cgroup::Join,
-        must_wait: bool,
     ) -> Result<(Forked, bool)> {
         let _step = trace::step("clone the init", "");
+        let staged = init::needs_stage(&plan.namespaces);
+        let flags = if staged { 0 } else { init::clone_flags(&plan.namespaces) };
+        let must_wait = staged || self.waits_for_systemd(place);
         units::clone_into(self.unit.as_ref(), flags, join, must_wait)
     }
 
