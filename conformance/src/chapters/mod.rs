@@ -30,6 +30,7 @@ mod mount_attributes;
 mod mount_places;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod operations;
 mod options;
 mod policies;
@@ -72,7 +73,7 @@ pub(crate) const ALL: &[Chapter] = &[
         ],
     ),
     ("mounts", &[mounts::OPTIONS, mount_attributes::ATTRIBUTES, mount_places::PLACES]),
-    ("namespaces", &[namespaces::TESTS, rootless::ROOTLESS]),
+    ("namespaces", &[namespaces::TESTS, net_devices::TESTS, rootless::ROOTLESS]),
     (
         "cgroups",
         &[

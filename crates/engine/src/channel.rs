@@ -37,6 +37,9 @@ pub(crate) enum Message {
     /// The source of mount N waits for the map of its ids, which needs power over the file system;
     /// answer with [`Channel::go`].
     NeedsIdMap(u32, OwnedFd),
+    /// It is in its network namespace, and waits there for the host's devices that it gets; answer
+    /// with [`Channel::go`].
+    NeedsNetDevices,
     /// All namespaces and mounts are there, the root is not yet pivoted: the moment for the
     /// runtime's hooks; answer with [`Channel::go`].
     NeedsHooks,
@@ -164,6 +167,7 @@ impl Channel {
                 let [a, b, c, d] = index.to_ne_bytes();
                 self.write(&[b'I', a, b, c, d], Some(tree.as_fd()))
             }
+            Message::NeedsNetDevices => self.write(b"N", None),
             Message::NeedsHooks => self.write(b"H", None),
             Message::Terminal(fd) => self.write(b"T", Some(fd.as_fd())),
             Message::Ready => self.write(b"R", None),
@@ -209,6 +213,7 @@ impl Channel {
             ([b'I', a, b, c, d], Some(tree)) => {
                 Message::NeedsIdMap(u32::from_ne_bytes([*a, *b, *c, *d]), tree)
             }
+            (b"N", _) => Message::NeedsNetDevices,
             (b"H", _) => Message::NeedsHooks,
             (b"T", Some(fd)) => Message::Terminal(fd),
             (b"R", _) => Message::Ready,

@@ -26,8 +26,8 @@ use crate::receiver::Receiver;
 use crate::store::{Announced, ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::units::NewUnit;
 use crate::{
-    device_rules, host_mounts, idmap, limits, messages, notify, pid_file, probe, process,
-    start_socket, trace, units,
+    device_rules, host_mounts, idmap, limits, messages, net_devices, notify, pid_file, probe,
+    process, start_socket, trace, units,
 };
 
 /// How long a process that the kernel is killing may take, in milliseconds.
@@ -199,7 +199,7 @@ pub(crate) fn choice(cgroups: Cgroups) -> CgroupChoice {
 }
 
 /// Everything that exists of a container being made. Dropped, it undoes itself: the process, the
-/// unit, the cgroup, the directory, in this order.
+/// unit, the cgroup, the directory, in this order; before them network devices go back.
 #[derive(Debug)]
 struct Making<'p> {
     dir: ContainerDir,
@@ -209,6 +209,7 @@ struct Making<'p> {
     announced: Option<Announced>,
     unit: Option<NewUnit>,
     child: Option<(Pid, OwnedFd)>,
+    devices: Option<net_devices::Moved>,
     terminal: Option<OwnedFd>,
     finished: bool,
     /// The last to go.
@@ -291,6 +292,7 @@ impl<'p> Making<'p> {
             announced: None,
             unit,
             child: None,
+            devices: None,
             terminal: None,
             finished: false,
             lock: Some(lock),
@@ -479,6 +481,12 @@ impl<'p> Making<'p> {
                     self.run_runtime_hooks(plan, hook_files)?;
                     channel.go()?;
                 }
+                Message::NeedsNetDevices => {
+                    debug!("network devices: {:?}", plan.net_devices);
+                    self.devices =
+                        Some(net_devices::move_into(&plan.net_devices, self.child()?.0)?);
+                    channel.go()?;
+                }
                 Message::Terminal(master) => self.terminal = Some(master),
                 Message::Ready => {
                     debug!("the init is ready");
@@ -595,6 +603,9 @@ impl<'p> Making<'p> {
             pid_file::write(path, pid)?;
         }
         self.finished = true;
+        if let Some(devices) = self.devices.take() {
+            devices.stay();
+        }
         let (_, pidfd) = self.child.take().ok_or(Error::State(messages::NOT_RUNNING))?;
         Ok(Started { pid, pidfd, terminal: self.terminal.take() })
     }
@@ -605,6 +616,8 @@ impl Drop for Making<'_> {
         if self.finished {
             return;
         }
+        // While the namespace is there that they are in.
+        drop(self.devices.take());
         // The first error is on its way to the user; what fails here is found by `delete --force`.
         if let Some((_, pidfd)) = self.child.take() {
             let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);

@@ -270,6 +270,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
         trace::during("join a keyring", || join_keyring(plan.id))
             .step(|| "session keyring (--no-new-keyring)".to_owned())?;
     }
+    set_up_network(plan, channel)?;
     set_up_kernel_names(plan)?;
     for mount in plan.mounts.iter().chain(&init.notify) {
         rootfs.mount(mount, init.cgroup)?;
@@ -310,13 +311,23 @@ pub(crate) fn join_keyring(id: &str) -> Result<()> {
     }
 }
 
-/// Loopback, host name, domain name and kernel parameters. The host's procfs is still there, so the
-/// parameters are written below one that no container can have tampered with (CVE-2025-52881).
-fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
-    let _step = trace::step("loopback, names, sysctls", "");
+/// Loopback, and the host's devices that the container gets.
+fn set_up_network(plan: &Create<'_>, channel: &Channel) -> Result<()> {
+    let _step = trace::step("loopback, network devices", "");
     if plan.namespaces.creates(NamespaceKind::Network) {
         sys::loopback_up()?;
     }
+    if !plan.net_devices.is_empty() {
+        channel.send(&Message::NeedsNetDevices)?;
+        wait_for_parent(channel)?;
+    }
+    Ok(())
+}
+
+/// Host name, domain name and kernel parameters. The host's procfs is still there, so the
+/// parameters are written below one that no container can have tampered with (CVE-2025-52881).
+fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
+    let _step = trace::step("names, sysctls", "");
     if !plan.hostname.is_empty() {
         debug!("init: host name {:?}", plan.hostname);
         sethostname(plan.hostname).at("sethostname", plan.hostname)?;

@@ -33,6 +33,8 @@ mod kill;
 mod limits;
 mod listen;
 pub mod messages;
+mod net_devices;
+mod netlink;
 mod notify;
 mod pause;
 mod pid_file;

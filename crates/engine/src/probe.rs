@@ -9,6 +9,7 @@ use nix::sys::stat::{Mode, SFlag, lstat, stat};
 use plan::{Host, JoinedNamespace, RootKind, Security};
 
 use crate::error::Result;
+use crate::netlink::Socket;
 
 /// The facts about the host that this configuration depends on.
 ///
@@ -27,6 +28,7 @@ pub(crate) fn host<'a>(
         receiver,
         listener: no_listener(config, bundle, receiver),
         joined: joined_namespaces(config),
+        absent_devices: absent_devices(config)?,
         security: security(config.process.as_ref())?,
     })
 }
@@ -118,6 +120,21 @@ fn joined_namespaces(config: &spec::Spec<'_>) -> Vec<(usize, JoinedNamespace)> {
     };
     let paths = linux.namespaces.iter().enumerate().filter(|(_, ns)| !ns.path.is_empty());
     paths.map(|(n, namespace)| (n, joined(&namespace.path))).collect()
+}
+
+/// Devices of `linux.netDevices` that this network namespace lacks.
+fn absent_devices(config: &spec::Spec<'_>) -> Result<Vec<String>> {
+    let Some(linux) = config.linux.as_ref().filter(|linux| !linux.net_devices.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let socket = Socket::open()?;
+    let mut absent = Vec::new();
+    for name in linux.net_devices.keys() {
+        if socket.link(name)?.is_none() {
+            absent.push(name.to_string());
+        }
+    }
+    Ok(absent)
 }
 
 fn joined(path: &str) -> JoinedNamespace {

@@ -6,6 +6,7 @@ use crate::devices::{DeviceNode, DeviceRules, DeviceSource};
 use crate::hooks::Hooks;
 use crate::mounts::{Mount, Propagation, What};
 use crate::namespaces::{NamespaceKind, Namespaces};
+use crate::net_devices::NetDevice;
 use crate::policies::Policies;
 use crate::process::Process;
 use crate::refusal::{Findings, Refusals};
@@ -14,8 +15,8 @@ use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
 use crate::{CgroupChoice, Host, Options, RootKind};
 use crate::{
-    annotations, devices, hooks, mounts, names, namespaces, policies, process, seccomp, sysctl,
-    units,
+    annotations, devices, hooks, mounts, names, namespaces, net_devices, policies, process,
+    seccomp, sysctl, units,
 };
 
 /// What `create` will do.
@@ -35,6 +36,8 @@ pub struct Create<'a> {
     pub domainname: &'a str,
     /// Kernel parameters of the container's namespaces.
     pub sysctls: Vec<Sysctl<'a>>,
+    /// Network devices that move into the container.
+    pub net_devices: Vec<NetDevice<'a>>,
     /// Mounts, in order.
     pub mounts: Vec<Mount<'a>>,
     /// Where device nodes come from.
@@ -147,6 +150,7 @@ pub fn create<'a>(
         hostname: config.hostname.as_deref().unwrap_or_default(),
         domainname: config.domainname.as_deref().unwrap_or_default(),
         sysctls: sysctl::sysctls(linux, &namespaces, &mut findings),
+        net_devices: net_devices::net_devices(linux, &namespaces, host, &mut findings),
         device_source,
         devices: devices::nodes(&linux.devices, &mut findings),
         masked_paths: &linux.masked_paths,
@@ -298,9 +302,6 @@ fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &
 /// What the specification has and this runtime has not yet: refused, never ignored.
 fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
     let hint = "nothing: leave it out";
-    if !linux.net_devices.is_empty() {
-        findings.refuse("/linux/netDevices", "moving network devices is not supported yet", hint);
-    }
     if linux.intel_rdt.is_some() {
         findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet", hint);
     }

@@ -17,6 +17,7 @@ mod hooks;
 mod mounts;
 pub mod names;
 mod namespaces;
+mod net_devices;
 mod numbers;
 mod policies;
 mod process;
@@ -35,6 +36,7 @@ pub use mounts::{
     Attributes, BindAttributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, option_names,
 };
 pub use namespaces::{Join, NamespaceKind, Namespaces};
+pub use net_devices::NetDevice;
 pub use numbers::NumberSet;
 pub use policies::{
     CpuAffinity, MemoryPolicy, Policies, Scheduler, memory_policy_flags, memory_policy_modes,
@@ -65,6 +67,8 @@ pub struct Host<'a> {
     /// Why nobody can be reached at the seccomp agent's socket; empty: somebody can, or there is
     /// no such path.
     pub listener: String,
+    /// Devices of `linux.netDevices` that are not there.
+    pub absent_devices: Vec<String>,
     /// What the namespace paths are: place in `linux.namespaces`.
     pub joined: Vec<(usize, JoinedNamespace)>,
     /// The security modules, and what the runtime may grant.

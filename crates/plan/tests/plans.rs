@@ -19,6 +19,7 @@ fn host() -> Host<'static> {
         unreachable: Vec::new(),
         joined: Vec::new(),
         receiver: "",
+        absent_devices: Vec::new(),
         listener: String::new(),
         security: Security { apparmor: true, selinux: false, capabilities: u64::MAX },
     }
@@ -267,4 +268,40 @@ fn a_process_is_needed_only_to_start_it() {
     let run = Options { start: true, ..options() };
     let refused = plan::create(&config, &host(), &run).unwrap_err();
     assert_eq!(refused.to_string(), format!("/process: {}", plan::names::NO_PROCESS));
+}
+
+#[test]
+fn network_devices_that_move_have_names_and_a_place() {
+    let devices = |devices: &str, network: bool| {
+        let kind = if network { "network" } else { "ipc" };
+        format!(
+            r#"{{ "ociVersion": "1.3.0", "root": {{ "path": "r" }},
+                "process": {{ "cwd": "/", "args": ["x"] }},
+                "linux": {{ "namespaces": [{{ "type": "mount" }}, {{ "type": "{kind}" }}],
+                    "netDevices": {{ {devices} }} }} }}"#
+        )
+    };
+    let good = devices(r#""eth0": {}, "eth1": { "name": "in1" }, "eth2": { "name": "n%d" }"#, true);
+    let config: spec::Spec<'_> = spec::parse(good.as_bytes()).unwrap();
+    let plan = plan::create(&config, &host(), &options()).unwrap();
+    let names: Vec<_> = plan.net_devices.iter().map(|d| (d.host_name, d.name)).collect();
+    assert_eq!(names, [("eth0", "eth0"), ("eth1", "in1"), ("eth2", "n%d")]);
+
+    let bad = devices(
+        r#""a b": {}, "eth0": { "name": "x/y" }, "eth1": { "name": "z" }, "eth2": { "name": "z" },
+           "gone": {}"#,
+        false,
+    );
+    let host = Host { absent_devices: vec!["gone".to_owned()], unprivileged: true, ..host() };
+    assert_eq!(
+        refusals(&bad, &host)[1..],
+        [
+            "/linux/netDevices: unable to move network devices without a NET namespace",
+            "/linux/netDevices: network devices are not supported for rootless containers",
+            "/linux/netDevices/a b: invalid network device name \"a b\"",
+            "/linux/netDevices/eth0/name: invalid network device name \"x/y\"",
+            "/linux/netDevices/eth2/name: two network devices would have the name \"z\"",
+            "/linux/netDevices/gone: link not found for interface gone on runtime namespace",
+        ]
+    );
 }

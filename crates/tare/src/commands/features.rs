@@ -77,7 +77,7 @@ fn linux() -> Value {
             "modes": plan::memory_policy_modes().collect::<Vec<_>>(),
             "flags": plan::memory_policy_flags().collect::<Vec<_>>(),
         },
-        "netDevices": { "enabled": false },
+        "netDevices": { "enabled": true },
     })
 }
 

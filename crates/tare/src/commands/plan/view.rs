@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use plan::{
     Agent, Attributes, Capabilities, CgroupDriver, CgroupPlan, CpuAffinity, Create, DeviceNode,
     DeviceRules, DeviceSource, HookKind, Hooks, IdMap, Join, Label, MappedBy, MemoryPolicy, Mount,
-    Namespaces, NumberSet, Policies, Process, Propagation, Rlimit, Root, Scheduler, Seccomp,
-    Sysctl, Terminal, UnitPlan, What, names,
+    Namespaces, NetDevice, NumberSet, Policies, Process, Propagation, Rlimit, Root, Scheduler,
+    Seccomp, Sysctl, Terminal, UnitPlan, What, names,
 };
 use serde_json::{Map, Value, json};
 
@@ -25,6 +25,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         hostname,
         domainname,
         sysctls,
+        net_devices,
         mounts,
         device_source,
         devices,
@@ -59,6 +60,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
             "domainname": domainname,
         },
         "sysctl": sysctls.iter().map(sysctl).collect::<Vec<_>>(),
+        "network devices": net_devices.iter().map(net_device).collect::<Vec<_>>(),
         "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
         "devices": nodes(*device_source, devices),
         "hooks in create": at(&[
@@ -298,6 +300,11 @@ fn hooks_of(hooks: &Hooks<'_>, kinds: &[HookKind]) -> Vec<Value> {
     all
 }
 
+fn net_device(device: &NetDevice<'_>) -> Value {
+    let NetDevice { host_name, name } = device;
+    json!({ "device": host_name, "inside": name })
+}
+
 fn process_of(process: &Process<'_>, policies: &Policies) -> Value {
     let Process {
         args,
@@ -459,6 +466,7 @@ mod tests {
             unreachable: Vec::new(),
             joined: vec![(5, JoinedNamespace::Kind(NamespaceKind::Ipc.clone_flag()))],
             receiver: "",
+            absent_devices: Vec::new(),
             listener: String::new(),
             security: Security { apparmor: true, selinux: true, capabilities: u64::MAX },
         };
