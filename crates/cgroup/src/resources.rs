@@ -191,6 +191,7 @@ impl fmt::Display for Ignored {
 
 /// runc's words.
 const KERNEL_MEMORY: &str = "Kernel memory settings are ignored and will be removed";
+const IDLE: &str = "ignored, since an idle cgroup has none (cpu.idle)";
 const V1_ONLY: &str = "ignored, since cgroup v2 has no such setting";
 
 impl Cgroup {
@@ -198,49 +199,34 @@ impl Cgroup {
     /// missing that others have, such as a controller, `set` fails instead.
     pub fn ignored(&self, resources: &Resources<'_>) -> Vec<Ignored> {
         let Resources { memory, cpu, block_io, network, .. } = resources;
-        let v2 = |controller| self.v2_dir_of(controller).is_some();
         let idle = cpu.idle.is_some_and(|idle| idle != 0);
-        let leaf = |weight: Option<u16>| weight.is_some_and(|weight| weight != 0);
-        let leaf_device = |device: &WeightDevice| leaf(device.leaf_weight);
-        let (v2_memory, v2_cpu, v2_blkio) = (v2("memory"), v2("cpu"), v2("blkio"));
-        let all = [
+        let everywhere = [
             (memory.kernel.is_some(), "memory.kernel", KERNEL_MEMORY),
             (memory.kernel_tcp.is_some(), "memory.kernelTCP", KERNEL_MEMORY),
-            (
-                idle && cpu.shares.is_some_and(|shares| shares != 0),
-                "cpu.shares",
-                "ignored, since an idle cgroup has none (cpu.idle)",
-            ),
-            (v2_memory && memory.asked_swappiness().is_some(), "memory.swappiness", V1_ONLY),
-            (
-                v2_memory && memory.oom_killer == OomKiller::Disabled,
-                "memory.disableOOMKiller",
-                V1_ONLY,
-            ),
-            (
-                v2_cpu && cpu.realtime_runtime.is_some_and(|time| time != 0),
-                "cpu.realtimeRuntime",
-                V1_ONLY,
-            ),
-            (
-                v2_cpu && cpu.realtime_period.is_some_and(|time| time != 0),
-                "cpu.realtimePeriod",
-                V1_ONLY,
-            ),
-            (v2_blkio && leaf(block_io.leaf_weight), "blockIO.leafWeight", V1_ONLY),
-            (
-                v2_blkio && block_io.weight_devices.iter().any(leaf_device),
-                "blockIO.weightDevice.leafWeight",
-                V1_ONLY,
-            ),
-            (
-                self.is_unified() && network.class_id.is_some_and(|id| id != 0),
-                "network.classID",
-                V1_ONLY,
-            ),
-            (self.is_unified() && !network.priorities.is_empty(), "network.priorities", V1_ONLY),
+            (idle && cpu.shares.is_some_and(|shares| shares != 0), "cpu.shares", IDLE),
         ];
-        let asked = all.into_iter().filter(|(asked, ..)| *asked);
+        let leaf = |weight: Option<u16>| weight.is_some_and(|weight| weight != 0);
+        let leaf_device = |device: &WeightDevice| leaf(device.leaf_weight);
+        let runtime = cpu.realtime_runtime.is_some_and(|time| time != 0);
+        let period = cpu.realtime_period.is_some_and(|time| time != 0);
+        let weights = block_io.weight_devices.iter().any(leaf_device);
+        // Where v1 lacks a controller for networks, v2 has none: that is an error of `set`.
+        let class = self.is_unified() && network.class_id.is_some_and(|id| id != 0);
+        let priorities = self.is_unified() && !network.priorities.is_empty();
+        let on_v2 = [
+            ("memory", memory.asked_swappiness().is_some(), "memory.swappiness"),
+            ("memory", memory.oom_killer == OomKiller::Disabled, "memory.disableOOMKiller"),
+            ("cpu", runtime, "cpu.realtimeRuntime"),
+            ("cpu", period, "cpu.realtimePeriod"),
+            ("blkio", leaf(block_io.leaf_weight), "blockIO.leafWeight"),
+            ("blkio", weights, "blockIO.weightDevice.leafWeight"),
+            ("net_cls", class, "network.classID"),
+            ("net_prio", priorities, "network.priorities"),
+        ];
+        let on_v2 = on_v2.into_iter().map(|(controller, asked, field)| {
+            (asked && self.v2_dir_of(controller).is_some(), field, V1_ONLY)
+        });
+        let asked = everywhere.into_iter().chain(on_v2).filter(|(asked, ..)| *asked);
         asked.map(|(_, field, reason)| Ignored { field, reason }).collect()
     }
 }
