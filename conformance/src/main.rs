@@ -10,6 +10,7 @@ mod bundle;
 mod call;
 mod case;
 mod chapters;
+mod compatibility;
 mod console;
 mod container;
 mod expected;
@@ -59,6 +60,12 @@ fn cli() -> Command {
         .arg(flag("systemd").help("Let systemd make the cgroups: --systemd-cgroup in every call"))
         .arg(flag("verbose").help("Print what each failing test found"))
         .arg(flag("list").help("Print the tests and the sentences they hold"))
+        .arg(
+            Arg::new("compatibility")
+                .long("compatibility")
+                .value_name("LIST")
+                .help("Print docs/compatibility.md from a list of rows and their tests"),
+        )
         .arg(flag("null").help("Show that no test passes on a runtime that does nothing"))
         .arg(Arg::new("single").long("single").hide(true).num_args(4))
         .arg(
@@ -83,6 +90,19 @@ fn main() -> ExitCode {
     if let [name, runtime, scratch, tag] = &words("single")[..] {
         let scale = schedule::Scale { null: args.get_flag("null"), patience };
         return single::run(name, runtime, scratch, tag, scale);
+    }
+    if let Some(list) = args.get_one::<String>("compatibility") {
+        let page = std::fs::read_to_string(list).map_err(|error| error.to_string());
+        return match page.and_then(|text| compatibility::page(&text, &table::all())) {
+            Ok(page) => {
+                print!("{page}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("{list}: {why}");
+                ExitCode::FAILURE
+            }
+        };
     }
     let only = words("only");
     let mut tests = table::all();

@@ -22,6 +22,7 @@ mod device_rules;
 mod devices;
 mod exec;
 mod exec_process;
+mod fields;
 mod hook_runs;
 mod hooks;
 mod inspecting;
@@ -110,6 +111,7 @@ pub(crate) const ALL: &[Chapter] = &[
     ("terminal", &[terminal::TESTS]),
     ("exec", &[exec::TESTS, exec_process::TESTS, exec::PRIVILEGES]),
     ("inspecting", &[inspecting::TESTS]),
+    ("fields", &[fields::TESTS]),
     ("bad-input", &[bad_input::FILES, bad_input::IDS, bad_properties::PROPERTIES]),
     ("security", &[security::TESTS, security_binary::TESTS]),
 ];

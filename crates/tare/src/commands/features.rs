@@ -36,9 +36,16 @@ fn document() -> Value {
             "tare.version": env!("CARGO_PKG_VERSION"),
             "tare.commit": option_env!("TARE_COMMIT").unwrap_or("unknown"),
         },
-        // With --systemd-cgroup these become properties of the container's unit.
-        "potentiallyUnsafeConfigAnnotations": [cgroup::systemd::ANNOTATION_PREFIX],
+        "potentiallyUnsafeConfigAnnotations": unsafe_annotations(),
     })
+}
+
+/// What an engine should not pass on from strangers: with `--systemd-cgroup` properties of the
+/// container's unit, and what names sockets and files of the host.
+fn unsafe_annotations() -> Vec<&'static str> {
+    let mut names = vec![cgroup::systemd::ANNOTATION_PREFIX];
+    names.extend(plan::ANNOTATIONS);
+    names
 }
 
 fn linux() -> Value {
@@ -97,6 +104,38 @@ mod tests {
         let seccomp = linux.seccomp().as_ref().unwrap();
         assert_eq!(seccomp.actions().as_ref().map(Vec::len), Some(9));
         assert_eq!(seccomp.operators().as_ref().map(Vec::len), Some(7));
+    }
+
+    #[test]
+    fn every_field_of_the_schema_is_there_and_no_other() {
+        // features.md and features-linux.md of runtime-spec 1.3.
+        const FIELDS: &str = "ociVersionMin ociVersionMax hooks mountOptions linux/namespaces \
+            linux/capabilities linux/cgroup/v1 linux/cgroup/v2 linux/cgroup/systemd \
+            linux/cgroup/systemdUser linux/cgroup/rdma linux/seccomp/enabled linux/seccomp/actions \
+            linux/seccomp/operators linux/seccomp/archs linux/seccomp/knownFlags \
+            linux/seccomp/supportedFlags linux/apparmor/enabled linux/selinux/enabled \
+            linux/intelRdt/enabled linux/intelRdt/schemata linux/intelRdt/monitoring \
+            linux/mountExtensions/idmap/enabled linux/netDevices/enabled annotations \
+            linux/memoryPolicy/modes linux/memoryPolicy/flags \
+            potentiallyUnsafeConfigAnnotations";
+        let document = document();
+        let mut found = Vec::new();
+        leaves("", &document, &mut found);
+        let mut wanted: Vec<&str> = FIELDS.split_ascii_whitespace().collect();
+        wanted.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, wanted);
+    }
+
+    /// The fields of the schema, but for annotations, which are anybody's.
+    fn leaves(at: &str, value: &Value, found: &mut Vec<String>) {
+        match value.as_object().filter(|_| at != "annotations") {
+            None => found.push(at.to_owned()),
+            Some(object) => object.iter().for_each(|(name, value)| {
+                let at = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
+                leaves(&at, value, found);
+            }),
+        }
     }
 
     #[test]
