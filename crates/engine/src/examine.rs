@@ -124,7 +124,7 @@ impl Findings<'_> {
                 self.of_cgroup(&plan);
             }
         }
-        for spec::Unread { pointer, meant } in spec::unread(self.mended.bytes(), &config) {
+        for spec::Unread { pointer, meant } in spec::unread(self.mended.bytes()) {
             let hint = meant.map_or_else(String::new, |meant| format!("{meant:?}?"));
             self.add(false, &pointer, "this property is not read".to_owned(), hint);
         }
