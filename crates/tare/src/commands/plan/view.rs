@@ -354,7 +354,7 @@ fn process_of(process: &Process<'_>, policies: &Policies) -> Value {
         "cwd": cwd,
         "user": uid,
         "group": gid,
-        "other groups": if *keep_groups { "the caller's".into() } else { json!(groups) },
+        "other groups": if *keep_groups { "the caller's".into() } else { value(groups) },
         "umask": format!("{umask:04o}"),
         "env": env,
         "terminal": match terminal {
