@@ -133,7 +133,10 @@ pub fn create<'a>(
         let hint = "an object with namespaces; `tare spec` writes one";
         findings.refuse("/linux", "linux property must not be empty", hint);
     }
-    let (Some(root), Some(linux)) = (root, &config.linux) else {
+    let Some(linux) = &config.linux else {
+        // What is wrong beside that is told all the same.
+        process(config, host, &Namespaces::default(), options, &mut findings);
+        hooks::hooks(config.hooks.as_ref(), &mut findings);
         return Err(Refusals(findings.refusals));
     };
     let namespaces = namespaces::namespaces(linux, host, &mut findings);
@@ -194,11 +197,12 @@ fn root<'a>(
     host: &Host<'a>,
     options: &Options<'_>,
     findings: &mut Findings,
-) -> Option<Root<'a>> {
+) -> Root<'a> {
+    let no_pivot = options.no_pivot;
     let Some(root) = config.root.as_ref().filter(|root| !root.path.is_empty()) else {
         let hint = r#"{ "path": "rootfs" }, below the bundle or absolute"#;
         findings.refuse("/root", "root must be specified", hint);
-        return None;
+        return Root { path: Cow::Borrowed(""), readonly: false, propagation: None, no_pivot };
     };
     let path = if root.path.starts_with('/') {
         Cow::Borrowed(root.path.as_str())
@@ -229,7 +233,7 @@ fn root<'a>(
         let hint = "shared, slave, private or unbindable; with all mounts below: rshared, ...";
         findings.refuse("/linux/rootfsPropagation", sentence, hint);
     }
-    Some(Root { path, readonly: root.readonly, propagation, no_pivot: options.no_pivot })
+    Root { path, readonly: root.readonly, propagation, no_pivot }
 }
 
 fn mounts<'a>(

@@ -127,6 +127,19 @@ fn all_refusals_come_at_once_each_with_its_place() {
 }
 
 #[test]
+fn what_is_missing_hides_nothing_else() {
+    let found = refusals(r#"{ "process": { "cwd": "x", "args": ["x"] } }"#, &host());
+    let places: Vec<&str> = found.iter().filter_map(|r| r.split(": ").next()).collect();
+    assert_eq!(places, ["/ociVersion", "/root", "/linux", "/process/cwd"]);
+    let found = refusals(
+        r#"{ "ociVersion": "1.0.2", "linux": { "namespaces": [{ "type": "x" }] } }"#,
+        &host(),
+    );
+    assert!(found.iter().any(|r| r.starts_with("/root: ")), "{found:?}");
+    assert!(found.iter().any(|r| r.starts_with("/linux/namespaces/0/type: ")), "{found:?}");
+}
+
+#[test]
 fn a_namespace_path_must_be_of_its_type() {
     let text = r#"{ "ociVersion": "1.0.2", "root": { "path": "r" },
         "process": { "cwd": "/", "args": ["x"] },
