@@ -320,7 +320,7 @@ fn hooks_of(hooks: &Hooks<'_>, kinds: &[HookKind]) -> Vec<Value> {
 
 fn net_device(device: &NetDevice<'_>) -> Value {
     let NetDevice { host_name, name } = device;
-    json!({ "device": host_name, "inside": name })
+    object!({ "device": host_name, "inside": name })
 }
 
 fn process_of(process: &Process<'_>, policies: &Policies) -> Value {
