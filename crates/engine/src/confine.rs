@@ -20,7 +20,9 @@ use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstat, umask};
-use nix::unistd::{AccessFlags, Gid, Pid, Uid, chdir, fchown};
+use nix::unistd::{
+    AccessFlags, Gid, Pid, Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fchown,
+};
 use plan::{Capabilities, CpuAffinity, Label, MemoryPolicy, NumberSet, Policies, Process};
 use sys::{CapabilitySets, Context};
 
@@ -224,15 +226,23 @@ pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
     Err(last.map_or(Error::State("no label file"), Error::from))
 }
 
-/// Gives the standard streams to the user, who may have to open them again (/dev/stdout).
+/// Gives the standard streams to the user, who may have to open them again (/dev/stdout). Those that
+/// are the host's null device become the container's own, as in runc: a checkpoint has no way to name
+/// a file outside.
 fn own_stdio(uid: u32) -> Result<()> {
-    // The host's, which is everybody's; the container's own may well be missing.
     let null = nix::sys::stat::makedev(1, 3);
+    let mut own = None;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    for stream in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
+    for (n, stream) in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter().enumerate() {
         let Ok(stat) = fstat(stream) else { continue };
         let device = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
-        if stat.st_uid == uid || device && stat.st_rdev == null {
+        if device && stat.st_rdev == null {
+            if let Some(own) = own.get_or_insert_with(own_null) {
+                replace_by_null(n, stat.st_dev, own);
+            }
+            continue;
+        }
+        if stat.st_uid == uid {
             continue;
         }
         match fchown(stream, Some(Uid::from_raw(uid)), None::<Gid>) {
@@ -242,6 +252,35 @@ fn own_stdio(uid: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The container's null device, unless what it has there is another.
+fn own_null() -> Option<OwnedFd> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let handle = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    // Opening a device may do something; that it is this one is known first.
+    let seen = openat(AT_FDCWD, "/dev/null", handle, Mode::empty()).and_then(fstat).ok()?;
+    let is_null = |stat: nix::sys::stat::FileStat| {
+        stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits()
+            && stat.st_rdev == nix::sys::stat::makedev(1, 3)
+    };
+    if !is_null(seen) {
+        return None;
+    }
+    let own = openat(AT_FDCWD, "/dev/null", flags, Mode::empty()).ok()?;
+    fstat(&own).is_ok_and(is_null).then_some(own)
+}
+
+/// Puts the container's null device in the place of stream `n`, which is the one of file system
+/// `device`. That works as well: where this fails, it stays.
+fn replace_by_null(n: usize, device: u64, own: &OwnedFd) {
+    if fstat(own).is_ok_and(|stat| stat.st_dev != device) {
+        let _ = match n {
+            0 => dup2_stdin(own),
+            1 => dup2_stdout(own),
+            _ => dup2_stderr(own),
+        };
+    }
 }
 
 fn set_cpus(cpus: Cpus<'_>) -> Result<()> {
