@@ -14,6 +14,7 @@ mod cgroup_stats;
 mod cgroup_update;
 mod cgroup_update_refused;
 mod cgroups;
+mod checkpoint;
 mod command_line;
 mod crun_forms;
 mod debug;
@@ -113,5 +114,6 @@ pub(crate) const ALL: &[Chapter] = &[
     ("inspecting", &[inspecting::TESTS]),
     ("fields", &[fields::TESTS]),
     ("bad-input", &[bad_input::FILES, bad_input::IDS, bad_properties::PROPERTIES]),
+    ("checkpoint", &[checkpoint::COMMANDS, checkpoint::TESTS]),
     ("security", &[security::TESTS, security_binary::TESTS]),
 ];

@@ -67,8 +67,8 @@ impl Cgroup {
         }
     }
 
-    /// Where the freezer is that [`freeze`](Cgroup::freeze) uses.
-    pub(crate) fn freezer_dir(&self) -> Option<&str> {
+    /// The directory of the freezer that [`freeze`](Cgroup::freeze) uses, if there is one.
+    pub fn freezer_dir(&self) -> Option<&str> {
         self.v1_dir("freezer").or_else(|| self.v2_freezer())
     }
 

@@ -45,6 +45,8 @@ pub(crate) enum Message {
     NeedsHooks,
     /// The master of the container's terminal.
     Terminal(OwnedFd),
+    /// The other end of a socket through which the program that it becomes is spoken to.
+    Socket(OwnedFd),
     /// The number of the listener that its filter of system calls has given it: to be handed to the
     /// agent, before whom it can't go on; answer with [`Channel::go`].
     Listener(i32),
@@ -170,6 +172,7 @@ impl Channel {
             Message::NeedsNetDevices => self.write(b"N", None),
             Message::NeedsHooks => self.write(b"H", None),
             Message::Terminal(fd) => self.write(b"T", Some(fd.as_fd())),
+            Message::Socket(fd) => self.write(b"S", Some(fd.as_fd())),
             Message::Ready => self.write(b"R", None),
             Message::Step(step) => {
                 let bytes: Vec<u8> = b"D".iter().copied().chain(step.bytes()).collect();
@@ -216,6 +219,7 @@ impl Channel {
             (b"N", _) => Message::NeedsNetDevices,
             (b"H", _) => Message::NeedsHooks,
             (b"T", Some(fd)) => Message::Terminal(fd),
+            (b"S", Some(fd)) => Message::Socket(fd),
             (b"R", _) => Message::Ready,
             ([b'D', step @ ..], _) => Message::Step(String::from_utf8_lossy(step).into_owned()),
             ([b'L', a, b, c, d], _) => Message::Listener(i32::from_ne_bytes([*a, *b, *c, *d])),
@@ -268,7 +272,10 @@ impl AsFd for Channel {
 }
 
 /// Reads one message and the descriptor that came with it.
-fn read_with_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+pub(crate) fn read_with_fd(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> Result<(usize, Option<OwnedFd>)> {
     let mut space = nix::cmsg_space!(RawFd);
     let mut parts = [IoSliceMut::new(buffer)];
     let received = loop {

@@ -66,6 +66,13 @@ pub struct Request<'a> {
     pub warn: &'a dyn Fn(&str),
 }
 
+impl Request<'_> {
+    /// Whether the cgroups are to be treated as a user's.
+    pub(crate) fn is_rootless(&self, plan: &plan::Create<'_>) -> bool {
+        self.rootless_cgroups.unwrap_or(plan.rootless)
+    }
+}
+
 /// Who makes a new container's cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cgroups {
@@ -142,7 +149,7 @@ fn after_start(request: &Request<'_>, plan: &plan::Create<'_>) -> Result<()> {
 }
 
 /// Plans, and acts; with a timeline if one is wanted.
-fn with_plan<T>(
+pub(crate) fn with_plan<T>(
     request: &Request<'_>,
     start: bool,
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
@@ -201,16 +208,16 @@ pub(crate) fn choice(cgroups: Cgroups) -> CgroupChoice {
 /// Everything that exists of a container being made. Dropped, it undoes itself: the process, the
 /// unit, the cgroup, the directory, in this order; before them network devices go back.
 #[derive(Debug)]
-struct Making<'p> {
-    dir: ContainerDir,
-    record: Record<'p>,
+pub(crate) struct Making<'p> {
+    pub(crate) dir: ContainerDir,
+    pub(crate) record: Record<'p>,
     cgroup: Option<cgroup::Created>,
     /// The saved record, for as long as the cgroup's number is still to be added.
     announced: Option<Announced>,
-    unit: Option<NewUnit>,
-    child: Option<(Pid, OwnedFd)>,
+    pub(crate) unit: Option<NewUnit>,
+    pub(crate) child: Option<(Pid, OwnedFd)>,
     devices: Option<net_devices::Moved>,
-    terminal: Option<OwnedFd>,
+    pub(crate) terminal: Option<OwnedFd>,
     finished: bool,
     /// The last to go.
     lock: Option<Lock>,
@@ -228,23 +235,13 @@ fn make<'p>(
     let watcher = Receiver::connect_if(plan.pidfd_receiver.map(Path::new), "pidfd receiver")?;
     let hook_files = HookFiles::open(plan.annotations, plan.bundle)?;
     pid_file::check(request.pid_file)?;
-    let (mut place, unit) = limits::place(plan)?;
-    limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
-    device_rules::check(&place, plan)?;
-    let dir = trace::during("make the state directory", || request.store.reserve(request.id))?;
-    debug!("state directory: {}", dir.path().display());
-    let lock = dir.lock()?;
+    let (mut making, place, join) = Making::begin(request, config, plan)?;
     let (channel, child_channel) = Channel::pair()?;
-    let record = Record::new(plan, humantime::format_rfc3339_nanos(SystemTime::now()).to_string());
-    let mut making = Making::of(dir, record, lock, unit);
-    let announced = making.remember(&place, plan, config)?;
-    let rootless = request.rootless_cgroups.unwrap_or(plan.rootless);
-    let join = making.create_cgroup(&mut place, rootless, announced)?;
     let notify = notify::mount(&making.dir)?;
     let mut extra_env = request.passed.environment.clone();
     extra_env.extend(notify::variable());
     let start = making.way_to_start(for_start)?;
-    let program = making.set_device_rules(&place, &join, plan, rootless)?;
+    let program = making.set_device_rules(&place, &join, plan, request.is_rootless(plan))?;
     let (forked, needs_unit) = making.clone_init(plan, &place, &join)?;
     match forked {
         Forked::Child => {
@@ -278,6 +275,25 @@ fn make<'p>(
 }
 
 impl<'p> Making<'p> {
+    /// Reserves the id, saves what will be, and makes the cgroup: where it is, and how to join it.
+    pub(crate) fn begin(
+        request: &Request<'_>,
+        config: &spec::Spec<'_>,
+        plan: &'p plan::Create<'p>,
+    ) -> Result<(Making<'p>, cgroup::Cgroup, cgroup::Join)> {
+        let (mut place, unit) = limits::place(plan)?;
+        limits::warn_of_ignored(&place, &plan.cgroup.resources, request.warn);
+        device_rules::check(&place, plan)?;
+        let dir = trace::during("make the state directory", || request.store.reserve(request.id))?;
+        debug!("state directory: {}", dir.path().display());
+        let lock = dir.lock()?;
+        let now = humantime::format_rfc3339_nanos(SystemTime::now()).to_string();
+        let mut making = Making::of(dir, Record::new(plan, now), lock, unit);
+        let announced = making.remember(&place, plan, config)?;
+        let join = making.create_cgroup(&mut place, request.is_rootless(plan), announced)?;
+        Ok((making, place, join))
+    }
+
     fn of(
         dir: ContainerDir,
         mut record: Record<'p>,
@@ -343,12 +359,12 @@ impl<'p> Making<'p> {
     }
 
     /// Whether it is systemd that makes most of the cgroup, and puts the init into it: on v1.
-    fn waits_for_systemd(&self, place: &cgroup::Cgroup) -> bool {
+    pub(crate) fn waits_for_systemd(&self, place: &cgroup::Cgroup) -> bool {
         !place.is_unified() && self.unit.as_ref().is_some_and(NewUnit::is_scope)
     }
 
     /// Before anybody is in the cgroup; or later, if there is none yet.
-    fn set_device_rules(
+    pub(crate) fn set_device_rules(
         &self,
         place: &cgroup::Cgroup,
         join: &cgroup::Join,
@@ -423,13 +439,17 @@ impl<'p> Making<'p> {
     }
 
     /// Asks systemd for the unit, which meanwhile makes it.
-    fn start_unit(&mut self) -> Result<()> {
+    pub(crate) fn start_unit(&mut self) -> Result<()> {
         let pid = self.child()?.0.as_raw();
         self.unit.as_mut().map_or(Ok(()), |unit| unit.start(pid))
     }
 
     /// Waits until systemd has made the unit; only then do the cgroup's files keep what is written.
-    fn complete_unit(&mut self, plan: &plan::Create<'_>, place: &cgroup::Cgroup) -> Result<()> {
+    pub(crate) fn complete_unit(
+        &mut self,
+        plan: &plan::Create<'_>,
+        place: &cgroup::Cgroup,
+    ) -> Result<()> {
         let Some(unit) = &mut self.unit else {
             return Ok(());
         };
@@ -492,8 +512,9 @@ impl<'p> Making<'p> {
                     debug!("the init is ready");
                     return self.complete_unit(plan, place);
                 }
-                // Steps are shown already; the filter is loaded once it is ready and let go.
-                Message::Step(_) | Message::Listener(_) => {}
+                // Steps are shown already; the filter is loaded once it is ready and let go; a
+                // socket is only CRIU's to send.
+                Message::Step(_) | Message::Listener(_) | Message::Socket(_) => {}
                 Message::Failed(failure) => return Err(Error::Init(failure.during_init())),
                 Message::Closed => return Err(self.died()),
             }
@@ -509,7 +530,11 @@ impl<'p> Making<'p> {
         Ok(())
     }
 
-    fn run_runtime_hooks(&self, plan: &plan::Create<'_>, files: &HookFiles) -> Result<()> {
+    pub(crate) fn run_runtime_hooks(
+        &self,
+        plan: &plan::Create<'_>,
+        files: &HookFiles,
+    ) -> Result<()> {
         let pid = Some(self.child()?.0.as_raw());
         let state = self.record.state(ContainerStatus::Creating, pid);
         let place = Place::of_runtime(plan.bundle, files);
@@ -592,7 +617,7 @@ impl<'p> Making<'p> {
     }
 
     /// Saves the container as created; nothing is undone from here on.
-    fn finish(mut self, request: &Request<'_>) -> Result<Started> {
+    pub(crate) fn finish(mut self, request: &Request<'_>) -> Result<Started> {
         let pid = self.child()?.0;
         self.record.pid = pid.as_raw();
         self.record.start_time = process::stat(pid.as_raw())?.map_or(0, |stat| stat.start_time);

@@ -49,6 +49,12 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
     remove(&dir, &record, warn)
 }
 
+/// Deletes a container of which only files are wanted any more; the caller has its lock.
+pub(crate) fn destroy(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
+    end(dir, record, true)?;
+    remove(dir, record, warn)
+}
+
 /// Ends what another command is waiting for, such as a `start` whose hook hangs: it then gives up, and
 /// the lock with it. What can't be ended here is waited for.
 fn interrupt(dir: &ContainerDir) {

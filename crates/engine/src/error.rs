@@ -60,6 +60,8 @@ pub enum Error {
     Init(crate::channel::Failure),
     /// The container's process failed after the word to start, where it speaks for itself.
     Late(crate::channel::Failure),
+    /// A process of the runtime's own failed (`mounts`, `restore`).
+    Aside(crate::channel::Failure),
     /// The container's process ended without a word.
     Died {
         /// Which process, and how it ended.
@@ -72,6 +74,8 @@ pub enum Error {
         /// Why it is refused.
         why: &'static str,
     },
+    /// CRIU did not do what it was asked for.
+    Criu(crate::criu::Failure),
     /// Anything that is said by itself: the caller's mistake on the command line.
     Usage(String),
 }
@@ -118,8 +122,12 @@ impl Error {
                 let step = format!("hooks.{}[{}]", failure.kind.name(), failure.index);
                 Details { step, path: failure.path.clone(), ..none() }
             }
-            Error::Init(failure) | Error::Late(failure) => {
+            Error::Init(failure) | Error::Late(failure) | Error::Aside(failure) => {
                 Details::new(&failure.step, &failure.object, failure.errno)
+            }
+            Error::Criu(failure) => {
+                let path = failure.log().map(|log| log.display().to_string()).unwrap_or_default();
+                Details { step: "criu".to_owned(), path, ..none() }
             }
             Error::Escape { path, .. } => Details { path: path.clone(), ..none() },
             Error::State(_) | Error::CannotPause { .. } | Error::Died { .. } | Error::Usage(_) => {
@@ -176,10 +184,12 @@ impl fmt::Display for Error {
                 write!(f, "unable to start container process: {failure}")
             }
             Error::Late(failure) => failure.fmt(f),
+            Error::Aside(failure) => failure.fmt(f),
             Error::Died { how } => {
                 write!(f, "unable to start container process: {how}")
             }
             Error::Escape { path, why } => write!(f, "{path:?}: {why}"),
+            Error::Criu(failure) => failure.fmt(f),
             Error::Usage(sentence) => f.write_str(sentence),
         }
     }

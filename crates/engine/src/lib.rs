@@ -1,7 +1,8 @@
 //! The doing: from plans to containers.
 //!
 //! Each command is a story in a module of its own: [`create`] and [`run`], [`start`], [`exec`],
-//! [`kill`], [`delete`], [`pause`] and [`resume`], [`update`], [`events`]; what they leave behind is
+//! [`kill`], [`delete`], [`pause`] and [`resume`], [`update`], [`events`], [`checkpoint`] and
+//! [`restore`]; what they leave behind is
 //! in the [`Store`], what they see is [`status`]. The part that runs inside the container's
 //! namespaces is `init`, and its end, where the runtime's powers are given up, `confine`.
 //!
@@ -11,12 +12,15 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod aside;
 mod bundle;
 mod channel;
+mod checkpoint;
 mod confine;
 mod console;
 mod copy_up;
 mod create;
+mod criu;
 mod delete;
 mod device_rules;
 mod devices;
@@ -33,6 +37,7 @@ mod kill;
 mod limits;
 mod listen;
 pub mod messages;
+mod mount_table;
 mod net_devices;
 mod netlink;
 mod notify;
@@ -44,6 +49,7 @@ mod processes;
 mod receiver;
 mod remains;
 mod resolve;
+mod restore;
 mod rootfs;
 mod start;
 mod start_socket;
@@ -56,7 +62,12 @@ mod update;
 
 pub use bundle::{Bundle, parse, read};
 pub use channel::Failure as InitFailure;
+pub use checkpoint::{Request as CheckpointRequest, checkpoint, open_status_fd};
 pub use create::{Cgroups, Request as CreateRequest, create, run};
+pub use criu::{
+    CRIU_CONFIG_ANNOTATION, CriuCgroups, CriuOptions, Failure as CriuFailure, NetworkLock,
+    Why as CriuWhy,
+};
 pub use delete::delete;
 pub use error::{Details, Error, Result};
 pub use events::{Event, events, stats};
@@ -69,6 +80,7 @@ pub use pause::{pause, resume};
 pub use probe::is_rootless;
 pub use processes::pids;
 pub use remains::remains;
+pub use restore::{Request as RestoreRequest, restore};
 pub use start::start;
 pub use status::status;
 pub use steps::show_steps;

@@ -20,7 +20,7 @@ use crate::process;
 use crate::store::ContainerDir;
 
 /// The directory in the container.
-const INSIDE: &str = "/run/notify";
+pub(crate) const INSIDE: &str = "/run/notify";
 /// The directory in the state directory.
 const DIRECTORY: &str = "notify";
 const SOCKET: &str = "notify.sock";

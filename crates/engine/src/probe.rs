@@ -74,10 +74,7 @@ fn join(bundle: &str, path: &str) -> String {
 }
 
 fn unreachable_sources(config: &spec::Spec<'_>, bundle: &str) -> Vec<(usize, String)> {
-    let is_bind = |mount: &spec::Mount<'_>| {
-        mount.kind == "bind" || mount.options.iter().any(|o| *o == "bind" || *o == "rbind")
-    };
-    let binds = config.mounts.iter().enumerate().filter(|(_, mount)| is_bind(mount));
+    let binds = config.mounts.iter().enumerate().filter(|(_, mount)| plan::is_bind(mount));
     let root = config.root.as_ref().map_or("", |root| root.path.as_str());
     let root = join(bundle, root);
     binds

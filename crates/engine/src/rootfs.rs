@@ -542,7 +542,7 @@ fn mount_at(path: &str, data: Option<&str>, flags: MsFlags) -> Result<()> {
 }
 
 /// The v1 hierarchies: directory name, names of its controllers, path of the container's cgroup.
-fn hierarchies(cgroup: &cgroup::Cgroup) -> Vec<(String, Vec<&str>, &str)> {
+pub(crate) fn hierarchies(cgroup: &cgroup::Cgroup) -> Vec<(String, Vec<&str>, &str)> {
     let mut found: Vec<(String, Vec<&str>, &str)> = Vec::new();
     for (name, path) in cgroup.paths() {
         // v2 beside v1 only groups processes: as with runc it is not shown.

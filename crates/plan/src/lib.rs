@@ -33,7 +33,8 @@ pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceRules, DeviceSource, update
 pub use exec::{complete, exec};
 pub use hooks::{HookKind, Hooks};
 pub use mounts::{
-    Attributes, BindAttributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, option_names,
+    Attributes, BindAttributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, is_bind,
+    option_names,
 };
 pub use namespaces::{Join, NamespaceKind, Namespaces};
 pub use net_devices::NetDevice;

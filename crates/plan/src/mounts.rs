@@ -395,6 +395,11 @@ fn fold(options: &[spec::Text<'_>]) -> Options {
     folded
 }
 
+/// Whether a mount is a piece of the host's tree, by its type or its options.
+pub fn is_bind(mount: &spec::Mount<'_>) -> bool {
+    mount.kind == "bind" || mount.options.iter().any(|o| *o == "bind" || *o == "rbind")
+}
+
 /// Plans one element of `mounts`.
 pub(crate) fn mount<'a>(
     index: usize,

@@ -1,6 +1,6 @@
 //! Descriptors that were inherited, and which of them live on.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -89,6 +89,16 @@ pub fn set_close_on_exec(fd: BorrowedFd<'_>, on: bool) -> Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(flags)).at("fcntl F_SETFD", fd.as_raw_fd().to_string()).map(|_| ())
 }
 
+/// Makes what is open as `new` open under the number of `old`, too, also across execve (dup3(2)). The
+/// owner of `old` has that instead from now on.
+pub fn replace(old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: both are open; the number stays one that its owner may use and will close.
+    if unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), 0) } < 0 {
+        return Err(Error::last("dup3", old.as_raw_fd().to_string()));
+    }
+    Ok(())
+}
+
 /// Lets descriptor `number`, which the caller of this program passed in, live on across execve.
 ///
 /// Fails with `EBADF` when there is no such descriptor.
@@ -114,6 +124,22 @@ pub fn take_inherited(number: i32) -> Result<OwnedFd> {
     check_open(number)?;
     // SAFETY: it is open, and by this function's contract nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Takes over descriptor `number`, which the caller of this program passed in, whatever the number is:
+/// what this program has opened itself is close-on-exec, and refused (`EBADF`).
+pub fn take_passed(number: i32) -> Result<OwnedFd> {
+    // SAFETY: F_GETFD on a number that isn't open fails and touches nothing.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags < 0 {
+        return Err(Error::last("fcntl F_GETFD", number.to_string()));
+    }
+    if number < 3 || flags & libc::FD_CLOEXEC != 0 {
+        return Err(Error::new("fcntl F_GETFD", number.to_string(), Errno::EBADF));
+    }
+    let fd = take_inherited(number)?;
+    set_close_on_exec(fd.as_fd(), true)?;
+    Ok(fd)
 }
 
 /// The `CLONE_NEW*` flag of the namespace behind a descriptor of one of the files in

@@ -26,7 +26,7 @@ pub use clone::{Clone3, Forked, clone3, pidfd_getfd, pidfd_open, pidfd_send_sign
 pub use error::{Context, Error, describe, describe_signal};
 pub use fd::{
     check_open, close_all, close_all_but, close_from, keep_on_exec, lock_file, namespace_kind,
-    set_close_on_exec, take_inherited,
+    replace, set_close_on_exec, take_inherited, take_passed,
 };
 pub use heap::Heap;
 pub use mount::{

@@ -131,6 +131,29 @@ const TRACE: Flag = value("trace", None, "FILE", "write a timeline of the steps:
 
 const JSON: Flag = switch("json", None, "for programs: JSON");
 const AS_ID: Flag = value("id", None, "ID", "as if the container had this id (default: ID)");
+const IMAGES: Flag = value("image-path", None, "DIR", "where the images are (default: checkpoint)");
+const WORK: Flag = value("work-path", None, "DIR", "where CRIU's logs go (default: to the images)");
+const TCP_ESTABLISHED: Flag = switch("tcp-established", None, "TCP connections live on");
+const UNIX_SOCKETS: Flag =
+    switch("ext-unix-sk", None, "allow Unix sockets whose other end is outside");
+const SHELL_JOB: Flag = switch("shell-job", None, "allow the terminal of a shell outside");
+const FILE_LOCKS: Flag = switch("file-locks", None, "take held file locks along");
+const LAZY_PAGES: Flag = switch("lazy-pages", None, "fetch pages of memory when they are used");
+const CGROUPS_MODE: Flag = value(
+    "manage-cgroups-mode",
+    None,
+    "MODE",
+    "what CRIU does about cgroups: soft (default), full, strict or ignore",
+);
+const EMPTY_NS: Flag =
+    value("empty-ns", None, "network", "make the namespace empty, as it is done in any case");
+const AUTO_DEDUP: Flag = switch("auto-dedup", None, "drop pages that a newer image has, too");
+const NETWORK_LOCK: Flag = value(
+    "network-lock",
+    None,
+    "HOW",
+    "keep packets away by iptables (default) or nftables, or skip it",
+);
 
 /// The commands, in the order of the help.
 pub(crate) const COMMANDS: &[Command] = &[
@@ -319,6 +342,81 @@ pub(crate) const COMMANDS: &[Command] = &[
         rest_is_positional: false,
         flags: &[HELP],
         example: "tare resume web",
+    },
+    Command {
+        name: "checkpoint",
+        about: "save a running container to files, by CRIU, and delete it",
+        details: "Has CRIU, a program of its own, save all processes of a container with their memory, \
+                  open files and connections. Then the container is deleted, unless it is to go on. \
+                  What binds bring in from the host is not saved, nor are the files of its root.",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[
+            IMAGES,
+            WORK,
+            value("parent-path", None, "DIR", "images of a pre-dump, from where the new ones are"),
+            switch("leave-running", None, "the container goes on"),
+            TCP_ESTABLISHED,
+            switch("tcp-skip-in-flight", None, "leave out connections that are being made"),
+            switch("link-remap", None, "give open files without a name one again"),
+            UNIX_SOCKETS,
+            SHELL_JOB,
+            LAZY_PAGES,
+            value("status-fd", None, "N", "write a NUL there once pages can be fetched"),
+            value("page-server", None, "ADDRESS:PORT", "send pages to a page server"),
+            FILE_LOCKS,
+            switch(
+                "pre-dump",
+                None,
+                "save only memory, ahead of a checkpoint; the container goes on",
+            ),
+            CGROUPS_MODE,
+            EMPTY_NS,
+            AUTO_DEDUP,
+            NETWORK_LOCK,
+            HELP,
+        ],
+        example: "tare checkpoint --image-path /images/web web",
+    },
+    Command {
+        name: "restore",
+        about: "make a container again from the files of a checkpoint, by CRIU",
+        details: "Makes a container of a bundle, with the processes that a checkpoint has saved: they \
+                  go on where they were. The bundle's config.json and root file system must be as they \
+                  were then. Without --detach this waits for the container's end, and deletes it.",
+        positionals: "ID",
+        count: (1, 1),
+        rest_is_positional: false,
+        flags: &[
+            CONSOLE_SOCKET,
+            IMAGES,
+            WORK,
+            TCP_ESTABLISHED,
+            switch("tcp-close", None, "close TCP connections instead of restoring them"),
+            UNIX_SOCKETS,
+            SHELL_JOB,
+            FILE_LOCKS,
+            CGROUPS_MODE,
+            BUNDLE,
+            switch("detach", Some('d'), "return once the container runs"),
+            PID_FILE,
+            NO_SUBREAPER,
+            NO_PIVOT,
+            EMPTY_NS,
+            AUTO_DEDUP,
+            LAZY_PAGES,
+            NETWORK_LOCK,
+            value("lsm-profile", None, "TYPE:NAME", "security profile instead of the saved one"),
+            value(
+                "lsm-mount-context",
+                None,
+                "CONTEXT",
+                "context of mounts instead of the saved one",
+            ),
+            HELP,
+        ],
+        example: "tare restore --detach --bundle /containers/web --image-path /images/web web",
     },
     Command {
         name: "spec",

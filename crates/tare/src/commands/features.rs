@@ -32,7 +32,7 @@ fn document() -> Value {
         "mountOptions": plan::option_names().collect::<Vec<_>>(),
         "linux": linux(),
         "annotations": {
-            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "org.opencontainers.runc.checkpoint.enabled": "true",
             "tare.version": env!("CARGO_PKG_VERSION"),
             "tare.commit": option_env!("TARE_COMMIT").unwrap_or("unknown"),
         },
@@ -41,9 +41,9 @@ fn document() -> Value {
 }
 
 /// What an engine should not pass on from strangers: with `--systemd-cgroup` properties of the
-/// container's unit, and what names sockets and files of the host.
+/// container's unit, and what names sockets and files of the host, such as one of CRIU's options.
 fn unsafe_annotations() -> Vec<&'static str> {
-    let mut names = vec![cgroup::systemd::ANNOTATION_PREFIX];
+    let mut names = vec![cgroup::systemd::ANNOTATION_PREFIX, engine::CRIU_CONFIG_ANNOTATION];
     names.extend(plan::ANNOTATIONS);
     names
 }

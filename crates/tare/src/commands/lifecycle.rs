@@ -14,7 +14,9 @@ use crate::seal::STARTED;
 
 /// `create`.
 pub(crate) fn create(parsed: &Parsed, log: &Log) -> Outcome {
-    with_request(parsed, log, &bundle(parsed)?, true, |request| engine::create(request).map(|()| 0))
+    with_request(parsed, log, &bundle(parsed)?, true, |request| {
+        engine::create(&request).map(|()| 0)
+    })
 }
 
 /// `run`.
@@ -28,10 +30,10 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         None => bundle(parsed)?,
     };
     let (detach, keep) = (parsed.flags.on("detach"), parsed.flags.on("keep"));
-    with_request(parsed, log, &bundle, detach, |request| engine::run(request, keep))
+    with_request(parsed, log, &bundle, detach, |request| engine::run(&request, keep))
 }
 
-fn bundle(parsed: &Parsed) -> Result<Bundle, Failure> {
+pub(super) fn bundle(parsed: &Parsed) -> Result<Bundle, Failure> {
     let directory = Path::new(parsed.flags.get("bundle").unwrap_or("."));
     let config = parsed.flags.get("config").map(Path::new);
     Ok(Bundle::open(directory, config)?)
@@ -58,16 +60,16 @@ fn wanted_trace(path: &str) -> Result<TraceRequest, Failure> {
     Ok(TraceRequest { file, started })
 }
 
-fn with_request(
+pub(super) fn with_request(
     parsed: &Parsed,
     log: &Log,
     bundle: &Bundle,
     detach: bool,
-    act: impl FnOnce(&CreateRequest<'_>) -> engine::Result<i32>,
+    act: impl FnOnce(CreateRequest<'_>) -> engine::Result<i32>,
 ) -> Outcome {
     // First of all: what can't be written should be known before there is a container.
     let trace = parsed.flags.get("trace").map(wanted_trace).transpose()?;
-    let status = act(&CreateRequest {
+    let status = act(CreateRequest {
         store: &store(parsed)?,
         id: id(parsed),
         bundle,

@@ -2,6 +2,7 @@
 //! for the engine, and its answer into what is printed.
 
 mod check;
+mod checkpoint;
 mod events;
 mod exec;
 mod features;
@@ -75,6 +76,8 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "delete" => lifecycle::delete(parsed, log),
         "pause" => lifecycle::pause(parsed),
         "resume" => lifecycle::resume(parsed),
+        "checkpoint" => checkpoint::checkpoint(parsed, log),
+        "restore" => checkpoint::restore(parsed, log),
         "exec" => exec::exec(parsed, log),
         "state" => inspect::state(parsed, log),
         "list" => inspect::list(parsed, log),

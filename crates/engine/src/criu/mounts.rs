@@ -1,0 +1,252 @@
+//! Mounts that are the host's: binds, masked files, device nodes of a user namespace, v1 cgroups. They
+//! are not in the images; a dump names them, and a restore says what comes in their place.
+//!
+//! The names are runc's (the place inside, with its links resolved; `/dev/null` for what masks files),
+//! so that either can restore what the other has dumped.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use cgroup::Cgroup;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
+use nix::unistd::chdir;
+use plan::{DEFAULT_DEVICES, DeviceSource, Mount, What};
+use sys::{Context, OpenTree};
+
+use super::rpc::{self, opts};
+use super::wire::Message;
+use crate::error::{Error, Result, Step};
+use crate::resolve::{self, Missing};
+use crate::rootfs::{c_string, hierarchies, mount_name};
+use crate::store::Record;
+use crate::{mount_table, notify};
+
+const NULL: &str = "/dev/null";
+
+/// Tells a dump which mounts of the container are left out. Only what is mounted there now counts.
+pub(crate) fn leave_out(
+    options: &mut Message,
+    config: &spec::Spec<'_>,
+    record: &Record<'_>,
+) -> Result<()> {
+    refuse_mapped(config)?;
+    let root = open_directory(&format!("/proc/{}/root", record.pid))?;
+    let table = mount_table::of(record.pid)?;
+    let mounted: HashSet<&str> = table.iter().map(|entry| entry.place.as_str()).collect();
+    let mut leave = |place: &str, name: Option<&str>| {
+        let place = resolved(root.as_fd(), "", place);
+        if mounted.contains(place.as_str()) {
+            options.message(opts::EXT_MNT, &rpc::pair(&place, name.unwrap_or(&place)));
+        }
+    };
+    for bind in config.mounts.iter().filter(|mount| plan::is_bind(mount)) {
+        leave(inside(&bind.destination, &record.rootfs), None);
+    }
+    leave(notify::INSIDE, None);
+    // v2 is a file system of the container's own.
+    for place in table.iter().filter(|entry| entry.kind == "cgroup").map(|entry| &entry.place) {
+        leave(place, None);
+    }
+    let Some(linux) = &config.linux else { return Ok(()) };
+    for path in &linux.masked_paths {
+        let masked = resolve::open(root.as_fd(), path, Missing::Fail);
+        if masked.is_ok_and(|masked| resolve::is_directory(masked.as_fd()).is_ok_and(|is| !is)) {
+            leave(path, Some(NULL));
+        }
+    }
+    let devices = linux.devices.iter().map(|device| device.path.as_str());
+    for path in DEFAULT_DEVICES.iter().map(|(path, ..)| *path).chain(devices) {
+        leave(path, None);
+    }
+    Ok(())
+}
+
+/// Tells a restore what comes in the place of mounts that were left out. What they are mounted on must
+/// be there.
+pub(crate) fn describe(
+    options: &mut Message,
+    plan: &plan::Create<'_>,
+    extra: Option<&Mount<'_>>,
+    cgroup: &Cgroup,
+) -> Result<()> {
+    let root = open_directory(&plan.root.path)?;
+    let base = path_of(root.as_fd());
+    let mut put = |place: &str, source: &str| {
+        let place = resolved(root.as_fd(), &base, place);
+        options.message(opts::EXT_MNT, &rpc::pair(&place, source));
+    };
+    for mount in plan.mounts.iter().chain(extra) {
+        match &mount.what {
+            What::Bind { source, .. } => put(&mount.destination, source),
+            What::Cgroup { .. } if !cgroup.is_unified() => {
+                for (directory, _, path) in hierarchies(cgroup) {
+                    put(&format!("{}/{directory}", mount.destination), path);
+                }
+            }
+            _ => {}
+        }
+    }
+    put(NULL, NULL);
+    if plan.device_source == DeviceSource::Bind {
+        plan.devices.iter().for_each(|device| put(device.path, device.path));
+    }
+    Ok(())
+}
+
+/// In the process that becomes CRIU: makes a mount namespace of its own, in which the container's root
+/// is a mount, and makes in the root what is mounted on. What is in the root is the container's, so
+/// places are found by descriptor; nothing of it shows on the host, whatever ends this process.
+/// `reopen` is for what CRIU has open.
+pub(crate) fn set_up_root(
+    plan: &plan::Create<'_>,
+    extra: Option<&Mount<'_>>,
+    reopen: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).at("unshare", "mount namespace")?;
+    let flags = MsFlags::MS_SLAVE | MsFlags::MS_REC;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).at("mount", "/")?;
+    reopen()?;
+    let root = clone_tree(&plan.root.path).step(|| "root".to_owned())?;
+    let target = open_directory(&plan.root.path)?;
+    sys::move_mount(root.as_fd(), target.as_fd()).step(|| "root".to_owned())?;
+    let mut covers = Vec::new();
+    for mount in plan.mounts.iter().chain(extra) {
+        if !is_on_file_system(mount, &plan.mounts) {
+            make_place(root.as_fd(), mount, &mut covers).step(|| mount_name(mount))?;
+        }
+    }
+    // CRIU finds the root as the container's init did.
+    while let Some(cover) = covers.pop() {
+        let place = format!("/proc/self/fd/{}", cover.as_raw_fd());
+        umount2(place.as_str(), MntFlags::MNT_DETACH).at("umount2", place)?;
+    }
+    Ok(chdir("/").at("chdir", "/")?)
+}
+
+/// Makes what `mount` is mounted on. A bind is then mounted there, for what is mounted inside it.
+fn make_place(root: BorrowedFd<'_>, mount: &Mount<'_>, covers: &mut Vec<OwnedFd>) -> Result<()> {
+    match &mount.what {
+        What::Bind { source, .. } => {
+            let cover = clone_tree(source)?;
+            let missing = match resolve::is_directory(cover.as_fd())? {
+                true => Missing::MakeDirectory,
+                false => Missing::MakeFile,
+            };
+            let target = resolve::open(root, &mount.destination, missing)?;
+            sys::move_mount(cover.as_fd(), target.as_fd())?;
+            covers.push(cover);
+        }
+        What::Filesystem { .. } => {
+            resolve::open(root, &mount.destination, Missing::MakeDirectory)?;
+        }
+        What::Cgroup { .. } | What::Remount { .. } => {}
+    }
+    Ok(())
+}
+
+/// Whether CRIU, which restores file systems with all that is in them, makes the place.
+fn is_on_file_system(mount: &Mount<'_>, all: &[Mount<'_>]) -> bool {
+    all.iter().filter(|other| matches!(other.what, What::Filesystem { .. })).any(|other| {
+        let below = mount.destination.strip_prefix(&*other.destination);
+        below.is_some_and(|rest| rest.starts_with('/'))
+    })
+}
+
+/// A mount whose ids are mapped would come back without the map.
+fn refuse_mapped(config: &spec::Spec<'_>) -> Result<()> {
+    let mapped = |mount: &spec::Mount<'_>| {
+        !mount.uid_mappings.is_empty()
+            || mount.options.iter().any(|option| *option == "idmap" || *option == "ridmap")
+    };
+    match config.mounts.iter().position(mapped) {
+        None => Ok(()),
+        Some(n) => Err(mapped_ids(n, &config.mounts[n].destination)),
+    }
+}
+
+/// The same for what is to be restored.
+pub(crate) fn refuse_mapped_plan(plan: &plan::Create<'_>) -> Result<()> {
+    let mapped = |mount: &&Mount<'_>| matches!(mount.what, What::Bind { id_map: Some(_), .. });
+    match plan.mounts.iter().find(mapped) {
+        None => Ok(()),
+        Some(mount) => Err(mapped_ids(mount.index, &mount.destination)),
+    }
+}
+
+fn mapped_ids(index: usize, destination: &str) -> Error {
+    let why = "CRIU can't restore a mount whose ids are mapped";
+    Error::Usage(format!("mounts[{index}] {destination}: {why}"))
+}
+
+/// A destination that may be the host's name for a place in the root.
+fn inside<'d>(destination: &'d str, rootfs: &str) -> &'d str {
+    destination.strip_prefix(rootfs).filter(|rest| rest.starts_with('/')).unwrap_or(destination)
+}
+
+/// A path inside `root`, with its links resolved as far as it exists; `base` is the root's own path.
+fn resolved(root: BorrowedFd<'_>, base: &str, path: &str) -> String {
+    let path = path.trim_end_matches('/');
+    if let Ok(found) = resolve::open(root, path, Missing::Fail) {
+        let whole = path_of(found.as_fd());
+        return whole.strip_prefix(base.trim_end_matches('/')).unwrap_or(&whole).to_owned();
+    }
+    match path.rsplit_once('/') {
+        Some((above, name)) => {
+            format!("{}/{name}", resolved(root, base, above).trim_end_matches('/'))
+        }
+        None => format!("/{path}"),
+    }
+}
+
+/// What the kernel calls the file behind a descriptor: its path in the mount namespace that it is in.
+fn path_of(fd: BorrowedFd<'_>) -> String {
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    link.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn clone_tree(path: &str) -> Result<OwnedFd> {
+    let clone = OpenTree { clone: true, recursive: true, no_follow: false };
+    Ok(sys::open_tree(AT_FDCWD, &c_string(path)?, clone)?)
+}
+
+fn open_directory(path: &str) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(openat(AT_FDCWD, path, flags, Mode::empty()).at("open", path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn names_are_paths_inside_with_links_resolved() {
+        let dir = std::env::temp_dir().join(format!("criu-mounts-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(dir.join("root/run")).unwrap();
+        std::fs::create_dir_all(dir.join("root/var")).unwrap();
+        symlink("/run", dir.join("root/var/run")).unwrap();
+        let root = open_directory(dir.join("root").to_str().unwrap()).unwrap();
+        let base = path_of(root.as_fd());
+        for (path, inside) in [
+            ("/var/run", "/run"),
+            ("/var/run/new/file", "/run/new/file"),
+            ("/run/", "/run"),
+            ("/none", "/none"),
+            ("/../run", "/run"),
+        ] {
+            assert_eq!(resolved(root.as_fd(), &base, path), inside, "{path}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_destination_may_be_the_hosts_name_for_it() {
+        assert_eq!(inside("/b/rootfs/data", "/b/rootfs"), "/data");
+        assert_eq!(inside("/b/rootfs2", "/b/rootfs"), "/b/rootfs2");
+        assert_eq!(inside("/data", "/b/rootfs"), "/data");
+    }
+}
