@@ -17,6 +17,7 @@ mod expected;
 mod layout;
 mod leftover;
 mod null;
+mod probe;
 mod report;
 mod rootfs;
 mod schedule;

@@ -40,6 +40,7 @@ mod privileges;
 mod process;
 mod rootless;
 mod seccomp;
+mod seccomp_actions;
 mod security;
 mod security_binary;
 mod systemd_limits;
@@ -71,7 +72,15 @@ pub(crate) const ALL: &[Chapter] = &[
             policies::MEMORY,
             policies::SCHEDULING,
             policies::CPU_AFFINITY,
+        ],
+    ),
+    (
+        "seccomp",
+        &[
             seccomp::TESTS,
+            seccomp_actions::ACTIONS,
+            seccomp_actions::ARGUMENTS,
+            seccomp_actions::PRIVILEGES,
         ],
     ),
     ("mounts", &[mounts::OPTIONS, mount_attributes::ATTRIBUTES, mount_places::PLACES]),

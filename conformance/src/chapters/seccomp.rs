@@ -7,7 +7,7 @@ use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is};
 
 /// Docker's default profile, as dockerd writes it into config.json.
-const DOCKER: &str = include_str!("../../data/docker-default-seccomp.json");
+pub(crate) const DOCKER: &str = include_str!("../../data/docker-default-seccomp.json");
 
 fn docker() -> Verdict<Value> {
     Ok(serde_json::from_str(DOCKER)?)
@@ -24,22 +24,22 @@ fn but(call: &str, action: &str) -> Value {
 
 /// The chapter's tests of seccomp.
 pub(crate) const TESTS: &[Test] = &[
-    test("seccomp-errno", "spec, Seccomp: SCMP_ACT_ERRNO returns EPERM from the call", |t| {
+    test("errno", "spec, Seccomp: SCMP_ACT_ERRNO returns EPERM from the call", |t| {
         let b = t.bundle()?.set("/linux/seccomp", but("mkdir", "SCMP_ACT_ERRNO"));
         let said = b.says("mkdir /x 2>&1; grep ^Seccomp: /proc/self/status | cut -f2")?;
         has(&said, "Operation not permitted")?;
         has(said, "\n2")
     }),
-    test("seccomp-errno-ret", "spec, Seccomp: errnoRet is the errno returned", |t| {
+    test("errno-ret", "spec, Seccomp: errnoRet is the errno returned", |t| {
         let b = t.bundle()?.set("/linux/seccomp", but("mkdir", "SCMP_ACT_ERRNO"));
         let b = b.set("/linux/seccomp/syscalls/0/errnoRet", 28);
         has(b.says("mkdir /x 2>&1; true")?, "No space left on device")
     }),
-    test("seccomp-kill", "spec, Seccomp: SCMP_ACT_KILL_PROCESS ends the caller by SIGSYS", |t| {
+    test("kill", "spec, Seccomp: SCMP_ACT_KILL_PROCESS ends the caller by SIGSYS", |t| {
         let b = t.bundle()?.set("/linux/seccomp", but("mkdir", "SCMP_ACT_KILL_PROCESS"));
         is(b.says("mkdir /x; echo $?")?.as_str(), "159")
     }),
-    test("seccomp-args", "spec, Seccomp: args compare the call's arguments", |t| {
+    test("args", "spec, Seccomp: args compare the call's arguments", |t| {
         // Signal 28, which nobody minds, and no other.
         let args = json!([{ "index": 1, "value": 28, "op": "SCMP_CMP_EQ" }]);
         let b = t.bundle()?.set("/linux/seccomp", but("kill", "SCMP_ACT_ERRNO"));
@@ -47,24 +47,20 @@ pub(crate) const TESTS: &[Test] = &[
         let said = b.says("kill -0 $$ && echo a; kill -WINCH $$ 2>/dev/null || echo no")?;
         is(said.as_str(), "a\nno")
     }),
-    test("seccomp-none", "spec, Linux: without seccomp there is no filter", |t| {
+    test("none", "spec, Linux: without seccomp there is no filter", |t| {
         is(t.bundle()?.says("grep ^Seccomp: /proc/self/status | cut -f2")?.as_str(), "0")
     }),
-    test(
-        "seccomp-docker-profile",
-        "Docker's default profile loads, and an ordinary process runs",
-        |t| {
-            let b = t.bundle()?.set("/linux/seccomp", docker()?);
-            let said = b.says("ls / >/dev/null && grep ^Seccomp: /proc/self/status | cut -f2")?;
-            is(said.as_str(), "2")
-        },
-    ),
-    test("seccomp-docker-holds", "Docker's default profile refuses unshare and mount", |t| {
+    test("docker-profile", "Docker's default profile loads, and an ordinary process runs", |t| {
+        let b = t.bundle()?.set("/linux/seccomp", docker()?);
+        let said = b.says("ls / >/dev/null && grep ^Seccomp: /proc/self/status | cut -f2")?;
+        is(said.as_str(), "2")
+    }),
+    test("docker-holds", "Docker's default profile refuses unshare and mount", |t| {
         let b = t.bundle()?.caps(&["CAP_SYS_CHROOT"]).set("/linux/seccomp", docker()?);
         let said = b.says("unshare -n true 2>&1; mount -t tmpfs x /tmp 2>&1; true")?;
         is(said.matches("ermi").count(), 2)
     }),
-    test("seccomp-with-privileges", "the filter loads also without noNewPrivileges", |t| {
+    test("with-privileges", "the filter loads also without noNewPrivileges", |t| {
         let b = t.bundle()?.set("/process/noNewPrivileges", false);
         let b = b.set("/linux/seccomp", but("mkdir", "SCMP_ACT_ERRNO"));
         let b = b.set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
@@ -74,20 +70,16 @@ pub(crate) const TESTS: &[Test] = &[
         has(&said, "NoNewPrivs:\t0")?;
         has(said, "Seccomp:\t2")
     }),
-    test(
-        "seccomp-unknown-syscall-name",
-        "runc: a call that the host does not know is passed over",
-        |t| {
-            let b = t.bundle()?.set("/linux/seccomp", but("mkdir", "SCMP_ACT_ERRNO"));
-            let b = b.push("/linux/seccomp/syscalls/0/names", "no_such_syscall");
-            has(b.says("mkdir /x 2>&1; true")?, "Operation not permitted")
-        },
-    ),
-    test("seccomp-bad-action", "an unknown action is refused by its name", |t| {
+    test("unknown-syscall-name", "runc: a call that the host does not know is passed over", |t| {
+        let b = t.bundle()?.set("/linux/seccomp", but("mkdir", "SCMP_ACT_ERRNO"));
+        let b = b.push("/linux/seccomp/syscalls/0/names", "no_such_syscall");
+        has(b.says("mkdir /x 2>&1; true")?, "Operation not permitted")
+    }),
+    test("bad-action", "an unknown action is refused by its name", |t| {
         let b = t.bundle()?.raw("/linux/seccomp", but("mkdir", "SCMP_ACT_NOPE"));
         b.refused(&["SCMP_ACT_NOPE"])
     }),
-    test("seccomp-exec", "exec runs under the container's filter", |t| {
+    test("exec", "exec runs under the container's filter", |t| {
         let b = t.bundle()?.set("/linux/seccomp", but("mkdir", "SCMP_ACT_ERRNO"));
         let c = b.sleeps().start()?;
         let said = c.says("mkdir /x 2>&1; grep ^Seccomp: /proc/self/status | cut -f2")?;
@@ -95,7 +87,7 @@ pub(crate) const TESTS: &[Test] = &[
         has(said, "\n2")
     }),
     test(
-        "seccomp-listener",
+        "listener",
         "spec, Seccomp: listenerPath receives the container process state, and the descriptor",
         |t| {
             let path = t.path("seccomp.sock");
@@ -116,7 +108,7 @@ pub(crate) const TESTS: &[Test] = &[
         },
     ),
     test(
-        "seccomp-listener-start-exec",
+        "listener-start-exec",
         "runc: a listener for the created container by the time it is started, and one for each exec",
         |t| {
             let path = t.path("seccomp.sock");
@@ -138,7 +130,7 @@ pub(crate) const TESTS: &[Test] = &[
         },
     ),
     test(
-        "seccomp-listener-missing",
+        "listener-missing",
         "a profile that notifies is refused when nobody listens at listenerPath",
         |t| {
             let mut filter = but("mkdir", "SCMP_ACT_NOTIFY");
