@@ -43,6 +43,12 @@ impl Chain {
     fn is_uniform(&self) -> bool {
         self.clauses.windows(2).all(|two| two[0].action == two[1].action)
     }
+
+    /// Whether some clause holds in several ways, which would make its tree larger than itself.
+    fn has_ways(&self) -> bool {
+        let mut conditions = self.clauses.iter().flat_map(|clause| &clause.conditions);
+        self.is_64_bit && conditions.any(Condition::has_two_ways)
+    }
 }
 
 impl Clause {
@@ -145,7 +151,9 @@ impl Decisions {
         for chain in &mut self.chains {
             if chain.is_uniform() {
                 order::drop_what_follows(&mut chain.clauses, chain.is_64_bit);
-                continue;
+                if chain.clauses.len() == 1 || chain.has_ways() {
+                    continue;
+                }
             }
             match order::paths(&chain.clauses, chain.is_64_bit) {
                 Ok(paths) => chain.paths = Some(paths),

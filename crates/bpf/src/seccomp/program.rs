@@ -128,8 +128,15 @@ impl Writer<'_> {
             let (yes, no) = same.split_at(turn.unwrap_or(same.len()));
             let yes = self.level(yes, depth + 1, Some(node), next);
             let no = self.level(no, depth + 1, Some(node), next);
-            let is_loaded =
-                before.is_empty() && loaded.is_some_and(|loaded| loaded.has_word_of(node));
+            let is_loaded = match before.last().map(|path| &path.steps[depth].node) {
+                None => loaded.is_some_and(|loaded| loaded.has_word_of(node)),
+                // It is reached from there alone if nothing is asked in between.
+                Some(previous) => {
+                    let mut there =
+                        before.iter().filter(|path| path.steps[depth].node.is_same(previous));
+                    previous.has_word_of(node) && there.all(|path| path.steps.len() == depth + 1)
+                }
+            };
             next = self.node(node, is_loaded, yes, no);
             rest = before;
         }

@@ -79,7 +79,7 @@ fn a_program_can_be_too_long() {
         let args = format!(r#"[{{"index": 0, "value": {value}, "op": "SCMP_CMP_EQ"}}]"#);
         format!(r#"{{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": {args}}}"#)
     };
-    let rules: Vec<String> = (0..1500).map(rule).collect();
+    let rules: Vec<String> = (0..5000).map(rule).collect();
     let text =
         format!(r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{}]}}"#, rules.join(","));
     let problems = problems(&text);
