@@ -28,6 +28,7 @@ use sys::{CapabilitySets, Context};
 
 use crate::channel::{Channel, Failure, Message};
 use crate::error::{Error, Result, Step};
+use crate::procfs;
 use crate::rootfs::c_string;
 
 /// `SCHED_DEADLINE` (sched(7)).
@@ -205,25 +206,18 @@ impl Confined {
 
 /// Opens this process's label file, below the procfs of the host.
 pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
-    let candidates: &[&str] = match label {
-        None => return Ok(None),
-        Some(Label::AppArmor(_)) => {
-            &["/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec"]
-        }
-        Some(Label::SeLinux(_)) => &["/proc/thread-self/attr/exec"],
-    };
-    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    let mut last = None;
-    for path in candidates {
-        match openat(AT_FDCWD, *path, flags, Mode::empty()).at("open", path) {
-            Ok(file) if sys::magic(file.as_fd())? == crate::rootfs::PROC_MAGIC => {
-                return Ok(Some(file));
+    let write = OFlag::O_WRONLY;
+    Ok(match label {
+        None => None,
+        Some(Label::SeLinux(_)) => Some(procfs::open("thread-self/attr/exec", write)?),
+        Some(Label::AppArmor(_)) => match procfs::open("thread-self/attr/apparmor/exec", write) {
+            // Before Linux 5.8 the modules shared one file.
+            Err(error) if error.errno == Errno::ENOENT => {
+                Some(procfs::open("thread-self/attr/exec", write)?)
             }
-            Ok(_) => last = Some(sys::Error::new("open", *path, Errno::ENOTSUP)),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.map_or(Error::State("no label file"), Error::from))
+            other => Some(other?),
+        },
+    })
 }
 
 /// Gives the standard streams to the user, who may have to open them again (/dev/stdout). Those that

@@ -46,6 +46,7 @@ mod pid_file;
 mod probe;
 mod process;
 mod processes;
+mod procfs;
 mod receiver;
 mod remains;
 mod resolve;

@@ -29,7 +29,10 @@ pub(crate) fn host<'a>(
         listener: no_listener(config, bundle, receiver),
         joined: joined_namespaces(config),
         absent_devices: absent_devices(config)?,
-        security: security(config.process.as_ref())?,
+        security: security(
+            config.process.as_ref(),
+            config.linux.as_ref().is_some_and(|linux| !linux.mount_label.is_empty()),
+        )?,
     })
 }
 
@@ -148,13 +151,13 @@ fn joined(path: &str) -> JoinedNamespace {
     }
 }
 
-/// The security modules are asked for only by a process that has a label.
-pub(crate) fn security(process: Option<&spec::Process<'_>>) -> Result<Security> {
+/// The security modules are asked for only by a process that has a label, or by mounts that have one.
+pub(crate) fn security(process: Option<&spec::Process<'_>>, mount_label: bool) -> Result<Security> {
     let wants = |label: fn(&spec::Process<'_>) -> bool| process.is_some_and(label);
     let apparmor = wants(|process| !process.apparmor_profile.is_empty())
         && std::fs::read("/sys/module/apparmor/parameters/enabled")
             .is_ok_and(|text| text.first() == Some(&b'Y'));
-    let selinux = wants(|process| !process.selinux_label.is_empty())
+    let selinux = (mount_label || wants(|process| !process.selinux_label.is_empty()))
         && std::fs::metadata("/sys/fs/selinux/enforce").is_ok();
     Ok(Security { apparmor, selinux, capabilities: sys::permitted_capabilities()? })
 }

@@ -26,7 +26,7 @@ use crate::resolve::{self, Missing};
 use crate::trace;
 
 /// f_type of procfs (statfs(2)).
-pub(crate) const PROC_MAGIC: i64 = 0x9fa0;
+const PROC_MAGIC: i64 = crate::procfs::MAGIC;
 /// Files of procfs that a mount may cover, as in runc: what lxcfs and the like replace.
 const PROC_FILES: [&str; 10] = [
     "/proc/cpuinfo",
@@ -50,6 +50,8 @@ pub(crate) struct Rootfs {
     sources: HashMap<usize, OwnedFd>,
     /// Destinations of file systems that are to be read-only once they are filled.
     read_only_later: Vec<String>,
+    /// The SELinux context of new file systems; empty: none.
+    label: String,
 }
 
 impl Rootfs {
@@ -84,7 +86,12 @@ impl Rootfs {
                 sources.insert(mount.index, tree);
             }
         }
-        Ok(Rootfs { tree, sources, read_only_later: Vec::new() })
+        Ok(Rootfs {
+            tree,
+            sources,
+            read_only_later: Vec::new(),
+            label: plan.mount_label.to_owned(),
+        })
     }
 
     /// Has `map` map the ids of the sources that need it: detached as they are, for ids can't be
@@ -211,6 +218,12 @@ impl Rootfs {
         let hidden = if *copy_up { Some(copy_up::open(target.as_fd())?) } else { None };
         fchdir(&target).at("fchdir", &mount.destination)?;
         mount_new(kind, source, flags, &data, &mount.destination)?;
+        if *kind == "mqueue" && !self.label.is_empty() {
+            // It takes no option for it.
+            let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+            fchdir(&new).at("fchdir", &mount.destination)?;
+            sys::set_label_here(&self.label).step(|| "linux.mountLabel".to_owned())?;
+        }
         if let Some(hidden) = hidden {
             let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
             copy_up::copy(hidden, new)?;
@@ -254,7 +267,8 @@ impl Rootfs {
             return self.cgroup2(mount, target, flags, cgroup);
         }
         let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount_new("tmpfs", "tmpfs", safe, "mode=755", &mount.destination)?;
+        let data = plan::with_label("mode=755", &self.label);
+        mount_new("tmpfs", "tmpfs", safe, &data, &mount.destination)?;
         let top = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
         // Nobody else can reach this file system yet: names in it are what they were made as.
         for (directory, names, path) in hierarchies(cgroup) {
@@ -407,8 +421,8 @@ impl Rootfs {
             let directory = resolve::is_directory(target.as_fd())?;
             if directory && empty.is_none() {
                 fchdir(&target).at("fchdir", path).step(step)?;
-                mount_new("tmpfs", "tmpfs", MsFlags::MS_RDONLY, "nr_blocks=1,nr_inodes=2", path)
-                    .step(step)?;
+                let data = plan::with_label("nr_blocks=1,nr_inodes=2", &self.label);
+                mount_new("tmpfs", "tmpfs", MsFlags::MS_RDONLY, &data, path).step(step)?;
                 empty = Some(resolve::open(self.tree.as_fd(), path, Missing::Fail)?);
                 continue;
             }

@@ -40,6 +40,8 @@ pub struct Create<'a> {
     pub net_devices: Vec<NetDevice<'a>>,
     /// Mounts, in order.
     pub mounts: Vec<Mount<'a>>,
+    /// The SELinux context of the file systems that are mounted; empty: none.
+    pub mount_label: &'a str,
     /// Where device nodes come from.
     pub device_source: DeviceSource,
     /// Device nodes.
@@ -154,6 +156,7 @@ pub fn create<'a>(
         domainname: config.domainname.as_deref().unwrap_or_default(),
         sysctls: sysctl::sysctls(linux, &namespaces, &mut findings),
         net_devices: net_devices::net_devices(linux, &namespaces, host, &mut findings),
+        mount_label: &linux.mount_label,
         device_source,
         devices: devices::nodes(&linux.devices, &mut findings),
         masked_paths: &linux.masked_paths,
@@ -243,6 +246,11 @@ fn mounts<'a>(
     namespaces: &Namespaces<'a>,
     findings: &mut Findings,
 ) -> Vec<Mount<'a>> {
+    let label = config.linux.as_ref().map_or("", |linux| linux.mount_label.as_str());
+    if !label.is_empty() && !host.security.selinux {
+        let hint = "no label, or a kernel that runs with SELinux";
+        findings.refuse("/linux/mountLabel", "selinux is not enabled on this host", hint);
+    }
     let mut plan = Vec::with_capacity(config.mounts.len());
     for (index, mount) in config.mounts.iter().enumerate() {
         let Some(mut mount) = mounts::mount(index, mount, host, namespaces, findings) else {
@@ -258,6 +266,11 @@ fn mounts<'a>(
             let sentence = format!("bind source {source:?}: {why}");
             let hint = "a file or directory of the host, absolute or below the bundle";
             findings.refuse(format!("/mounts/{index}/source"), sentence, hint);
+        }
+        if let What::Filesystem { kind, data, .. } = &mut mount.what
+            && mounts::takes_label(kind)
+        {
+            *data = mounts::with_label(data, label);
         }
         plan.push(mount);
     }
@@ -308,9 +321,6 @@ fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
     let hint = "nothing: leave it out";
     if linux.intel_rdt.is_some() {
         findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet", hint);
-    }
-    if !linux.mount_label.is_empty() {
-        findings.refuse("/linux/mountLabel", "mount labels are not supported yet", hint);
     }
 }
 

@@ -499,6 +499,22 @@ fn id_map<'a>(
     Some(IdMap { by: MappedBy::Lines { uids, gids }, recursive })
 }
 
+/// Whether an option of mount(2) labels a file system of this type: procfs and sysfs have labels of
+/// their own, and mqueue takes no option. As runc.
+pub(crate) fn takes_label(kind: &str) -> bool {
+    !matches!(kind, "proc" | "sysfs" | "mqueue")
+}
+
+/// The file system's options, with the SELinux context that all its files have (mount(8), `context`).
+pub fn with_label(data: &str, label: &str) -> String {
+    let comma = if data.is_empty() { "" } else { "," };
+    match label {
+        "" => data.to_owned(),
+        _ if data.split(',').any(|option| option.starts_with("context=")) => data.to_owned(),
+        _ => format!("{data}{comma}context=\"{label}\""),
+    }
+}
+
 fn bind_source<'a>(
     mount: &'a spec::Mount<'a>,
     bundle: &str,
@@ -607,6 +623,16 @@ mod tests {
         let folded = options(&["mode=755", "nosuid", "size=64k"]);
         assert_eq!(folded.data, "mode=755,size=64k");
         assert_eq!(folded.flags, MS_NOSUID);
+    }
+
+    #[test]
+    fn a_label_is_an_option_among_others() {
+        assert_eq!(with_label("", ""), "");
+        assert_eq!(with_label("mode=755", ""), "mode=755");
+        assert_eq!(with_label("", "u:r:t:s0:c1,c2"), "context=\"u:r:t:s0:c1,c2\"");
+        assert_eq!(with_label("mode=755", "l"), "mode=755,context=\"l\"");
+        assert_eq!(with_label("context=own", "l"), "context=own");
+        assert!(takes_label("tmpfs") && !takes_label("mqueue"));
     }
 
     #[test]

@@ -289,23 +289,23 @@ fn label<'a>(
     host: &crate::Security,
     findings: &mut Findings,
 ) -> Option<Label<'a>> {
-    if !process.apparmor_profile.is_empty() {
-        if !host.apparmor {
-            let sentence = "apparmor is not enabled on this host";
-            let hint = "no profile, or a kernel that runs with AppArmor";
-            findings.refuse(format!("{at}/apparmorProfile"), sentence, hint);
-        }
-        return Some(Label::AppArmor(&process.apparmor_profile));
+    let (profile, context) = (&process.apparmor_profile, &process.selinux_label);
+    if !profile.is_empty() && !host.apparmor {
+        let hint = "no profile, or a kernel that runs with AppArmor";
+        let sentence = "apparmor is not enabled on this host";
+        findings.refuse(format!("{at}/apparmorProfile"), sentence, hint);
     }
-    if !process.selinux_label.is_empty() {
-        if !host.selinux {
-            let sentence = "selinux is not enabled on this host";
-            let hint = "no label, or a kernel that runs with SELinux";
-            findings.refuse(format!("{at}/selinuxLabel"), sentence, hint);
-        }
-        return Some(Label::SeLinux(&process.selinux_label));
+    if !context.is_empty() && !host.selinux {
+        let hint = "no label, or a kernel that runs with SELinux";
+        let sentence = "selinux is not enabled on this host";
+        findings.refuse(format!("{at}/selinuxLabel"), sentence, hint);
     }
-    None
+    match (profile.as_str(), context.as_str()) {
+        ("", "") => None,
+        // No kernel enforces both of one process.
+        ("", context) => Some(Label::SeLinux(context)),
+        (profile, _) => Some(Label::AppArmor(profile)),
+    }
 }
 
 #[cfg(test)]

@@ -318,3 +318,33 @@ fn network_devices_that_move_have_names_and_a_place() {
         ]
     );
 }
+
+#[test]
+fn mount_labels_are_options_of_the_file_systems_that_take_them() {
+    let text = r#"{ "ociVersion": "1.0.2", "root": { "path": "r" },
+        "process": { "cwd": "/", "args": ["x"], "selinuxLabel": "p", "apparmorProfile": "a" },
+        "mounts": [
+            { "destination": "/proc", "type": "proc", "source": "proc" },
+            { "destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": ["size=1k"] },
+            { "destination": "/q", "type": "mqueue", "source": "mqueue" } ],
+        "linux": { "mountLabel": "u:r:t:s0", "namespaces": [{ "type": "mount" }] } }"#;
+    let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
+    let mut host = host();
+    host.security.selinux = true;
+    let plan = plan::create(&config, &host, &options()).unwrap();
+    let data = plan.mounts.iter().map(|mount| match &mount.what {
+        What::Filesystem { data, .. } => data.as_str(),
+        _ => "no file system",
+    });
+    let wanted = ["", r#"size=1k,context="u:r:t:s0""#, ""];
+    assert_eq!(data.collect::<Vec<_>>(), wanted);
+    assert_eq!(plan.mount_label, "u:r:t:s0");
+    host.security.selinux = false;
+    assert_eq!(
+        refusals(text, &host),
+        [
+            "/linux/mountLabel: selinux is not enabled on this host",
+            "/process/selinuxLabel: selinux is not enabled on this host",
+        ]
+    );
+}

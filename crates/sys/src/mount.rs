@@ -177,6 +177,24 @@ pub fn pivot_root_here() -> Result<()> {
     Ok(())
 }
 
+/// Gives the working directory an SELinux context (setxattr(2), `security.selinux`).
+pub fn set_label_here(label: &str) -> Result<()> {
+    // SAFETY: both names are terminated strings, and `label` is valid for its length.
+    let result = unsafe {
+        libc::setxattr(
+            c".".as_ptr(),
+            c"security.selinux".as_ptr(),
+            label.as_ptr().cast(),
+            label.len(),
+            0,
+        )
+    };
+    if result < 0 {
+        return Err(Error::last("setxattr security.selinux", label));
+    }
+    Ok(())
+}
+
 /// The magic number of the file system behind a descriptor (fstatfs(2)).
 pub fn magic(fd: BorrowedFd<'_>) -> Result<i64> {
     let stat = nix::sys::statfs::fstatfs(fd).at("fstatfs", "")?;

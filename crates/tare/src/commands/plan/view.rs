@@ -45,6 +45,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         sysctls,
         net_devices,
         mounts,
+        mount_label,
         device_source,
         devices,
         masked_paths,
@@ -80,6 +81,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         "sysctl": sysctls.iter().map(sysctl).collect::<Vec<_>>(),
         "network devices": net_devices.iter().map(net_device).collect::<Vec<_>>(),
         "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
+        "mount label": mount_label,
         "devices": nodes(*device_source, devices),
         "hooks in create": at(&[
             HookKind::Prestart,
