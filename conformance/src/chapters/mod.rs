@@ -29,6 +29,7 @@ mod hooks;
 mod inspecting;
 mod lifecycle;
 mod mount_attributes;
+mod mount_changes;
 mod mount_places;
 mod mounts;
 mod namespaces;
@@ -83,7 +84,15 @@ pub(crate) const ALL: &[Chapter] = &[
             seccomp_actions::PRIVILEGES,
         ],
     ),
-    ("mounts", &[mounts::OPTIONS, mount_attributes::ATTRIBUTES, mount_places::PLACES]),
+    (
+        "mounts",
+        &[
+            mounts::OPTIONS,
+            mount_attributes::ATTRIBUTES,
+            mount_places::PLACES,
+            mount_changes::CHANGES,
+        ],
+    ),
     ("namespaces", &[namespaces::TESTS, net_devices::TESTS, rootless::ROOTLESS]),
     (
         "cgroups",

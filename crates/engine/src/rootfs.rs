@@ -94,6 +94,12 @@ impl Rootfs {
         })
     }
 
+    /// The root of a container that lives, as this process's own: for further mounts, whose sources are
+    /// open already.
+    pub(crate) fn of_running(tree: OwnedFd, sources: HashMap<usize, OwnedFd>) -> Rootfs {
+        Rootfs { tree, sources, read_only_later: Vec::new(), label: String::new() }
+    }
+
     /// Has `map` map the ids of the sources that need it: detached as they are, for ids can't be
     /// mapped any more where the mount can be reached.
     pub(crate) fn map_ids(
@@ -373,13 +379,19 @@ impl Rootfs {
         Ok(chdir("/").at("chdir", "/")?)
     }
 
-    /// What has to wait until the container's root is `/`.
-    pub(crate) fn seal(&self, plan: &plan::Create<'_>) -> Result<()> {
-        let _step = trace::step("make read-only, mask", "");
+    /// File systems that had to be written to first.
+    pub(crate) fn make_filled_read_only(&self) -> Result<()> {
         for destination in &self.read_only_later {
             let mounted = resolve::open(self.tree.as_fd(), destination, Missing::Fail)?;
             change(mounted.as_fd(), READ_ONLY, false).step(|| destination.clone())?;
         }
+        Ok(())
+    }
+
+    /// What has to wait until the container's root is `/`.
+    pub(crate) fn seal(&self, plan: &plan::Create<'_>) -> Result<()> {
+        let _step = trace::step("make read-only, mask", "");
+        self.make_filled_read_only()?;
         if let Some(Propagation { kind, recursive }) = plan.root.propagation {
             let kind = MsFlags::from_bits_truncate(kind);
             sys::set_propagation(self.tree.as_fd(), kind, recursive)?;
@@ -496,7 +508,7 @@ fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
     Err(Error::Escape { path: "/dev/null".to_owned(), why })
 }
 
-fn open_source(source: &str, recursive: bool) -> Result<OwnedFd> {
+pub(crate) fn open_source(source: &str, recursive: bool) -> Result<OwnedFd> {
     let clone = OpenTree { clone: true, recursive, no_follow: false };
     Ok(sys::open_tree(AT_FDCWD, &c_string(source)?, clone)?)
 }

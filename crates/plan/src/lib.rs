@@ -34,7 +34,7 @@ pub use exec::{complete, exec};
 pub use hooks::{HookKind, Hooks};
 pub use mounts::{
     Attributes, BindAttributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, is_bind,
-    option_names, with_label,
+    more_mounts, option_names, with_label,
 };
 pub use namespaces::{Join, NamespaceKind, Namespaces};
 pub use net_devices::NetDevice;

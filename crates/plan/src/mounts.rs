@@ -11,9 +11,9 @@ use libc::{
     MS_STRICTATIME, MS_SYNCHRONOUS, MS_UNBINDABLE,
 };
 
-use crate::Host;
 use crate::namespaces::{self, NamespaceKind, Namespaces};
-use crate::refusal::Findings;
+use crate::refusal::{Findings, Refusals};
+use crate::{Host, RootKind, Security};
 
 /// All the bits in which mount_setattr(2) keeps the kind of access times.
 const ATTR_ATIME: u64 = 0x70;
@@ -398,6 +398,53 @@ fn fold(options: &[spec::Text<'_>]) -> Options {
 /// Whether a mount is a piece of the host's tree, by its type or its options.
 pub fn is_bind(mount: &spec::Mount<'_>) -> bool {
     mount.kind == "bind" || mount.options.iter().any(|o| *o == "bind" || *o == "rbind")
+}
+
+/// Plans mounts for a container that lives: binds, and file systems that belong to no namespace but
+/// those of networks, messages and cgroups.
+pub fn more_mounts<'a>(
+    mounts: &'a [spec::Mount<'a>],
+    bundle: &'a str,
+) -> Result<Vec<Mount<'a>>, Refusals> {
+    let host = Host {
+        bundle,
+        rootless: false,
+        unprivileged: false,
+        root: RootKind::Directory,
+        unreachable: Vec::new(),
+        listener: String::new(),
+        joined: Vec::new(),
+        absent_devices: Vec::new(),
+        receiver: "",
+        security: Security { capabilities: 0, apparmor: false, selinux: false },
+    };
+    let mut findings = Findings::default();
+    let mut plan = Vec::with_capacity(mounts.len());
+    for (index, element) in mounts.iter().enumerate() {
+        let Some(planned) = mount(index, element, &host, &Namespaces::default(), &mut findings)
+        else {
+            continue;
+        };
+        let hint = "a bind, or a file system such as tmpfs";
+        match &planned.what {
+            What::Bind { id_map: None, .. } => {}
+            What::Bind { .. } => findings.refuse(
+                format!("/{index}"),
+                "ids can't be mapped in a container that lives",
+                "neither idmap nor ridmap, and no mappings",
+            ),
+            What::Filesystem { kind: "proc", .. } | What::Cgroup { .. } => {
+                let sentence = format!("{:?} would be the runtime's own", element.kind);
+                findings.refuse(format!("/{index}/type"), sentence, hint);
+            }
+            What::Remount { .. } => {
+                findings.refuse(format!("/{index}/options"), "nothing can be remounted", hint);
+            }
+            What::Filesystem { .. } => {}
+        }
+        plan.push(planned);
+    }
+    if findings.refusals.is_empty() { Ok(plan) } else { Err(Refusals(findings.refusals)) }
 }
 
 /// Plans one element of `mounts`.

@@ -344,6 +344,18 @@ pub(crate) const COMMANDS: &[Command] = &[
         example: "tare resume web",
     },
     Command {
+        name: "mounts",
+        about: "add mounts to a container that lives, or remove them, by a list as in config.json",
+        details: "FILE is a JSON array of mounts: binds, and file systems such as tmpfs. They are made \
+                  inside the container as if they had been in its configuration, all of them or none. \
+                  remove takes away what is mounted at the destinations of such a list.",
+        positionals: "add|remove ID FILE",
+        count: (3, 3),
+        rest_is_positional: false,
+        flags: &[HELP],
+        example: "tare mounts add web mounts.json",
+    },
+    Command {
         name: "checkpoint",
         about: "save a running container to files, by CRIU, and delete it",
         details: "Has CRIU, a program of its own, save all processes of a container with their memory, \

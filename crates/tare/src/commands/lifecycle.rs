@@ -144,6 +144,20 @@ fn each(parsed: &Parsed, act: impl Fn(&Store, &str) -> engine::Result<()>) -> Ou
     if failed.is_empty() { Ok(0) } else { Err(failed.join("; ").into()) }
 }
 
+/// `mounts`.
+pub(crate) fn mounts(parsed: &Parsed) -> Outcome {
+    let [what, id, file] = parsed.positionals.as_slice() else {
+        return Err("mounts add|remove ID FILE".to_owned().into());
+    };
+    let change = match what.as_str() {
+        "add" => engine::add_mounts,
+        "remove" => engine::remove_mounts,
+        other => return Err(format!("mounts {other:?}: only add and remove are known").into()),
+    };
+    change(&store(parsed)?, id, file, &engine::read(Path::new(file))?)?;
+    Ok(0)
+}
+
 /// `pause`.
 pub(crate) fn pause(parsed: &Parsed) -> Outcome {
     engine::pause(&store(parsed)?, id(parsed))?;

@@ -76,6 +76,7 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
         "delete" => lifecycle::delete(parsed, log),
         "pause" => lifecycle::pause(parsed),
         "resume" => lifecycle::resume(parsed),
+        "mounts" => lifecycle::mounts(parsed),
         "checkpoint" => checkpoint::checkpoint(parsed, log),
         "restore" => checkpoint::restore(parsed, log),
         "exec" => exec::exec(parsed, log),
