@@ -184,7 +184,7 @@ pub(crate) const PLACES: &[Test] = &[
             let c = b.sleeps().start()?;
             let _inner = Mounted::tmpfs(t, &inner)?;
             fs::write(inner.join("late"), "")?;
-            is(c.says("ls /tmp")?.as_str(), "")
+            is(c.says("ls /tmp; echo nothing")?.as_str(), "nothing")
         },
     ),
     test("rootfs-propagation-default", "without it nothing propagates to the host", |t| {

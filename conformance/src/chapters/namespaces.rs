@@ -91,6 +91,7 @@ pub(crate) const TESTS: &[Test] = &[
         t.host(["mount", "--bind", name, name])?;
         let _root = Mounted::adopt(&root);
         let c = b.start()?;
+        is(c.says("echo runs")?.as_str(), "runs")?;
         t.rt(["delete", "--force", &c.id])?.ok()?;
         let table = fs::read_to_string("/proc/self/mountinfo")?;
         is(table.lines().filter(|line| line.contains(name)).count(), 1)
