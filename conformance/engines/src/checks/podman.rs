@@ -125,7 +125,7 @@ END
             $E build -q --pull-never --build-arg COLOR=blue -t localhost/built $W > $W/id; \
             $E run --rm localhost/built",
         )
-        .prints("blue in the image 1000"),
+        .has("blue\nin the image\n1000"),
         check(
             "build: a step that fails",
             "printf 'FROM %s\\nRUN exit 9\\n' $I > $W/Dockerfile; $E build --pull-never $W",
