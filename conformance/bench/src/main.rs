@@ -59,7 +59,9 @@ fn measure(options: &Options) -> Result<bool> {
             std::fs::write(&path, content).map_err(|e| format!("{}: {e}", path.display()))
         };
         write("performance.json", report.json())?;
-        write("performance.svg", svg::draw(&report))?;
+        if !report.rows.is_empty() {
+            write("performance.svg", svg::draw(&report))?;
+        }
         report.write_page(&directory.join("performance.md"))?;
     }
     Ok(true)
