@@ -60,8 +60,7 @@ pub(crate) type Outcome = Result<u8, Failure>;
 pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
     let name = parsed.command.name;
     log.about("operation", name);
-    let of_container = !matches!(name, "check" | "plan" | "trace" | "completion");
-    log.about("id", if of_container { id(parsed) } else { "" });
+    log.about("id", id(parsed));
     if matches!(name, "create" | "run" | "exec") {
         seal::ensure(parsed.flags.get("trace").is_some())
             .map_err(|error| format!("unable to protect this program's file: {error}"))?;
@@ -161,13 +160,16 @@ fn is_machines_root() -> bool {
         && (!engine::is_rootless() || std::env::var_os("USER").is_some_and(|user| user == "root"))
 }
 
+/// The container's id, at the place that the table has for it; empty for a command about none.
 fn id(parsed: &Parsed) -> &str {
-    parsed.positionals.first().map(String::as_str).unwrap_or_default()
+    let mut names = parsed.command.positionals.split(' ');
+    let id = names.position(|name| name == "ID").and_then(|place| parsed.positionals.get(place));
+    id.map_or("", String::as_str)
 }
 
 /// `completion`.
 fn completion(parsed: &Parsed) -> Outcome {
-    let shell = id(parsed);
+    let shell = parsed.positionals.first().map_or("", String::as_str);
     let script = complete::script(shell)
         .ok_or_else(|| format!("unknown shell {shell:?}: must be bash, zsh or fish"))?;
     print(script.as_bytes())?;
@@ -188,4 +190,29 @@ fn number(parsed: &Parsed, flag: &str) -> Result<u32, Failure> {
         return Ok(0);
     };
     value.parse().map_err(|_| format!("invalid value {value:?} for --{flag}: not a number").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_container_a_command_is_about() {
+        for (line, about) in [
+            ("state web", "web"),
+            ("run web -- sh", "web"),
+            ("kill web TERM", "web"),
+            ("exec web ls -l", "web"),
+            ("mounts add web mounts.json", "web"),
+            ("mounts remove web mounts.json", "web"),
+            ("list", ""),
+            ("check web", ""),
+            ("plan web", ""),
+            ("trace web", ""),
+            ("completion bash", ""),
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(id(&crate::args::parse(&words).1.unwrap()), about, "{line}");
+        }
+    }
 }
