@@ -461,7 +461,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             value("memory-swap", None, "BYTES", "memory and swap together; -1: no limit"),
             value("kernel-memory", None, "BYTES", "ignored"),
             value("kernel-memory-tcp", None, "BYTES", "ignored"),
-            value("cpu-share", None, "N", "share of CPU time against others (1024: a usual one)"),
+            value("cpu-share", None, "SHARES", "share of CPU time against others (usual: 1024)"),
             value("cpu-period", None, "MICROSECONDS", "period of the CPU quota"),
             value("cpu-quota", None, "MICROSECONDS", "CPU time in a period; -1: no limit"),
             value("cpu-burst", None, "MICROSECONDS", "unused CPU time that may pile up"),

@@ -189,6 +189,16 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_value_is_none() {
+        let no_flags = Values::default();
+        for flag in ["--memory", "--cpu-share", "--cpu-period", "--cpu-quota", "--cpuset-cpus"] {
+            let words = ["update", flag, "", "web"].map(str::to_owned);
+            let parsed = crate::args::parse(&words).1.unwrap();
+            assert_eq!(from_flags(&parsed.flags), from_flags(&no_flags), "{flag}");
+        }
+    }
+
+    #[test]
     fn flags_become_the_resources_of_a_file() {
         let line = "update --memory 64m --memory-swap=-1 --cpu-share 300 --cpu-quota -1 \
                     --pids-limit 0 --blkio-weight 10 --cpuset-cpus 0-1 --cpu-idle= web";
@@ -201,8 +211,11 @@ mod tests {
             "blockIO": { "weight": 10 }
         }"#;
         assert_eq!(from_flags(&parsed.flags), Ok(spec::parse(file.as_bytes()).unwrap()));
-        let words = ["update", "--memory", "lots", "web"].map(str::to_owned);
-        let parsed = crate::args::parse(&words).1.unwrap();
-        assert_eq!(from_flags(&parsed.flags).unwrap_err(), "invalid value for memory: \"lots\"");
+        for flag in ["memory", "cpu-share"] {
+            let words = ["update", &format!("--{flag}"), "lots", "web"].map(str::to_owned);
+            let parsed = crate::args::parse(&words).1.unwrap();
+            let sentence = format!("invalid value for {flag}: \"lots\"");
+            assert_eq!(from_flags(&parsed.flags).unwrap_err(), sentence);
+        }
     }
 }
