@@ -47,6 +47,11 @@ impl Values {
         self.0.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_str())
     }
 
+    /// The same, of a flag whose empty value is none, as in runc.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
     /// All values of a flag.
     pub(crate) fn all<'v>(&'v self, name: &'v str) -> impl Iterator<Item = &'v str> {
         self.0.iter().filter(move |(flag, _)| *flag == name).map(|(_, value)| value.as_str())

@@ -50,11 +50,7 @@ pub(crate) fn candidates(words: &[String]) -> String {
 
 /// What may stand at a place behind the command.
 fn positional(command: &'static Command, place: usize) -> Takes {
-    let mut names = command.positionals.split(' ').filter(|name| *name != "--");
-    match names.nth(place) {
-        Some("[COMMAND" | "COMMAND") | None => Takes::Nothing,
-        Some(name) => Takes::of(name),
-    }
+    command.positionals.split(' ').nth(place).map_or(Takes::Nothing, Takes::of)
 }
 
 /// The words before the one that is completed.

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(words) => words,
         Err(word) => {
             let sentence = format!("argument {word:?} is not valid UTF-8");
-            return report::failed(&report::Log::default(), &sentence, 1);
+            return report::failed(&report::Log::default(), &sentence.into());
         }
     };
     let (log, parsed) = args::parse(words.get(1..).unwrap_or_default());
@@ -38,14 +38,11 @@ fn main() -> ExitCode {
     };
     let log = match report::Log::open(log) {
         Ok(log) => log,
-        Err(sentence) => return report::failed(&report::Log::default(), &sentence, 1),
+        Err(sentence) => return report::failed(&report::Log::default(), &sentence.into()),
     };
     log.steps();
     match commands::run(&parsed, &log) {
         Ok(status) => ExitCode::from(status),
-        Err(failure) if failure.late => {
-            report::failed_late(&log, &failure.sentence, failure.status)
-        }
-        Err(failure) => report::failed(&log, &failure.sentence, failure.status),
+        Err(failure) => report::failed(&log, &failure),
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::args::{self, Stop};
+use crate::commands::Failure;
 use crate::complete;
 use crate::help::{help, program};
 use crate::journal::Daemon;
@@ -165,16 +166,10 @@ fn write(mut to: impl Write, text: &str) {
     let _ = to.write_all(text.as_bytes());
 }
 
-/// A command failed.
-pub(crate) fn failed(log: &Log, sentence: &str, status: u8) -> ExitCode {
-    log.error(sentence, false);
-    ExitCode::from(status)
-}
-
-/// The container's process failed, and it is its own sentence: as from runc it comes without a frame.
-pub(crate) fn failed_late(log: &Log, sentence: &str, status: u8) -> ExitCode {
-    log.error(sentence, true);
-    ExitCode::from(status)
+/// A command failed. What the container's process itself says comes without a frame, as from runc.
+pub(crate) fn failed(log: &Log, failure: &Failure) -> ExitCode {
+    log.error(&failure.sentence, failure.late);
+    ExitCode::from(failure.status)
 }
 
 /// There was nothing to run.
@@ -195,11 +190,11 @@ pub(crate) fn stopped(options: LogOptions, stop: Stop) -> ExitCode {
         Stop::Usage { sentence, command } => {
             let help = help(&program(), command.and_then(args::find));
             write(std::io::stdout(), &format!("Incorrect Usage: {sentence}\n\n{help}"));
-            failed(&Log::open(options).unwrap_or_default(), &sentence, 1)
+            failed(&Log::open(options).unwrap_or_default(), &sentence.into())
         }
         Stop::UnknownCommand(name) => {
-            let sentence = format!("No help topic for '{name}'");
-            failed(&Log::open(options).unwrap_or_default(), &sentence, 3)
+            let unknown = Failure { status: 3, ..format!("No help topic for '{name}'").into() };
+            failed(&Log::open(options).unwrap_or_default(), &unknown)
         }
     }
 }

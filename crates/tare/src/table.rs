@@ -533,7 +533,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         about: "print what this program supports, as JSON",
         details: "Prints the versions, namespaces, capabilities, mount options, cgroup drivers, \
                   seccomp actions and whatever else this program understands, by the schema of the OCI \
-                  specification. Nothing is asked of the machine.",
+                  specification. Of the machine only the flags of seccomp are asked.",
         positionals: "",
         count: (0, 0),
         rest_is_positional: false,

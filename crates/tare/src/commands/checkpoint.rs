@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use engine::{CheckpointRequest, CriuCgroups, CriuOptions, NetworkLock, RestoreRequest};
 
 use super::lifecycle::{bundle, with_request};
-use super::{Failure, Outcome, id, store};
+use super::{Failure, Outcome, id, number, store};
 use crate::args::{Parsed, Values};
+use crate::help::program;
 use crate::report::Log;
 
 /// Where the images are, unless it is said: as for runc.
@@ -16,13 +17,8 @@ const IMAGES: &str = "checkpoint";
 pub(crate) fn checkpoint(parsed: &Parsed, log: &Log) -> Outcome {
     let (flags, images) = (&parsed.flags, images(&parsed.flags));
     warn_of_rootless(parsed, log);
-    let status_fd = match flags.get("status-fd").map(|text| (text, text.parse())) {
-        None | Some((_, Ok(-1))) => None,
-        Some((_, Ok(number))) => Some(engine::open_status_fd(number)?),
-        Some((text, Err(_))) => {
-            return Err(format!("invalid value {text:?} for --status-fd: not a number").into());
-        }
-    };
+    let status_fd = number::<i32>(parsed, "status-fd")?.filter(|number| *number != -1);
+    let status_fd = status_fd.map(engine::open_status_fd).transpose()?;
     engine::checkpoint(CheckpointRequest {
         store: &store(parsed)?,
         id: id(parsed),
@@ -49,21 +45,21 @@ pub(crate) fn restore(parsed: &Parsed, log: &Log) -> Outcome {
             create,
             criu,
             tcp_close: flags.on("tcp-close"),
-            lsm_profile: given(flags, "lsm-profile"),
-            lsm_mount_context: given(flags, "lsm-mount-context"),
+            lsm_profile: flags.given("lsm-profile"),
+            lsm_mount_context: flags.given("lsm-mount-context"),
         })
     })
 }
 
 fn warn_of_rootless(parsed: &Parsed, log: &Log) {
     if engine::is_rootless() {
-        let name = parsed.command.name;
-        log.warn(&format!("tare {name} is untested without root's powers"));
+        let (program, name) = (program(), parsed.command.name);
+        log.warn(&format!("{program} {name} is untested without root's powers"));
     }
 }
 
 fn images(flags: &Values) -> PathBuf {
-    PathBuf::from(given(flags, "image-path").unwrap_or(IMAGES))
+    PathBuf::from(flags.given("image-path").unwrap_or(IMAGES))
 }
 
 /// What both directions have.
@@ -74,14 +70,14 @@ fn options<'p>(flags: &'p Values, images: &'p Path) -> Result<CriuOptions<'p>, F
     }
     Ok(CriuOptions {
         images,
-        work: given(flags, "work-path").map(Path::new),
+        work: flags.given("work-path").map(Path::new),
         tcp_established: flags.on("tcp-established"),
         ext_unix_sk: flags.on("ext-unix-sk"),
         shell_job: flags.on("shell-job"),
         file_locks: flags.on("file-locks"),
         auto_dedup: flags.on("auto-dedup"),
         lazy_pages: flags.on("lazy-pages"),
-        cgroups: match given(flags, "manage-cgroups-mode") {
+        cgroups: match flags.given("manage-cgroups-mode") {
             None => CriuCgroups::Default,
             Some("soft") => CriuCgroups::Soft,
             Some("full") => CriuCgroups::Full,
@@ -91,7 +87,7 @@ fn options<'p>(flags: &'p Values, images: &'p Path) -> Result<CriuOptions<'p>, F
                 return Err(format!("invalid manage-cgroups-mode value: {other:?}").into());
             }
         },
-        network_lock: match given(flags, "network-lock") {
+        network_lock: match flags.given("network-lock") {
             None => None,
             Some("iptables") => Some(NetworkLock::Iptables),
             Some("nftables") => Some(NetworkLock::Nftables),
@@ -103,13 +99,8 @@ fn options<'p>(flags: &'p Values, images: &'p Path) -> Result<CriuOptions<'p>, F
     })
 }
 
-/// A flag's value. As in runc an empty one is none.
-fn given<'v>(flags: &'v Values, name: &str) -> Option<&'v str> {
-    flags.get(name).filter(|value| !value.is_empty())
-}
-
 fn parent(flags: &Values) -> Result<Option<&str>, Failure> {
-    match given(flags, "parent-path") {
+    match flags.given("parent-path") {
         Some(path) if path.starts_with('/') => {
             Err("--parent-path must be relative".to_owned().into())
         }
@@ -118,7 +109,7 @@ fn parent(flags: &Values) -> Result<Option<&str>, Failure> {
 }
 
 fn page_server(flags: &Values) -> Result<Option<(&str, u16)>, Failure> {
-    let Some(text) = given(flags, "page-server") else { return Ok(None) };
+    let Some(text) = flags.given("page-server") else { return Ok(None) };
     let (address, port) = text.rsplit_once(':').unwrap_or_default();
     // An IPv6 address stands in brackets.
     let address = address.strip_prefix('[').map_or(Some(address), |rest| rest.strip_suffix(']'));

@@ -43,7 +43,7 @@ fn run(parsed: &Parsed, log: &Log) -> Outcome {
         detach: parsed.flags.on("detach"),
         ignore_paused: parsed.flags.on("ignore-paused"),
         cgroups: &cgroups,
-        passed: &Passed::new(number(parsed, "preserve-fds")?)?,
+        passed: &Passed::new(number(parsed, "preserve-fds")?.unwrap_or(0))?,
         warn: &|sentence| log.warn(sentence),
     })?;
     Ok(status as u8)

@@ -10,6 +10,7 @@ use spec::{ContainerStatus, StringMap};
 
 use super::{Failure, Outcome, id, print, store};
 use crate::args::Parsed;
+use crate::help::program;
 use crate::report::Log;
 
 /// What `state` and `list` print: runc's fields, in runc's order.
@@ -93,7 +94,7 @@ fn remains(
 
 fn clean(parsed: &Parsed, id: &str) -> String {
     let root = parsed.global.get("root").map(|root| format!("--root {root} ")).unwrap_or_default();
-    format!("tare {root}delete --force {id}")
+    format!("{} {root}delete --force {id}", program())
 }
 
 /// The user's name, or its number behind a `#` if it has none.

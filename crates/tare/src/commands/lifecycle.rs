@@ -78,7 +78,7 @@ pub(super) fn with_request(
         pid_file: parsed.flags.get("pid-file").map(Path::new),
         no_pivot: parsed.flags.on("no-pivot"),
         keep_keyring: parsed.flags.on("no-new-keyring"),
-        passed: &Passed::new(number(parsed, "preserve-fds")?)?,
+        passed: &Passed::new(number(parsed, "preserve-fds")?.unwrap_or(0))?,
         detach,
         cgroups: cgroups(parsed)?,
         trace: trace.as_ref(),

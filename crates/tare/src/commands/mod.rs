@@ -15,11 +15,13 @@ mod update;
 
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
 
 use engine::{Details, Store};
 
 use crate::args::Parsed;
 use crate::complete;
+use crate::help::program;
 use crate::report::Log;
 use crate::seal;
 
@@ -102,7 +104,7 @@ pub(crate) fn run(parsed: &Parsed, log: &Log) -> Outcome {
     outcome.map_err(|failure| match name {
         // As runc: these two say which of them it was.
         "create" | "run" if !failure.late => {
-            let program = crate::help::program();
+            let program = program();
             Failure {
                 sentence: format!("{program} {name} failed: {}", failure.sentence),
                 ..failure
@@ -185,11 +187,10 @@ fn print(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// A flag's value as a number.
-fn number(parsed: &Parsed, flag: &str) -> Result<u32, Failure> {
-    let Some(value) = parsed.flags.get(flag) else {
-        return Ok(0);
-    };
-    value.parse().map_err(|_| format!("invalid value {value:?} for --{flag}: not a number").into())
+fn number<N: FromStr>(parsed: &Parsed, flag: &str) -> Result<Option<N>, Failure> {
+    let Some(value) = parsed.flags.get(flag) else { return Ok(None) };
+    let wrong = |_| format!("invalid value {value:?} for --{flag}: not a number");
+    Ok(Some(value.parse().map_err(wrong)?))
 }
 
 #[cfg(test)]

@@ -6,8 +6,6 @@
 mod layout;
 mod view;
 
-use serde::Serialize;
-
 use super::check::question;
 use super::{Outcome, print};
 use crate::args::Parsed;
@@ -16,14 +14,10 @@ use crate::args::Parsed;
 pub(crate) fn plan(parsed: &Parsed) -> Outcome {
     let bundle = super::check::bundle(parsed)?;
     let view = engine::plan(&question(parsed, &bundle)?, view::of)?;
-    if parsed.flags.on("json") {
-        let mut text = Vec::new();
-        let mut serializer = serde_json::Serializer::pretty(&mut text);
-        view.serialize(&mut serializer).map_err(|error| error.to_string())?;
-        text.push(b'\n');
-        print(&text)?;
-    } else {
-        print(layout::text(&view).as_bytes())?;
-    }
+    let text = match parsed.flags.on("json") {
+        true => format!("{view:#}\n"),
+        false => layout::text(&view),
+    };
+    print(text.as_bytes())?;
     Ok(0)
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Failure, Outcome, print};
 use crate::args::Parsed;
+use crate::report::lower;
 
 /// `trace`.
 pub(crate) fn trace(parsed: &Parsed) -> Outcome {
@@ -21,7 +22,7 @@ pub(crate) fn trace(parsed: &Parsed) -> Outcome {
         None => print(timeline.text().as_bytes())?,
         Some("-") => print(timeline.svg().as_bytes())?,
         Some(path) => std::fs::write(path, timeline.svg())
-            .map_err(|error| Failure::from(format!("--svg {path:?}: {error}")))?,
+            .map_err(|error| Failure::from(format!("--svg {path:?}: {}", lower(&error))))?,
     }
     Ok(0)
 }
@@ -30,7 +31,7 @@ pub(crate) fn trace(parsed: &Parsed) -> Outcome {
 #[derive(Debug, Default)]
 struct Timeline {
     title: String,
-    /// Processes, with the place of their first step among all.
+    /// A lane for each process, in the order in which the file first has them.
     lanes: Vec<Lane>,
 }
 

@@ -17,12 +17,12 @@ const LARGEST: u64 = 1 << 24;
 pub(crate) fn update(parsed: &Parsed, log: &Log) -> Outcome {
     let (store, warn) = (store(parsed)?, |sentence: &str| log.warn(sentence));
     for flag in ["l3-cache-schema", "mem-bw-schema"] {
-        if given(&parsed.flags, flag).is_some() {
+        if parsed.flags.given(flag).is_some() {
             return Err(format!("--{flag}: Intel RDT is not supported yet").into());
         }
     }
     // As in runc: a file makes all other flags void.
-    match given(&parsed.flags, "resources") {
+    match parsed.flags.given("resources") {
         Some(file) => {
             let bytes = read(file)?;
             let name = if file == "-" { "standard input" } else { file };
@@ -43,11 +43,6 @@ fn read(file: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// A flag's value. As in runc an empty one is none.
-fn given<'v>(flags: &'v Values, name: &str) -> Option<&'v str> {
-    flags.get(name).filter(|value| !value.is_empty())
-}
-
 fn from_flags(flags: &Values) -> Result<Resources<'_>, String> {
     Ok(Resources {
         memory: Some(Memory {
@@ -65,8 +60,8 @@ fn from_flags(flags: &Values) -> Result<Resources<'_>, String> {
             period: number(flags, "cpu-period")?,
             realtime_runtime: number(flags, "cpu-rt-runtime")?,
             realtime_period: number(flags, "cpu-rt-period")?,
-            cpus: given(flags, "cpuset-cpus").unwrap_or_default().into(),
-            mems: given(flags, "cpuset-mems").unwrap_or_default().into(),
+            cpus: flags.given("cpuset-cpus").unwrap_or_default().into(),
+            mems: flags.given("cpuset-mems").unwrap_or_default().into(),
             idle: number(flags, "cpu-idle")?,
         }),
         pids: Some(Pids { limit: number(flags, "pids-limit")? }),
@@ -88,7 +83,7 @@ fn read_value<N>(
     name: &str,
     read: impl Fn(&str) -> Option<N>,
 ) -> Result<Option<N>, String> {
-    let Some(value) = given(flags, name) else { return Ok(None) };
+    let Some(value) = flags.given(name) else { return Ok(None) };
     read(value).map(Some).ok_or_else(|| format!("invalid value for {name}: {value:?}"))
 }
 

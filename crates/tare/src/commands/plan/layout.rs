@@ -38,10 +38,7 @@ fn put(value: &Value, indent: usize, text: &mut String) {
     match value {
         Value::Object(map) => put_object(map, indent, text),
         Value::Array(list) if list.iter().any(Value::is_object) => put_table(list, indent, text),
-        Value::Array(list) => {
-            put_words(&list.iter().map(scalar).collect::<Vec<_>>(), indent, indent, text);
-        }
-        other => put_words(&[scalar(other)], indent, indent, text),
+        other => put_words(&words(other), indent, indent, text),
     }
 }
 
@@ -72,11 +69,7 @@ fn put_object(map: &Map<String, Value>, indent: usize, text: &mut String) {
             continue;
         }
         text.extend(std::iter::repeat_n(' ', width - name.len()));
-        let words: Vec<String> = match value {
-            Value::Array(list) => list.iter().map(scalar).collect(),
-            other => vec![scalar(other)],
-        };
-        put_words(&words, indent + width, 0, text);
+        put_words(&words(value), indent + width, 0, text);
     }
 }
 
@@ -115,8 +108,7 @@ fn put_table(rows: &[Value], indent: usize, text: &mut String) {
     let cell = |row: &Map<String, Value>, column: &str| match row.get(column) {
         None => String::new(),
         Some(value) if is_empty(value) => String::new(),
-        Some(Value::Array(list)) => list.iter().map(scalar).collect::<Vec<_>>().join(" "),
-        Some(other) => scalar(other),
+        Some(value) => words(value).join(" "),
     };
     let mut lines: Vec<Vec<String>> =
         vec![columns.iter().map(|column| column.to_uppercase()).collect()];
@@ -130,6 +122,14 @@ fn put_table(rows: &[Value], indent: usize, text: &mut String) {
         }
         text.push_str(row.trim_end());
         text.push('\n');
+    }
+}
+
+/// The words of a list, or of a single value.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(list) => list.iter().map(scalar).collect(),
+        other => vec![scalar(other)],
     }
 }
 
