@@ -69,6 +69,12 @@ pub(crate) const TESTS: &[Test] = &[
             t.bundle()?.set("/process/selinuxLabel", "a:b:c").sleeps().refused(&["selinux"])
         },
     ),
+    test("mount-label", "linux.mountLabel: refused without the module", |t| {
+        needs(!fs::exists("/sys/fs/selinux/enforce")?, "a kernel without SELinux")?;
+        // runc has the kernel say that it knows no such option.
+        let b = t.bundle()?.sleeps().set("/linux/mountLabel", "a:b:c");
+        b.refused(&["selinux|invalid argument"])
+    }),
     test("spec-rootless", "runc: spec --rootless writes what an ordinary user can run", |t| {
         let dir = t.dir("bundle")?;
         t.rt(["spec", "--rootless", "--bundle", &dir.to_string_lossy()])?.ok()?;
