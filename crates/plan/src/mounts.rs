@@ -425,22 +425,22 @@ pub fn more_mounts<'a>(
         else {
             continue;
         };
+        let at = |field: &str| format!("/mounts/{index}{field}");
         let hint = "a bind, or a file system such as tmpfs";
         match &planned.what {
-            What::Bind { id_map: None, .. } => {}
-            What::Bind { .. } => findings.refuse(
-                format!("/{index}"),
+            What::Bind { id_map: Some(_), .. } => findings.refuse(
+                at(""),
                 "ids can't be mapped in a container that lives",
                 "neither idmap nor ridmap, and no mappings",
             ),
             What::Filesystem { kind: "proc", .. } | What::Cgroup { .. } => {
                 let sentence = format!("{:?} would be the runtime's own", element.kind);
-                findings.refuse(format!("/{index}/type"), sentence, hint);
+                findings.refuse(at("/type"), sentence, hint);
             }
             What::Remount { .. } => {
-                findings.refuse(format!("/{index}/options"), "nothing can be remounted", hint);
+                findings.refuse(at("/options"), "nothing can be remounted", hint);
             }
-            What::Filesystem { .. } => {}
+            What::Bind { id_map: None, .. } | What::Filesystem { .. } => {}
         }
         plan.push(planned);
     }

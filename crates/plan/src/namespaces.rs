@@ -281,11 +281,10 @@ fn time_offsets(linux: &spec::Linux<'_>, plan: &mut Namespaces<'_>, findings: &m
                 let line = format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
                 plan.time_offsets.push_str(&line);
             }
-            _ => findings.refuse(
-                format!("/linux/timeOffsets/{clock}"),
-                "no such clock",
-                "monotonic or boottime",
-            ),
+            _ => {
+                let at = format!("/linux/timeOffsets/{}", spec::pointer_token(clock));
+                findings.refuse(at, "no such clock", "monotonic or boottime");
+            }
         }
     }
 }

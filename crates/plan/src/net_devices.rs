@@ -33,7 +33,7 @@ pub(crate) fn net_devices<'a>(
         findings.refuse(at, sentence, "nothing: a user owns no device");
     }
     for (host_name, device) in &linux.net_devices {
-        let at = format!("{at}/{}", host_name.replace('~', "~0").replace('/', "~1"));
+        let at = format!("{at}/{}", spec::pointer_token(host_name));
         let name = if device.name.is_empty() { host_name } else { &device.name };
         for (name, at) in [(host_name, &at), (name, &format!("{at}/name"))] {
             if !is_name(name) || name == host_name && name.contains('%') {

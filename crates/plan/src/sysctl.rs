@@ -33,7 +33,7 @@ pub(crate) fn sysctls<'a>(
 ) -> Vec<Sysctl<'a>> {
     let mut plan = Vec::with_capacity(linux.sysctl.len());
     for (name, value) in &linux.sysctl {
-        let at = format!("/linux/sysctl/{}", name.replace('~', "~0").replace('/', "~1"));
+        let at = format!("/linux/sysctl/{}", spec::pointer_token(name));
         let path = path(name);
         if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             let sentence = format!("sysctl {:?} is not a name", name.as_str());

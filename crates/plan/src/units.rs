@@ -21,10 +21,9 @@ pub(crate) fn unit(
         match annotation(name, value) {
             Ok(property) => annotations.push(property),
             Err(sentence) => {
-                // A slash or tilde in a key of a pointer (RFC 6901).
-                let key = key.replace('~', "~0").replace('/', "~1");
+                let at = format!("/annotations/{}", spec::pointer_token(key));
                 let hint = "a property of the unit that a container may set, as text of a GVariant";
-                findings.refuse(format!("/annotations/{key}"), sentence, hint);
+                findings.refuse(at, sentence, hint);
             }
         }
     }

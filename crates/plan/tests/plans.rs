@@ -320,6 +320,46 @@ fn network_devices_that_move_have_names_and_a_place() {
 }
 
 #[test]
+fn a_refused_clock_has_its_place() {
+    let text = with_linux(r#""timeOffsets": { "a/b~": { "secs": 1 } }"#);
+    assert_eq!(
+        refusals(&text, &host()),
+        [
+            "/linux/timeOffsets: needs a new time namespace",
+            "/linux/timeOffsets/a~1b~0: no such clock",
+        ]
+    );
+}
+
+#[test]
+fn mounts_of_a_container_that_lives_are_refused_at_their_place() {
+    let text = r#"[
+        { "destination": "/b", "source": "b", "options": ["rbind"] },
+        { "destination": "/t", "type": "tmpfs" },
+        { "destination": "/i", "source": "/i", "options": ["bind"],
+            "uidMappings": [{ "containerID": 0, "hostID": 1, "size": 1 }],
+            "gidMappings": [{ "containerID": 0, "hostID": 1, "size": 1 }] },
+        { "destination": "/p", "type": "proc" },
+        { "destination": "/c", "type": "cgroup" },
+        { "destination": "/r", "options": ["remount"] },
+        { "type": "tmpfs" }]"#;
+    let list: Vec<spec::Mount<'_>> = spec::parse(text.as_bytes()).unwrap();
+    let planned = plan::more_mounts(&list[..2], "/bundle").unwrap();
+    assert_eq!(planned.iter().map(|mount| &*mount.destination).collect::<Vec<_>>(), ["/b", "/t"]);
+    let refused = plan::more_mounts(&list, "/bundle").unwrap_err();
+    assert_eq!(
+        refused.0.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "/mounts/2: ids can't be mapped in a container that lives",
+            "/mounts/3/type: \"proc\" would be the runtime's own",
+            "/mounts/4/type: \"cgroup\" would be the runtime's own",
+            "/mounts/5/options: nothing can be remounted",
+            "/mounts/6/destination: must not be empty",
+        ]
+    );
+}
+
+#[test]
 fn mount_labels_are_options_of_the_file_systems_that_take_them() {
     let text = r#"{ "ociVersion": "1.0.2", "root": { "path": "r" },
         "process": { "cwd": "/", "args": ["x"], "selinuxLabel": "p", "apparmorProfile": "a" },

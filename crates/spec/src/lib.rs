@@ -32,7 +32,7 @@ pub use linux::{
 };
 pub use mend::{Mended, mend};
 pub use parse::{ParseError, parse};
-pub use place::{Place, find, place, pointer_at};
+pub use place::{Place, find, place, pointer_at, pointer_token};
 pub use resources::{
     BlockIo, Cpu, DeviceRule, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma,
     Resources, ThrottleDevice, WeightDevice,

@@ -146,6 +146,11 @@ pub fn pointer_at(bytes: &[u8], offset: usize) -> String {
     pointer(&steps_to(bytes, offset))
 }
 
+/// A member's name as a JSON pointer has it: without `/`, and `~` only as an escape.
+pub fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// A path as a JSON pointer.
 pub(crate) fn pointer(path: &[Step]) -> String {
     let mut text = String::new();
@@ -155,7 +160,7 @@ pub(crate) fn pointer(path: &[Step]) -> String {
             Step::Key(key) if key.is_empty() => {}
             Step::Key(key) => {
                 text.push('/');
-                text.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                text.push_str(&pointer_token(key));
             }
             Step::Index(index) => text.push_str(&format!("/{index}")),
         }

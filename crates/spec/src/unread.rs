@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::place::pointer_token;
+
 /// A property of a configuration that these types don't have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
@@ -46,7 +48,7 @@ fn look(value: &Value, at: &str, pattern: &str, unread: &mut Vec<Unread>) {
                 return;
             }
             for (name, value) in members {
-                let pointer = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{at}/{}", pointer_token(name));
                 if is_map {
                     look(value, &pointer, &into("*"), unread);
                 } else if names(pattern).any(|known| known == name) {
