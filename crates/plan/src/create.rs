@@ -173,12 +173,12 @@ pub fn create<'a>(
             &config.annotations
         },
         rootless: host.rootless,
-        warnings: findings.warnings,
+        warnings: std::mem::take(&mut findings.warnings),
         namespaces,
         mounts,
         process,
     };
-    if findings.refusals.is_empty() { Ok(plan) } else { Err(Refusals(findings.refusals)) }
+    findings.finish(plan)
 }
 
 fn check_version(version: &str, findings: &mut Findings) {

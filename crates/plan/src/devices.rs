@@ -219,7 +219,7 @@ pub fn updated_devices(
         false => present.rules(),
     };
     let rules = following(&base, user, own.iter().copied(), "/devices", &mut findings);
-    if findings.refusals.is_empty() { Ok(rules) } else { Err(Refusals(findings.refusals)) }
+    findings.finish(rules)
 }
 
 /// The rules that let a container use the devices whose nodes it was given, as far as `table` does.
@@ -236,12 +236,7 @@ fn parse(user: &[spec::DeviceRule<'_>], pointer: &str, findings: &mut Findings) 
     let mut rules = Vec::with_capacity(user.len());
     for (n, rule) in user.iter().enumerate() {
         match Rule::parse(rule) {
-            Err(problems) => {
-                for problem in problems {
-                    let at = format!("{pointer}/{n}/{}", problem.pointer);
-                    findings.refuse(at, problem.sentence, problem.hint);
-                }
-            }
+            Err(problems) => findings.refuse_problems(&format!("{pointer}/{n}"), problems),
             // v1 takes "everything" as one word only: all kinds of some devices are two rules.
             Ok(rule) if rule.kind == Kind::All && rule != Rule::reset(rule.allow) => {
                 rules.extend([Kind::Block, Kind::Char].map(|kind| Rule { kind, ..rule }));

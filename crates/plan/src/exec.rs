@@ -35,9 +35,6 @@ pub fn exec<'a>(
     let mut findings = Findings::default();
     let plan = process::process(config, "/process", security, &mut findings);
     process::check_terminal(&plan, options, &mut findings);
-    if findings.refusals.is_empty() {
-        Ok((plan, findings.warnings))
-    } else {
-        Err(Refusals(findings.refusals))
-    }
+    let warnings = std::mem::take(&mut findings.warnings);
+    findings.finish((plan, warnings))
 }

@@ -444,7 +444,7 @@ pub fn more_mounts<'a>(
         }
         plan.push(planned);
     }
-    if findings.refusals.is_empty() { Ok(plan) } else { Err(Refusals(findings.refusals)) }
+    findings.finish(plan)
 }
 
 /// Plans one element of `mounts`.

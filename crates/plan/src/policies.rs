@@ -173,19 +173,18 @@ pub(crate) fn io_priority(
     at: &str,
     findings: &mut Findings,
 ) -> Option<(u8, u8)> {
-    let class = match priority.class.as_str() {
-        "IOPRIO_CLASS_RT" => 1,
-        "IOPRIO_CLASS_BE" => 2,
-        "IOPRIO_CLASS_IDLE" => 3,
-        other => {
-            let sentence = format!("invalid ioPriority.class: {other:?}");
-            let hint = "IOPRIO_CLASS_RT, IOPRIO_CLASS_BE or IOPRIO_CLASS_IDLE";
-            findings.refuse(format!("{at}/ioPriority/class"), sentence, hint);
-            return None;
-        }
+    let name = priority.class.as_str();
+    // The specification has no IOPRIO_CLASS_NONE.
+    let class = names::IO_CLASSES.iter().position(|known| *known == name).filter(|&n| n > 0);
+    let Some(class) = class else {
+        let [_, realtime, best_effort, idle] = names::IO_CLASSES;
+        let sentence = format!("invalid ioPriority.class: {name:?}");
+        let hint = format!("{realtime}, {best_effort} or {idle}");
+        findings.refuse(format!("{at}/ioPriority/class"), sentence, hint);
+        return None;
     };
     match priority.priority {
-        level @ 0..=7 => Some((class, level as u8)),
+        level @ 0..=7 => Some((class as u8, level as u8)),
         other => {
             let sentence = format!("invalid ioPriority.priority: {other}");
             let hint = "0 (first) to 7 (last)";

@@ -61,7 +61,20 @@ impl Findings {
         self.refusals.push(Refusal { pointer, sentence, hint });
     }
 
+    /// Refuses what can't be compiled of what is at `pointer`.
+    pub(crate) fn refuse_problems(&mut self, pointer: &str, problems: Vec<bpf::Problem>) {
+        for problem in problems {
+            let at = format!("{pointer}/{}", problem.pointer);
+            self.refuse(at, problem.sentence, problem.hint);
+        }
+    }
+
     pub(crate) fn warn(&mut self, sentence: impl Into<String>) {
         self.warnings.push(sentence.into());
+    }
+
+    /// The plan, if nothing was refused.
+    pub(crate) fn finish<P>(self, plan: P) -> Result<P, Refusals> {
+        if self.refusals.is_empty() { Ok(plan) } else { Err(Refusals(self.refusals)) }
     }
 }

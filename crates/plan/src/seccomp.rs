@@ -40,10 +40,7 @@ pub(crate) fn seccomp<'a>(
             Seccomp { filter, agent }
         }),
         Err(problems) => {
-            for problem in problems {
-                let pointer = format!("/linux/seccomp/{}", problem.pointer);
-                findings.refuse(pointer, problem.sentence, problem.hint);
-            }
+            findings.refuse_problems("/linux/seccomp", problems);
             None
         }
     }
