@@ -268,6 +268,7 @@ fn mounts<'a>(
             findings.refuse(format!("/mounts/{index}/source"), sentence, hint);
         }
         if let What::Filesystem { kind, data, .. } = &mut mount.what
+            && !label.is_empty()
             && mounts::takes_label(kind)
         {
             *data = mounts::with_label(data, label);

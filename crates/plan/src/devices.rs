@@ -165,18 +165,17 @@ const fn make_any(kind: Kind) -> Rule {
 
 const EVERYTHING: Rule = Rule::reset(false);
 
+/// Where a new container's rules are.
+const POINTER: &str = "/linux/resources/devices";
+
 /// The rules of a new container with these device nodes.
 pub(crate) fn rules(
     user: &[spec::DeviceRule<'_>],
     nodes: &[spec::Device<'_>],
     findings: &mut Findings,
 ) -> DeviceRules {
-    const POINTER: &str = "/linux/resources/devices";
-    let user: Vec<_> = user
-        .iter()
-        .enumerate()
-        .map(|(n, rule)| known_access(rule, &format!("{POINTER}/{n}/access"), findings))
-        .collect();
+    let known = user.iter().enumerate().map(|(n, rule)| known_access(rule, n, findings));
+    let user: Vec<_> = known.collect();
     let user = parse(&user, POINTER, findings);
     let nodes = nodes.iter().filter_map(rule_of);
     following(&default_rules(), user, nodes, POINTER, findings)
@@ -247,17 +246,19 @@ fn parse(user: &[spec::DeviceRule<'_>], pointer: &str, findings: &mut Findings) 
     rules
 }
 
-/// The rule without those letters of its access that mean nothing: runc passes over them.
+/// Rule `n` without those letters of its access that mean nothing: runc passes over them.
 fn known_access<'a>(
     rule: &spec::DeviceRule<'a>,
-    pointer: &str,
+    n: usize,
     findings: &mut Findings,
 ) -> spec::DeviceRule<'a> {
     let mut rule = rule.clone();
-    let known: String = rule.access.chars().filter(|letter| "rwm".contains(*letter)).collect();
-    if !known.is_empty() && known != rule.access.as_str() {
-        findings.warn(format!("{pointer}: {:?}: only r, w and m mean something", rule.access));
-        rule.access = known.into();
+    let is_known = |letter| matches!(letter, 'r' | 'w' | 'm');
+    let is_unknown = |letter| !is_known(letter);
+    if rule.access.contains(is_known) && rule.access.contains(is_unknown) {
+        let sentence = "only r, w and m mean something";
+        findings.warn(format!("{POINTER}/{n}/access: {:?}: {sentence}", rule.access));
+        rule.access = rule.access.replace(is_unknown, "").into();
     }
     rule
 }
