@@ -185,22 +185,36 @@ impl Cgroup {
         self.v1.is_empty() && self.v2.is_none()
     }
 
+    /// The v1 hierarchy which has this controller.
+    pub(crate) fn v1_entry(&self, controller: &str) -> Option<&Dir> {
+        self.v1.iter().find(|dir| dir.names.iter().any(|name| name == controller))
+    }
+
     /// The v1 directory which has this controller.
     pub(crate) fn v1_dir(&self, controller: &str) -> Option<&str> {
-        let has = |dir: &&Dir| dir.names.iter().any(|name| name == controller);
-        self.v1.iter().find(has).map(|dir| &dir.path[..])
+        self.v1_entry(controller).map(|dir| &dir.path[..])
     }
 
     pub(crate) fn v2_dir(&self) -> Option<&str> {
         self.v2.as_ref().map(|dir| &dir.path[..])
     }
 
+    /// v2, if this controller can only be there.
+    pub(crate) fn v2_entry_of(&self, controller: &str) -> Option<&Dir> {
+        match self.v1_entry(controller) {
+            Some(_) => None,
+            None => self.v2.as_ref(),
+        }
+    }
+
     /// The v2 directory, if this controller can only be there.
     pub(crate) fn v2_dir_of(&self, controller: &str) -> Option<&str> {
-        match self.v1_dir(controller) {
-            Some(_) => None,
-            None => self.v2_dir(),
-        }
+        self.v2_entry_of(controller).map(|dir| &dir.path[..])
+    }
+
+    /// The directory where this controller is, or can only be.
+    pub(crate) fn dir_of(&self, controller: &str) -> Option<&str> {
+        self.v1_dir(controller).or_else(|| self.v2_dir())
     }
 
     /// The directory whose list of processes stands for all: that of `devices`, as in runc.

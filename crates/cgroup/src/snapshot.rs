@@ -52,6 +52,7 @@ impl Cgroup {
     pub fn snapshot(&self, resources: &Resources<'_>) -> Snapshot {
         let mut snapshot = Snapshot::default();
         snapshot.take_v1(self, resources);
+        snapshot.take_either(self, resources);
         snapshot.take_v2(self, resources);
         snapshot
     }
@@ -139,12 +140,6 @@ impl Snapshot {
             self.take(dir, &["cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.cfs_burst_us"]);
             self.take(dir, &["cpu.rt_period_us", "cpu.rt_runtime_us"]);
         }
-        if let (Some(dir), true) = (cgroup.v1_dir("cpuset"), cpu.cpus.or(cpu.mems).is_some()) {
-            self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
-        }
-        if let (Some(dir), true) = (cgroup.v1_dir("pids"), resources.pids.is_some()) {
-            self.take(dir, &["pids.max"]);
-        }
         if let (Some(dir), true) = (cgroup.v1_dir("blkio"), *block_io != BlockIo::default()) {
             self.each(dir, &["blkio.weight", "blkio.bfq.weight", "blkio.leaf_weight"]);
             let by_device = BY_DEVICE.iter().map(|(file, _)| *file);
@@ -160,7 +155,18 @@ impl Snapshot {
         if let (Some(dir), false) = (cgroup.v1_dir("net_prio"), network.priorities.is_empty()) {
             self.take(dir, &["net_prio.ifpriomap"]);
         }
-        if let (Some(dir), false) = (cgroup.v1_dir("rdma"), resources.rdma.is_empty()) {
+    }
+
+    /// What has the same files on v1 and on v2.
+    fn take_either(&mut self, cgroup: &Cgroup, resources: &Resources<'_>) {
+        let Resources { cpu, pids, rdma, .. } = resources;
+        if let (Some(dir), true) = (cgroup.dir_of("cpuset"), cpu.cpus.or(cpu.mems).is_some()) {
+            self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
+        }
+        if let (Some(dir), true) = (cgroup.dir_of("pids"), pids.is_some()) {
+            self.take(dir, &["pids.max"]);
+        }
+        if let (Some(dir), false) = (cgroup.dir_of("rdma"), rdma.is_empty()) {
             self.take(dir, &["rdma.max"]);
         }
     }
@@ -174,20 +180,11 @@ impl Snapshot {
             self.weight(dir, "cpu.weight");
             self.take(dir, &["cpu.max", "cpu.max.burst"]);
         }
-        if let (Some(dir), true) = (cgroup.v2_dir_of("cpuset"), cpu.cpus.or(cpu.mems).is_some()) {
-            self.each(dir, &["cpuset.cpus", "cpuset.mems"]);
-        }
-        if let (Some(dir), true) = (cgroup.v2_dir_of("pids"), resources.pids.is_some()) {
-            self.take(dir, &["pids.max"]);
-        }
         if let (Some(dir), true) = (cgroup.v2_dir_of("blkio"), *block_io != BlockIo::default()) {
             self.each(dir, &["io.bfq.weight", "io.weight", "io.max"]);
         }
         if let Some(dir) = cgroup.v2_dir_of("hugetlb") {
             self.hugepages(dir, resources, "max");
-        }
-        if let (Some(dir), false) = (cgroup.v2_dir_of("rdma"), resources.rdma.is_empty()) {
-            self.take(dir, &["rdma.max"]);
         }
         let Some(dir) = cgroup.v2_dir() else { return };
         for (name, _) in &resources.unified {

@@ -65,8 +65,7 @@ impl Cgroup {
 impl<'t> Limiter<'t> {
     /// The directory that has this v1 controller.
     pub(crate) fn v1_dir(self, controller: &str) -> Option<Target<'t>> {
-        let has = |dir: &&Dir| dir.names.iter().any(|name| name == controller);
-        self.cgroup.v1.iter().find(has).map(|dir| self.target(dir))
+        self.cgroup.v1_entry(controller).map(|dir| self.target(dir))
     }
 
     /// The directory of v2.
@@ -76,10 +75,7 @@ impl<'t> Limiter<'t> {
 
     /// The v2 directory, if this controller can only be there.
     pub(crate) fn v2_dir_of(self, controller: &str) -> Option<Target<'t>> {
-        match self.v1_dir(controller) {
-            Some(_) => None,
-            None => self.v2_dir(),
-        }
+        self.cgroup.v2_entry_of(controller).map(|dir| self.target(dir))
     }
 
     fn target(self, dir: &'t Dir) -> Target<'t> {
@@ -95,8 +91,8 @@ impl Target<'_> {
         let Some(told) = self.told else { return Ok(false) };
         let (file, value) = (file::join(self.dir, name), value.to_owned());
         let controller = name.split('.').next().unwrap_or_default();
-        let has = |list: String| list.split_whitespace().any(|other| other == controller);
-        if self.is_v2 && controller != "cgroup" && !self.controllers().is_ok_and(has) {
+        let has = || self.controllers().is_ok_and(|list| v2::contains(&list, controller));
+        if self.is_v2 && controller != "cgroup" && !has() {
             return Err(Error::Write { file, value, errno: Errno::ENOENT });
         }
         let or = or.map(|(file, value)| (file.to_owned(), value));

@@ -83,7 +83,8 @@ pub(crate) fn enable(dir: &str, controller: &str) -> bool {
         && file::write(parent, SUBTREE_CONTROL, &format!("+{controller}")).is_ok()
 }
 
-fn contains(list: &str, name: &str) -> bool {
+/// Whether a list of controllers has this one.
+pub(crate) fn contains(list: &str, name: &str) -> bool {
     list.split_whitespace().any(|other| other == name)
 }
 
