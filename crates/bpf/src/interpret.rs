@@ -22,13 +22,11 @@ pub struct Outcome {
     pub action: u32,
     /// Instructions executed.
     pub steps: usize,
-    /// Whether an argument or the instruction pointer was looked at.
+    /// Whether an argument or the instruction pointer was looked at. Where none was, the kernel works
+    /// an answer of `SECCOMP_RET_ALLOW` out beforehand for all calls with this number
+    /// (`seccomp_is_const_allow` in kernel/seccomp.c, since Linux 5.11), and doesn't run the filter
+    /// any more.
     pub saw_arguments: bool,
-    /// Whether the kernel would work out the answer beforehand for all calls with this number: it
-    /// can for `SECCOMP_RET_ALLOW` where nothing but the architecture and the number was loaded
-    /// (`seccomp_is_const_allow` in kernel/seccomp.c, since Linux 5.11), and then doesn't run the
-    /// filter any more.
-    pub is_cached: bool,
 }
 
 /// `sizeof(struct seccomp_data)`
@@ -135,10 +133,7 @@ pub fn run(program: &[Instruction], data: &Data) -> Result<Outcome, String> {
             0x15 => skip(accumulator == i.k),
             0x25 => skip(accumulator > i.k),
             0x35 => skip(accumulator >= i.k),
-            0x06 => {
-                let is_cached = i.k == 0x7fff_0000 && !saw_arguments;
-                return Ok(Outcome { action: i.k, steps, saw_arguments, is_cached });
-            }
+            0x06 => return Ok(Outcome { action: i.k, steps, saw_arguments }),
             code => {
                 return Err(format!("instruction {at} has the unexpected code {code:#x}"));
             }

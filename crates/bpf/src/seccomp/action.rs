@@ -33,18 +33,14 @@ impl Action {
             let sentence = format!("\"{name}\" is not a known action");
             return Err(Problem::new(pointer, sentence, one_of(action_names())));
         };
-        let (most, what) = match *action {
-            ERRNO => (MAX_ERRNO, "is no errno"),
-            TRACE => (MAX_DATA, "does not fit into 16 bits"),
-            _ => {
-                return match errno {
-                    Some(_) => {
-                        let sentence = format!("is not for {name}");
-                        let hint = "none, or SCMP_ACT_ERRNO or SCMP_ACT_TRACE as the action";
-                        Err(Problem::new(errno_pointer, sentence, hint))
-                    }
-                    None => Ok(Action(*action)),
-                };
+        let (most, what) = match (*action, errno) {
+            (ERRNO, _) => (MAX_ERRNO, "is no errno"),
+            (TRACE, _) => (MAX_DATA, "does not fit into 16 bits"),
+            (_, None) => return Ok(Action(*action)),
+            (_, Some(_)) => {
+                let sentence = format!("is not for {name}");
+                let hint = "none, or SCMP_ACT_ERRNO or SCMP_ACT_TRACE as the action";
+                return Err(Problem::new(errno_pointer, sentence, hint));
             }
         };
         match errno.unwrap_or(EPERM) {

@@ -17,9 +17,11 @@ pub(super) enum Target {
 pub(super) struct Label(usize);
 
 /// How a branch compares the accumulator with a constant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Test {
     Equal,
+    /// The same once bits are masked out; but to libseccomp another comparison.
+    MaskedEqual,
     Greater,
     GreaterOrEqual,
 }
@@ -62,7 +64,7 @@ impl Emitter {
     /// Puts a branch before what is written.
     pub(super) fn branch(&mut self, test: Test, k: u32, yes: Target, no: Target) -> Label {
         let code = match test {
-            Test::Equal => JUMP_EQUAL,
+            Test::Equal | Test::MaskedEqual => JUMP_EQUAL,
             Test::Greater => JUMP_GREATER,
             Test::GreaterOrEqual => JUMP_GREATER_OR_EQUAL,
         };

@@ -22,6 +22,7 @@ use std::ops::Range;
 
 use super::action::Action;
 use super::calls::{Clause, Source};
+use super::emit::Test;
 use super::profile::{Condition, Op};
 
 /// One comparison of a 32-bit word.
@@ -31,8 +32,8 @@ pub(super) struct Node {
     word: u8,
     /// The operator of the condition; of the first one, if several have the node in common.
     op: Op,
-    /// How the word is compared: equal, masked and equal, greater, greater or equal.
-    pub compare: Op,
+    /// How the word is compared.
+    pub test: Test,
     pub mask: u32,
     pub value: u32,
     /// The 64 bits that the condition compares with.
@@ -54,8 +55,8 @@ impl Node {
     }
 
     pub(super) fn is_same(&self, other: &Node) -> bool {
-        (self.word, self.compare, self.mask, self.value)
-            == (other.word, other.compare, other.mask, other.value)
+        (self.word, self.test, self.mask, self.value)
+            == (other.word, other.test, other.mask, other.value)
     }
 
     /// Whether a walk visits it before `other`, which was there first.
@@ -174,40 +175,36 @@ fn ways(conditions: &[Condition], is_64_bit: bool) -> Vec<Vec<Step>> {
 
 /// The ways on which one condition holds.
 fn ends(&Condition { arg, op, mask, value }: &Condition, is_64_bit: bool) -> Vec<Vec<Step>> {
-    let step = |high: bool, compare: Op, holds: bool| {
+    let step = |high: bool, test: Test, holds: bool| {
         let shift = if high { 32 } else { 0 };
         let node = Node {
             word: arg * 2 + u8::from(high),
             op,
-            compare,
+            test,
             mask: (mask >> shift) as u32,
             value: (value >> shift) as u32,
             full: value,
         };
         Step { node, holds }
     };
-    let (compare, holds) = match op {
-        Op::Eq => (Op::Eq, true),
-        Op::Ne => (Op::Eq, false),
-        Op::Ge => (Op::Ge, true),
-        Op::Lt => (Op::Ge, false),
-        Op::Gt => (Op::Gt, true),
-        Op::Le => (Op::Gt, false),
-        Op::MaskedEq => (Op::MaskedEq, true),
-    };
-    let low = step(false, compare, holds);
-    let high = |compare, holds| step(true, compare, holds);
-    match (is_64_bit, op) {
-        (false, _) => vec![vec![low]],
-        (true, Op::Eq | Op::MaskedEq) => vec![vec![high(compare, true), low]],
-        (true, Op::Ne) => vec![vec![high(Op::Eq, false)], vec![high(Op::Eq, true), low]],
-        (true, Op::Gt | Op::Ge) => {
-            let same = vec![high(Op::Gt, false), high(Op::Eq, true), low];
-            vec![vec![high(Op::Gt, true)], same]
+    let (test, holds) = op.test();
+    let low = step(false, test, holds);
+    let high = |test, holds| step(true, test, holds);
+    if !is_64_bit {
+        return vec![vec![low]];
+    }
+    match (test, holds) {
+        (Test::Equal | Test::MaskedEqual, true) => vec![vec![high(test, true), low]],
+        (Test::Equal | Test::MaskedEqual, false) => {
+            vec![vec![high(test, false)], vec![high(test, true), low]]
         }
-        (true, Op::Lt | Op::Le) => {
-            let same = vec![high(Op::Gt, false), high(Op::Eq, true), low];
-            vec![vec![high(Op::Gt, false), high(Op::Eq, false)], same]
+        (Test::Greater | Test::GreaterOrEqual, _) => {
+            let same = vec![high(Test::Greater, false), high(Test::Equal, true), low];
+            let decided = match holds {
+                true => vec![high(Test::Greater, true)],
+                false => vec![high(Test::Greater, false), high(Test::Equal, false)],
+            };
+            vec![decided, same]
         }
     }
 }

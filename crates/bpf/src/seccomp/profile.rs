@@ -1,6 +1,7 @@
 //! A profile with its texts understood, or everything in it that cannot be.
 
 use super::action::Action;
+use super::emit::Test;
 use super::{Arch, filter, one_of};
 use crate::Problem;
 
@@ -82,6 +83,19 @@ pub fn operator_names() -> impl Iterator<Item = &'static str> {
 impl Op {
     fn parse(name: &str) -> Option<Op> {
         OPERATORS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op)
+    }
+
+    /// The test that a filter makes for it, and how that has to come out.
+    pub(super) fn test(self) -> (Test, bool) {
+        match self {
+            Op::Eq => (Test::Equal, true),
+            Op::Ne => (Test::Equal, false),
+            Op::MaskedEq => (Test::MaskedEqual, true),
+            Op::Ge => (Test::GreaterOrEqual, true),
+            Op::Lt => (Test::GreaterOrEqual, false),
+            Op::Gt => (Test::Greater, true),
+            Op::Le => (Test::Greater, false),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::action::Action;
 use super::calls::{Chain, Clause, Verdict};
 use super::emit::{AND, Emitter, LOAD, Label, Target, Test};
 use super::order::{Node, Path};
-use super::profile::{Condition, Op};
+use super::profile::Condition;
 use super::ranges::{BAD_ARCH, Range, Section};
 
 /// Offsets into `struct seccomp_data` (linux/seccomp.h).
@@ -148,12 +148,7 @@ impl Writer<'_> {
             // What is left when all is masked out is nothing.
             return yes;
         }
-        let test = match node.compare {
-            Op::Gt | Op::Le => Test::Greater,
-            Op::Ge | Op::Lt => Test::GreaterOrEqual,
-            Op::Eq | Op::Ne | Op::MaskedEq => Test::Equal,
-        };
-        let branch = self.emitter.branch(test, node.value, yes, no);
+        let branch = self.emitter.branch(node.test, node.value, yes, no);
         if is_loaded {
             return Target::At(branch);
         }
@@ -170,15 +165,8 @@ impl Writer<'_> {
     }
 
     fn condition(&mut self, c: &Condition, is_64_bit: bool, yes: Target, no: Target) -> Target {
-        let (yes, no) = match c.op {
-            Op::Ne | Op::Lt | Op::Le => (no, yes),
-            Op::Eq | Op::MaskedEq | Op::Ge | Op::Gt => (yes, no),
-        };
-        let (test, ordered) = match c.op {
-            Op::Ne | Op::Eq | Op::MaskedEq => (Test::Equal, false),
-            Op::Ge | Op::Lt => (Test::GreaterOrEqual, true),
-            Op::Gt | Op::Le => (Test::Greater, true),
-        };
+        let (test, holds) = c.op.test();
+        let (yes, no) = if holds { (yes, no) } else { (no, yes) };
         let (mask, value) = (c.mask as u32, c.value as u32);
         let (high_mask, high_value) = ((c.mask >> 32) as u32, (c.value >> 32) as u32);
         let is_high_needed = is_64_bit && high_mask != 0;
@@ -192,7 +180,7 @@ impl Writer<'_> {
             return low;
         }
         let equal = self.emitter.branch(Test::Equal, high_value, low, no);
-        if ordered {
+        if matches!(test, Test::Greater | Test::GreaterOrEqual) {
             self.emitter.branch(Test::Greater, high_value, yes, Target::At(equal));
         }
         Target::At(self.word(c.arg, true, high_mask))

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::action::Action;
 use super::arch::X32_BIT;
+use super::emit::{JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, LOAD, RETURN};
+use super::program::ARCH;
 use super::table::Call;
-use super::{Arch, Filter, filter};
+use super::{Arch, Filter, Instruction, filter};
 use crate::interpret::{Data, run};
 
 /// The shape of a filter.
@@ -78,17 +80,11 @@ impl Filter {
         let mut holds = vec![false; self.program.len() + 1];
         let mut tokens = Vec::new();
         for (at, i) in self.program.iter().enumerate() {
-            let is_arch = if i.code == 0x20 { i.k == 4 } else { holds[at] };
-            if i.code == 0x15 && is_arch {
+            let is_arch = if i.code == LOAD { i.k == ARCH } else { holds[at] };
+            if i.code == JUMP_EQUAL && is_arch {
                 tokens.push(i.k);
             }
-            let skips = match i.code {
-                0x06 => [None, None],
-                0x05 => [Some(i.k as usize), None],
-                0x15 | 0x25 | 0x35 => [Some(i.jt.into()), Some(i.jf.into())],
-                _ => [Some(0), None],
-            };
-            for skip in skips.into_iter().flatten() {
+            for skip in skips(i) {
                 if let Some(next) = holds.get_mut(at + 1 + skip) {
                     *next |= is_arch;
                 }
@@ -102,16 +98,22 @@ impl Filter {
         let mut longest = vec![0; self.program.len() + 1];
         for (at, i) in self.program.iter().enumerate().rev() {
             let behind = |skip: usize| longest.get(at + 1 + skip).copied().unwrap_or(0);
-            let rest = match i.code {
-                0x06 => 0,
-                0x05 => behind(i.k as usize),
-                0x15 | 0x25 | 0x35 => behind(i.jt.into()).max(behind(i.jf.into())),
-                _ => behind(0),
-            };
-            longest[at] = rest + 1;
+            longest[at] = skips(i).map(behind).max().unwrap_or(0) + 1;
         }
         longest.first().copied().unwrap_or(0)
     }
+}
+
+/// How many instructions are passed over after this one: of a branch there are two answers, of a
+/// return none.
+fn skips(i: &Instruction) -> impl Iterator<Item = usize> {
+    let skips = match i.code {
+        RETURN => [None, None],
+        JUMP => [Some(i.k as usize), None],
+        JUMP_EQUAL | JUMP_GREATER | JUMP_GREATER_OR_EQUAL => [Some(i.jt.into()), Some(i.jf.into())],
+        _ => [Some(0), None],
+    };
+    skips.into_iter().flatten()
 }
 
 #[cfg(test)]
