@@ -25,6 +25,19 @@ pub(crate) fn parts(profile: &spec::Seccomp<'_>, rule: usize) -> Vec<Part> {
     }
 }
 
+/// The profile with a rule of its own for each name, as libseccomp gets it.
+pub(crate) fn name_by_name<'a>(profile: &spec::Seccomp<'a>) -> spec::Seccomp<'a> {
+    let mut split = profile.clone();
+    let one = |rule: &spec::SyscallRule<'a>, name: &spec::Text<'a>| spec::SyscallRule {
+        names: vec![name.clone()],
+        ..rule.clone()
+    };
+    let rules = profile.syscalls.iter();
+    split.syscalls =
+        rules.flat_map(|rule| rule.names.iter().map(move |name| one(rule, name))).collect();
+    split
+}
+
 impl Part {
     /// Its conditions.
     pub(crate) fn args<'p, 'a>(self, profile: &'p spec::Seccomp<'a>) -> &'p [spec::SyscallArg<'a>] {

@@ -79,9 +79,9 @@ pub(crate) fn compare(
             tally.stuck += 1;
             return Ok(());
         }
-        (Answer::Contradiction { rule, why }, Ok(_)) => {
+        (Answer::Contradiction { rule, name, why }, Ok(_)) => {
             let nothing = Data { number: 0, arch: native, args: [0; 6] };
-            let is_fault = judge.accepts_two_by_two(oracle, rule)?
+            let is_fault = judge.accepts_two_by_two(oracle, (rule, name))?
                 || accepts_without_a_name((native, profile), (oracle, optimize), random)?;
             let text = || {
                 let small = shrink_refusal(profile, native, (oracle, optimize));

@@ -16,8 +16,9 @@
 //!   such rule it does not load the number where the profile also names a call that an architecture
 //!   lacks.
 //!
-//! And a refusal is its fault where it accepts the refused rule with each of the earlier ones
-//! alone, or the profile without a name that adds nothing to it; that it accepts a profile, where it refuses two of its rules alone.
+//! And a refusal is its fault where it accepts the refused rule, which to libseccomp is one name with
+//! its conditions, with each of the earlier ones alone, or the profile without a name that adds
+//! nothing to it; that it accepts a profile, where it refuses two of its rules alone.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -125,12 +126,32 @@ impl<'p, 'a> Judge<'p, 'a> {
         Ok(None)
     }
 
-    /// Whether libseccomp accepts the parts of `rule` with those of each earlier rule.
+    /// Whether libseccomp accepts a name of a rule with each of the names before it alone.
     pub(crate) fn accepts_two_by_two(
-        &mut self,
+        &self,
         oracle: &mut Oracle,
-        rule: usize,
+        (rule, name): (usize, usize),
     ) -> Result<bool, Failure> {
+        let earlier = self.profile.syscalls[..rule].iter().map(|rule| rule.names.len());
+        let place = earlier.sum::<usize>() + name;
+        let split = claims::name_by_name(self.profile);
+        Judge::new(&split, self.native, self.optimize).accepts_with_earlier(oracle, place)
+    }
+
+    /// Whether libseccomp refuses some name of a rule with one before it alone.
+    pub(crate) fn refuses_two_by_two(&self, oracle: &mut Oracle) -> Result<bool, Failure> {
+        let split = claims::name_by_name(self.profile);
+        let mut judge = Judge::new(&split, self.native, self.optimize);
+        for place in 0..split.syscalls.len() {
+            if !judge.accepts_with_earlier(oracle, place)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether libseccomp accepts the parts of `rule` with each of them, and of earlier rules, alone.
+    fn accepts_with_earlier(&mut self, oracle: &mut Oracle, rule: usize) -> Result<bool, Failure> {
         let later = claims::parts(self.profile, rule);
         for earlier in (0..=rule).flat_map(|rule| claims::parts(self.profile, rule)) {
             for &part in later.iter().filter(|part| **part != earlier) {
@@ -140,16 +161,6 @@ impl<'p, 'a> Judge<'p, 'a> {
             }
         }
         Ok(true)
-    }
-
-    /// Whether libseccomp refuses some rule with an earlier one alone.
-    pub(crate) fn refuses_two_by_two(&mut self, oracle: &mut Oracle) -> Result<bool, Failure> {
-        for rule in 1..self.profile.syscalls.len() {
-            if !self.accepts_two_by_two(oracle, rule)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// What libseccomp answers if there are only these two parts.

@@ -36,8 +36,9 @@ pub(crate) enum Answer {
     /// Instructions (code, jt, jf, k), and the largest number on each architecture for which the
     /// profile names a call: what runc makes its ENOSYS stub of.
     Program(Vec<(u16, u8, u8, u32)>, Vec<(String, u32)>),
-    /// A rule, at this place in `syscalls`, contradicts an earlier one (`EEXIST`).
-    Contradiction { rule: usize, why: String },
+    /// A rule, at this place in `syscalls`, contradicts an earlier one (`EEXIST`) by its name at
+    /// this place.
+    Contradiction { rule: usize, name: usize, why: String },
     /// Another refusal.
     Refusal(String),
     /// It did not answer.
@@ -103,14 +104,15 @@ pub(crate) fn answer(question: &Question<'_>) -> Result<Answer, Failure> {
         if does == default {
             continue;
         }
-        let calls =
-            rule.names.iter().filter_map(|name| Some((name, ScmpSyscall::from_name(name).ok()?)));
-        for (name, call) in calls {
+        for (n, name) in rule.names.iter().enumerate() {
+            let Ok(call) = ScmpSyscall::from_name(name) else { continue };
             if let Err(error) = add(&mut filter, call, does, &rule.args) {
                 let why =
                     format!("only libseccomp refuses rule {place}, {}: {error}", name.as_str());
                 return Ok(match error.errno() {
-                    Some(SeccompErrno::EEXIST) => Answer::Contradiction { rule: place, why },
+                    Some(SeccompErrno::EEXIST) => {
+                        Answer::Contradiction { rule: place, name: n, why }
+                    }
                     _ => Answer::Refusal(why),
                 });
             }

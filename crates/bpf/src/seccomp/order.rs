@@ -131,9 +131,10 @@ pub(super) fn paths(clauses: &[Clause], is_64_bit: bool) -> Result<Vec<Path>, Di
         if kept.iter().any(|&earlier| follows(place, earlier)) {
             continue;
         }
-        // libseccomp leaves one in if a high word can decide. It is never asked then, since the new
-        // one is asked before it; but others can contradict it.
-        let has_ways = is_64_bit && clause.conditions.iter().any(Condition::has_two_ways);
+        // libseccomp leaves one in that can be decided by the high word of its last argument. It is
+        // never asked then, since the new one is asked before it; but others can contradict it.
+        let last = clause.conditions.last();
+        let has_ways = is_64_bit && last.is_some_and(Condition::has_two_ways);
         kept.retain(|&earlier| {
             let stays = has_ways || !follows(earlier, place);
             if !stays {

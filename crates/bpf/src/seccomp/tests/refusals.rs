@@ -73,6 +73,26 @@ fn rules_that_contradict_each_other_are_named() {
     assert_eq!(two(&equal(0, 1), ""), Ok(()));
 }
 
+/// Behind ipc(2) semget's rule says no more than ipc's own, and libseccomp takes it away: all of it,
+/// but for what the high word of its last argument decides.
+#[test]
+fn a_rule_that_is_taken_away_contradicts_no_other() {
+    let semget = |names: &str, op: &str| {
+        let text = format!(
+            r#"{{"defaultAction": "SCMP_ACT_TRAP", "syscalls": [
+            {{"names": [{names}], "action": "SCMP_ACT_ALLOW", "args": [
+                {{"index": 1, "value": 5, "op": "SCMP_CMP_GE"}},
+                {{"index": 2, "value": 7, "op": "{op}"}}]}},
+            {{"names": ["semget"], "action": "SCMP_ACT_KILL"}}]}}"#
+        );
+        compile(&parse(&text), Arch::Ppc64le).map(drop).map_err(|p| p[0].pointer.clone())
+    };
+    let refused = Err("syscalls/1/names/0".to_owned());
+    assert_eq!(semget(r#""semget", "ipc""#, "SCMP_CMP_EQ"), Ok(()));
+    assert_eq!(semget(r#""semget", "ipc""#, "SCMP_CMP_GE"), refused);
+    assert_eq!(semget(r#""semget""#, "SCMP_CMP_EQ"), refused);
+}
+
 #[test]
 fn a_program_can_be_too_long() {
     let rule = |value: usize| {
