@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plan::{CgroupChoice, Host, Options, RootKind, Security};
+use plan::{CgroupChoice, Host, HostResctrl, Options, RootKind, Security};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(config) = spec::parse(bytes) else { return };
@@ -16,6 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
             receiver: "",
             listener: String::new(),
             absent_devices: Vec::new(),
+resctrl: HostResctrl::None,
             joined: Vec::new(),
             security: Security { apparmor: true, selinux: true, capabilities: u64::MAX },
         };

@@ -75,6 +75,39 @@ pub(crate) const TESTS: &[Test] = &[
         let b = t.bundle()?.sleeps().set("/linux/mountLabel", "a:b:c");
         b.refused(&["selinux|invalid argument"])
     }),
+    test("intel-rdt", "spec, IntelRdt: refused where there is no resctrl file system", |t| {
+        needs(!fs::exists("/sys/fs/resctrl")?, "a kernel without resctrl")?;
+        // What is not asked for is not missed.
+        t.bundle()?.raw("/linux/intelRdt", Value::Null).args(["echo", "on"]).run()?.prints("on")?;
+        let rdt = json!({ "closID": "gold", "l3CacheSchema": "L3:0=f", "enableMonitoring": true });
+        t.bundle()?
+            .raw("/linux/intelRdt", rdt)
+            .sleeps()
+            .refused(&["intelRdt: this kernel has no resctrl|Intel RDT"])
+    }),
+    test(
+        "update-schemata",
+        "runc: update --l3-cache-schema and --mem-bw-schema: refused where there is none",
+        |t| {
+            needs(!fs::exists("/sys/fs/resctrl")?, "a kernel without resctrl")?;
+            let c = t.bundle()?.sleeps().start()?;
+            for (flag, schema, sentence) in [
+                ("--l3-cache-schema", "L3:0=f", "Intel RDT/CAT: l3 cache schema is not enabled"),
+                (
+                    "--mem-bw-schema",
+                    "MB:0=20",
+                    "Intel RDT/MBA: memory bandwidth schema is not enabled",
+                ),
+            ] {
+                let out = t.rt(["update", flag, schema, &c.id])?;
+                has(out.stderr, sentence)?;
+                that(out.code != 0, format!("{flag} fails"))?;
+                // An empty one is none.
+                t.rt(["update", flag, "", &c.id])?.ok()?;
+            }
+            Ok(())
+        },
+    ),
     test("spec-rootless", "runc: spec --rootless writes what an ordinary user can run", |t| {
         let dir = t.dir("bundle")?;
         t.rt(["spec", "--rootless", "--bundle", &dir.to_string_lossy()])?.ok()?;

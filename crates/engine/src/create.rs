@@ -27,7 +27,7 @@ use crate::store::{Announced, ContainerDir, ExecRecord, Lock, Record, SECCOMP_FI
 use crate::units::NewUnit;
 use crate::{
     device_rules, host_mounts, idmap, limits, messages, net_devices, notify, pid_file, probe,
-    process, start_socket, trace, units,
+    process, resctrl, start_socket, trace, units,
 };
 
 /// How long a process that the kernel is killing may take, in milliseconds.
@@ -178,7 +178,7 @@ fn plan_and<T>(
     })?;
     let receiver = probe::seccomp_receiver();
     let host = trace::during("ask the host", || {
-        probe::host(&config, &request.bundle.directory, &receiver)
+        probe::host(&config, request.id, &request.bundle.directory, &receiver)
     })?;
     let options = plan::Options {
         id: request.id,
@@ -217,6 +217,7 @@ pub(crate) struct Making<'p> {
     pub(crate) unit: Option<NewUnit>,
     pub(crate) child: Option<(Pid, OwnedFd)>,
     devices: Option<net_devices::Moved>,
+    resctrl: Option<resctrl::Joined<'p>>,
     pub(crate) terminal: Option<OwnedFd>,
     finished: bool,
     /// The last to go.
@@ -309,6 +310,7 @@ impl<'p> Making<'p> {
             unit,
             child: None,
             devices: None,
+            resctrl: None,
             terminal: None,
             finished: false,
             lock: Some(lock),
@@ -412,7 +414,7 @@ impl<'p> Making<'p> {
     /// What the runtime does from outside while the child makes itself ready.
     fn accompany(
         &mut self,
-        plan: &plan::Create<'_>,
+        plan: &'p plan::Create<'p>,
         place: &cgroup::Cgroup,
         channel: &Channel,
         hook_files: &HookFiles,
@@ -424,6 +426,7 @@ impl<'p> Making<'p> {
                 .step(|| "linux.resources".to_owned())?;
         }
         self.attend(plan, place, channel, hook_files)?;
+        self.join_resctrl(plan)?;
         limits::set_on_process(self.child()?.0, &plan.process, limits_from_outside(plan))
     }
 
@@ -434,6 +437,15 @@ impl<'p> Making<'p> {
             debug!("id maps of process {}", self.child()?.0);
             idmap::write(self.child()?.0, namespaces)?;
             channel.go()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the child, and with it all its children to be, into the resctrl groups.
+    pub(crate) fn join_resctrl(&mut self, plan: &'p plan::Create<'p>) -> Result<()> {
+        if let Some(groups) = &plan.resctrl {
+            debug!("resctrl group {}", groups.group);
+            self.resctrl = Some(resctrl::join_new(groups, self.child()?.0)?);
         }
         Ok(())
     }
@@ -631,6 +643,9 @@ impl<'p> Making<'p> {
         if let Some(devices) = self.devices.take() {
             devices.stay();
         }
+        if let Some(groups) = self.resctrl.take() {
+            groups.stay();
+        }
         let (_, pidfd) = self.child.take().ok_or(Error::State(messages::NOT_RUNNING))?;
         Ok(Started { pid, pidfd, terminal: self.terminal.take() })
     }
@@ -648,6 +663,7 @@ impl Drop for Making<'_> {
             let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
             let _ = process::reap(&pidfd);
         }
+        drop(self.resctrl.take());
         if let Some(unit) = &mut self.unit {
             unit.undo();
         }

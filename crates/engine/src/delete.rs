@@ -10,6 +10,7 @@ use spec::ContainerStatus;
 
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookFiles, Place};
+use crate::resctrl::ResctrlRecord;
 use crate::store::{ContainerDir, Record, Store, cgroup_of};
 use crate::{host_mounts, kill, messages, process, status, units};
 
@@ -75,6 +76,7 @@ fn remove_damaged(dir: &ContainerDir) -> Result<()> {
         let cgroup = cgroup_of(&exec.cgroup);
         cgroup.kill(Signal::SIGKILL)?;
         cgroup.delete()?;
+        exec.resctrl.map_or(Ok(()), |groups| groups.remove())?;
     }
     dir.remove()
 }
@@ -106,9 +108,10 @@ fn kill_init(record: &Record<'_>) -> Result<()> {
     Err(Error::State("container init still running"))
 }
 
-/// Removes cgroup and directory, then runs the `poststop` hooks.
+/// Removes cgroup, resctrl groups and directory, then runs the `poststop` hooks.
 fn remove(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&str)) -> Result<()> {
     remove_cgroup(record, warn)?;
+    record.resctrl.as_ref().map_or(Ok(()), ResctrlRecord::remove)?;
     host_mounts::remove(record)?;
     debug!("remove {}", dir.path().display());
     dir.remove()?;

@@ -54,6 +54,13 @@ pub enum Error {
     },
     /// The cgroup can't be made, limited or removed.
     Cgroup(cgroup::Error),
+    /// The resctrl file system said no.
+    Resctrl {
+        /// Which call, on what, why.
+        error: sys::Error,
+        /// What the kernel says of it beside that; may be empty.
+        said: String,
+    },
     /// A hook failed.
     Hook(crate::hooks::Failure),
     /// The container's process failed before it became the user's program.
@@ -118,6 +125,9 @@ impl Error {
                 let path = error.path().unwrap_or_default().to_owned();
                 Details { step: "cgroup".to_owned(), path, errno: error.errno(), ..none() }
             }
+            Error::Resctrl { error, said: _ } => {
+                Details::new("linux.intelRdt", &error.object, Some(error.errno))
+            }
             Error::Hook(failure) => {
                 let step = format!("hooks.{}[{}]", failure.kind.name(), failure.index);
                 Details { step, path: failure.path.clone(), ..none() }
@@ -179,6 +189,10 @@ impl fmt::Display for Error {
             Error::Kernel { step, error } if step.is_empty() => error.fmt(f),
             Error::Kernel { step, error } => write!(f, "{step}: {error}"),
             Error::Cgroup(error) => error.fmt(f),
+            Error::Resctrl { error, said } if said.is_empty() => {
+                write!(f, "linux.intelRdt: {error}")
+            }
+            Error::Resctrl { error, said } => write!(f, "linux.intelRdt: {error}: {said}"),
             Error::Hook(failure) => failure.fmt(f),
             Error::Init(failure) => {
                 write!(f, "unable to start container process: {failure}")

@@ -12,27 +12,44 @@ use sys::Context;
 
 use crate::error::{Error, Result};
 use crate::process;
+use crate::resctrl::ResctrlStats;
 use crate::status::status;
-use crate::store::Store;
+use crate::store::{Record, Store};
+
+/// What a container has used so far.
+#[derive(Debug)]
+pub struct Usage {
+    /// Its cgroup.
+    pub cgroup: Stats,
+    /// Its resctrl groups.
+    pub resctrl: Option<ResctrlStats>,
+}
+
+impl Usage {
+    fn of(record: &Record<'_>) -> Result<Usage> {
+        let resctrl = record.resctrl.as_ref().map(|groups| groups.stats()).transpose()?;
+        Ok(Usage { cgroup: record.cgroup().stats()?, resctrl })
+    }
+}
 
 /// Something about a container.
 #[derive(Debug)]
 pub enum Event {
     /// What it has used so far.
-    Stats(Box<Stats>),
+    Stats(Box<Usage>),
     /// Its memory has run out.
     Oom,
 }
 
 /// What a container that lives has used so far.
-pub fn stats(store: &Store, id: &str) -> Result<Stats> {
+pub fn stats(store: &Store, id: &str) -> Result<Usage> {
     let dir = store.container(id)?;
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
     if status(&dir, &record)? == ContainerStatus::Stopped {
         return Err(not_running(id));
     }
-    Ok(record.cgroup().stats()?)
+    Usage::of(&record)
 }
 
 /// Reports what a container uses, each `interval`, and at once when its memory has run out; until
@@ -63,7 +80,7 @@ pub fn events<B>(
             return Ok(None);
         }
         if Instant::now() >= next {
-            let stats = Box::new(record.cgroup().stats()?);
+            let stats = Box::new(Usage::of(&record)?);
             if let ControlFlow::Break(value) = report(Event::Stats(stats)) {
                 return Ok(Some(value));
             }

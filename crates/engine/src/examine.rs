@@ -109,7 +109,7 @@ impl Findings<'_> {
         let config: spec::Spec<'_> = spec::parse(self.mended.bytes())
             .map_err(|error| Error::Parse { file: file(), error })?;
         let receiver = probe::seccomp_receiver();
-        let host = probe::host(&config, &question.bundle.directory, &receiver)?;
+        let host = probe::host(&config, question.id, &question.bundle.directory, &receiver)?;
         match plan::create(&config, &host, &question.options()) {
             Err(refusals) => self.refused(refusals),
             Ok(plan) => {
@@ -212,7 +212,7 @@ pub fn plan<T>(
     crate::store::check_id(question.id)?;
     let config = bundle::parse(&question.bundle.file, &question.bundle.bytes)?;
     let receiver = probe::seccomp_receiver();
-    let host = probe::host(&config, &question.bundle.directory, &receiver)?;
+    let host = probe::host(&config, question.id, &question.bundle.directory, &receiver)?;
     let plan = plan::create(&config, &host, &question.options())?;
     let (cgroup, unit) = limits::place(&plan)?;
     device_rules::check(&cgroup, &plan)?;

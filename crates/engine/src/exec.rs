@@ -235,6 +235,7 @@ fn start(
         let below = request.cgroups.iter().find(|(name, _)| name.is_empty());
         units::attach(record, below.map(|(_, path)| *path), child.pid.as_raw().unsigned_abs())
     })?;
+    record.resctrl.as_ref().map_or(Ok(()), |groups| groups.join(child.pid))?;
     limits::set_on_process(child.pid, process, record.has_namespace("user"))?;
     if let Some(holder) = holder {
         holder.send(b"setns", child.pidfd()?.as_fd())?;

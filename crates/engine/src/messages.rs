@@ -25,5 +25,12 @@ pub const START_PAUSED: &str = "cannot start a container in the paused state";
 pub const EXEC_STOPPED: &str = "cannot exec in a stopped container";
 /// `exec` in a paused container.
 pub const EXEC_PAUSED: &str = "cannot exec in a paused container (use --ignore-paused to override)";
+/// `update --l3-cache-schema` on a machine that has none to give.
+pub const NO_CACHE_SHARES: &str = "Intel RDT/CAT: l3 cache schema is not enabled";
+/// `update --mem-bw-schema` on a machine that has none to give.
+pub const NO_BANDWIDTH_SHARES: &str = "Intel RDT/MBA: memory bandwidth schema is not enabled";
+/// Either, for a container without a group.
+pub const NO_RESCTRL_GROUP: &str =
+    "updating a non-existent Intel RDT configuration is not supported";
 /// The init process did not live until its limits were set.
 pub const OOM_KILLED: &str = "container init was OOM-killed (memory limit too low?)";

@@ -10,12 +10,14 @@ use plan::{Host, JoinedNamespace, RootKind, Security};
 
 use crate::error::Result;
 use crate::netlink::Socket;
+use crate::resctrl;
 
 /// The facts about the host that this configuration depends on.
 ///
-/// `receiver` is the seccomp agent of a configuration that names none.
+/// `id` is the container's; `receiver` is the seccomp agent of a configuration that names none.
 pub(crate) fn host<'a>(
     config: &spec::Spec<'_>,
+    id: &str,
     bundle: &'a str,
     receiver: &'a str,
 ) -> Result<Host<'a>> {
@@ -29,6 +31,7 @@ pub(crate) fn host<'a>(
         listener: no_listener(config, bundle, receiver),
         joined: joined_namespaces(config),
         absent_devices: absent_devices(config)?,
+        resctrl: resctrl::host(config.linux.as_ref(), id)?,
         security: security(
             config.process.as_ref(),
             config.linux.as_ref().is_some_and(|linux| !linux.mount_label.is_empty()),

@@ -126,6 +126,7 @@ impl<'p> Restoring<'_, 'p> {
         // Until there is an init, CRIU is what the unit is made with.
         making.child = Some((starting.pid(), sys::pidfd_open(starting.pid())?));
         making.start_unit()?;
+        making.join_resctrl(self.plan)?;
         let criu = starting.running(|_| making.complete_unit(self.plan, place))?;
         making.complete_unit(self.plan, place)?;
         making.child = None;

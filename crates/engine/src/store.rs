@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `creating.json` | [`Record`]: what will exist, and must be cleaned up if `create` is ended; in a second line the cgroup's number, once it exists | once; gone when it is complete |
 //! | `state.json` | [`Record`]: what exists | once, atomically: new file, rename |
-//! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup once more | once |
+//! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup and the resctrl groups once more | once |
 //! | `seccomp.bpf` | the filter, for `exec` | once |
 //! | `start.sock` | where the created init waits for `start` | once; gone when it was started |
 //!
@@ -29,6 +29,7 @@ use sys::Context;
 
 use crate::error::{Error, Result};
 use crate::messages;
+use crate::resctrl::ResctrlRecord;
 
 /// The mode of a container's directory.
 const DIRECTORY_MODE: u32 = 0o711;
@@ -88,6 +89,9 @@ pub struct Record<'a> {
     /// The rules for its own device nodes, in the same form.
     #[serde(default, borrow)]
     pub own_devices: Text<'a>,
+    /// The groups of the resctrl file system that it is in.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) resctrl: Option<ResctrlRecord<'a>>,
     /// The unit of systemd's that the cgroup is.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<UnitRecord<'a>>,
@@ -150,6 +154,9 @@ pub(crate) struct ExecRecord<'a> {
     /// The cgroup's directory by controller.
     #[serde(borrow)]
     pub(crate) cgroup: CgroupPaths<'a>,
+    /// The groups of the resctrl file system.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) resctrl: Option<ResctrlRecord<'a>>,
     /// The container's `process`, whose defaults `exec` takes.
     #[serde(borrow)]
     pub(crate) process: spec::Process<'a>,
@@ -175,6 +182,7 @@ impl<'a> ExecRecord<'a> {
         let memory = policies.memory.as_ref();
         ExecRecord {
             cgroup: record.cgroup.clone(),
+            resctrl: record.resctrl.clone(),
             process: config.process.clone().unwrap_or_else(no_process),
             personality: policies.personality,
             memory_policy: memory
@@ -202,7 +210,7 @@ pub(crate) fn cgroup_of(paths: &CgroupPaths<'_>) -> cgroup::Cgroup {
 
 impl<'a> Record<'a> {
     /// The record of a container that is about to be made of `plan`.
-    pub(crate) fn new(plan: &plan::Create<'a>, created: String) -> Record<'a> {
+    pub(crate) fn new(plan: &'a plan::Create<'a>, created: String) -> Record<'a> {
         use plan::{HookKind, NamespaceKind};
         let kinds = NamespaceKind::ALL.into_iter().filter(|kind| plan.namespaces.has(*kind));
         Record {
@@ -232,6 +240,7 @@ impl<'a> Record<'a> {
                 .collect::<Vec<_>>()
                 .join(";")
                 .into(),
+            resctrl: plan.resctrl.as_ref().map(ResctrlRecord::new),
             unit: None,
             mounts_before: None,
             namespaces: kinds.map(|kind| Text::new(kind.file())).collect(),

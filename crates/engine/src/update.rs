@@ -6,6 +6,7 @@ use spec::ContainerStatus;
 use crate::device_rules::{Undo, Update};
 use crate::error::{Error, Result};
 use crate::messages;
+use crate::resctrl::{ResctrlRecord, Schemata};
 use crate::status::status;
 use crate::store::Store;
 use crate::units::LiveUnit;
@@ -19,6 +20,7 @@ pub fn update(
     store: &Store,
     id: &str,
     resources: &spec::Resources<'_>,
+    schemata: &Schemata<'_>,
     warn: &dyn Fn(&str),
 ) -> Result<()> {
     let dir = store.container(id)?;
@@ -34,6 +36,7 @@ pub fn update(
     }
     let cgroup = record.cgroup();
     let devices = Update::of(&record, &cgroup, &resources.devices)?;
+    let schemata = schemata.of(record.resctrl.as_ref())?;
     let mut limits = plan::resources(resources);
     crate::limits::warn_of_ignored(&cgroup, &limits, warn);
     limits.memory = cgroup.complete(limits.memory);
@@ -44,7 +47,9 @@ pub fn update(
     }
     let before = cgroup.snapshot(&limits);
     let (cgroup, limits, devices) = (&cgroup, &limits, devices.as_ref());
-    let mut change = Change { cgroup, limits, devices, before, unit, undo: None };
+    let groups = record.resctrl.clone();
+    let shares = Shares { groups: groups.as_ref(), schemata: &schemata, before: None };
+    let mut change = Change { cgroup, limits, devices, before, shares, unit, undo: None };
     let made = change.make(warn).and_then(|()| {
         let Some(devices) = devices else { return Ok(()) };
         record.devices = devices.record().into();
@@ -53,12 +58,36 @@ pub fn update(
     made.inspect_err(|_| change.take_back(warn))
 }
 
-/// A change of limits and device rules that is being made.
+/// Other shares of caches and bandwidth, and those from before.
+struct Shares<'u> {
+    groups: Option<&'u ResctrlRecord<'u>>,
+    schemata: &'u [String],
+    before: Option<String>,
+}
+
+impl Shares<'_> {
+    fn set(&mut self) -> Result<()> {
+        if let Some(groups) = self.groups.filter(|_| !self.schemata.is_empty()) {
+            self.before = Some(groups.set(self.schemata)?);
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self) -> Result<()> {
+        match (self.groups, self.before.take()) {
+            (Some(groups), Some(before)) => groups.set(&[before]).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A change of limits, shares and device rules that is being made.
 struct Change<'u> {
     cgroup: &'u Cgroup,
     limits: &'u Resources<'u>,
     devices: Option<&'u Update>,
     before: Snapshot,
+    shares: Shares<'u>,
     unit: Option<LiveUnit<'u>>,
     undo: Option<Undo<'u>>,
 }
@@ -67,6 +96,7 @@ impl Change<'_> {
     fn make(&mut self, warn: &dyn Fn(&str)) -> Result<()> {
         // The kernel's word is the last one: what it refuses systemd never hears of.
         self.cgroup.set(self.limits)?;
+        self.shares.set()?;
         if let Some(devices) = self.devices {
             self.undo = Some(devices.apply(self.cgroup, warn)?);
         }
@@ -81,6 +111,9 @@ impl Change<'_> {
         }
         if let Some(left) = self.unit.as_mut().and_then(|unit| unit.take_back(&self.before).err()) {
             warn(&format!("the unit's properties from before could not be put back: {left}"));
+        }
+        if let Err(left) = self.shares.take_back() {
+            warn(&format!("the shares from before could not be put back: {left}"));
         }
         if let Err(left) = self.before.restore() {
             warn(&format!("the limits from before could not all be put back: {left}"));

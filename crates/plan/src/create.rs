@@ -10,13 +10,14 @@ use crate::net_devices::NetDevice;
 use crate::policies::Policies;
 use crate::process::Process;
 use crate::refusal::{Findings, Refusals};
+use crate::resctrl::Resctrl;
 use crate::resources::resources;
 use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
 use crate::{CgroupChoice, Host, Options, RootKind};
 use crate::{
     annotations, devices, hooks, mounts, names, namespaces, net_devices, policies, process,
-    seccomp, sysctl, units,
+    resctrl, seccomp, sysctl, units,
 };
 
 /// What `create` will do.
@@ -52,6 +53,8 @@ pub struct Create<'a> {
     pub readonly_paths: &'a [spec::Text<'a>],
     /// Cgroup and limits.
     pub cgroup: CgroupPlan<'a>,
+    /// The container's share of caches and memory bandwidth.
+    pub resctrl: Option<Resctrl>,
     /// The container's process.
     pub process: Process<'a>,
     /// The filter of system calls.
@@ -146,7 +149,6 @@ pub fn create<'a>(
     let device_source = devices::source(&namespaces, &mounts, host);
     let process = process(config, host, &namespaces, options, &mut findings);
     check_names(config, &namespaces, &mut findings);
-    check_unsupported(linux, &mut findings);
     let seccomp = seccomp::seccomp(config, linux, host, &mut findings);
     let plan = Create {
         id: options.id,
@@ -162,6 +164,7 @@ pub fn create<'a>(
         masked_paths: &linux.masked_paths,
         readonly_paths: &linux.readonly_paths,
         cgroup: cgroup_plan(config, linux, options, &mut findings),
+        resctrl: resctrl::resctrl(linux, options.id, host, &mut findings),
         seccomp,
         policies: policies::policies(linux, &mut findings),
         new_keyring: !options.keep_keyring,
@@ -314,14 +317,6 @@ fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &
             let hint = r#"{ "type": "uts" } in /linux/namespaces, or no name"#;
             findings.refuse(format!("/{what}"), sentence, hint);
         }
-    }
-}
-
-/// What the specification has and this runtime has not yet: refused, never ignored.
-fn check_unsupported(linux: &spec::Linux<'_>, findings: &mut Findings) {
-    let hint = "nothing: leave it out";
-    if linux.intel_rdt.is_some() {
-        findings.refuse("/linux/intelRdt", "resctrl groups are not supported yet", hint);
     }
 }
 

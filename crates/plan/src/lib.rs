@@ -22,6 +22,7 @@ mod numbers;
 mod policies;
 mod process;
 mod refusal;
+mod resctrl;
 mod resources;
 mod seccomp;
 mod sysctl;
@@ -45,6 +46,7 @@ pub use policies::{
 };
 pub use process::{Capabilities, Label, Process, Rlimit, Terminal};
 pub use refusal::{Refusal, Refusals};
+pub use resctrl::{HostResctrl, Resctrl, ResctrlMount, resctrl_group};
 pub use resources::resources;
 pub use seccomp::{Agent, Seccomp};
 pub use sysctl::Sysctl;
@@ -70,6 +72,8 @@ pub struct Host<'a> {
     pub listener: String,
     /// Devices of `linux.netDevices` that are not there.
     pub absent_devices: Vec<String>,
+    /// The resctrl file system.
+    pub resctrl: HostResctrl,
     /// What the namespace paths are: place in `linux.namespaces`.
     pub joined: Vec<(usize, JoinedNamespace)>,
     /// The security modules, and what the runtime may grant.

@@ -13,7 +13,7 @@ use libc::{
 
 use crate::namespaces::{self, NamespaceKind, Namespaces};
 use crate::refusal::{Findings, Refusals};
-use crate::{Host, RootKind, Security};
+use crate::{Host, HostResctrl, RootKind, Security};
 
 /// All the bits in which mount_setattr(2) keeps the kind of access times.
 const ATTR_ATIME: u64 = 0x70;
@@ -415,6 +415,7 @@ pub fn more_mounts<'a>(
         listener: String::new(),
         joined: Vec::new(),
         absent_devices: Vec::new(),
+        resctrl: HostResctrl::None,
         receiver: "",
         security: Security { capabilities: 0, apparmor: false, selinux: false },
     };

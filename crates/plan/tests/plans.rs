@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use plan::{
-    CgroupChoice, CgroupDriver, Host, JoinedNamespace, NamespaceKind, Options, RootKind, Security,
-    What,
+    CgroupChoice, CgroupDriver, Host, HostResctrl, JoinedNamespace, NamespaceKind, Options,
+    ResctrlMount, RootKind, Security, What,
 };
 
 fn host() -> Host<'static> {
@@ -20,6 +20,7 @@ fn host() -> Host<'static> {
         joined: Vec::new(),
         receiver: "",
         absent_devices: Vec::new(),
+        resctrl: HostResctrl::None,
         listener: String::new(),
         security: Security { apparmor: true, selinux: false, capabilities: u64::MAX },
     }
@@ -385,6 +386,98 @@ fn mount_labels_are_options_of_the_file_systems_that_take_them() {
         [
             "/linux/mountLabel: selinux is not enabled on this host",
             "/process/selinuxLabel: selinux is not enabled on this host",
+        ]
+    );
+}
+
+/// A machine with shares of both kinds, where the group `web` and the root are.
+fn with_resctrl(group: Option<&str>) -> Host<'static> {
+    let mount = ResctrlMount {
+        place: "/sys/fs/resctrl".to_owned(),
+        cache: true,
+        bandwidth: Some(10),
+        monitors: true,
+        group: group.map(str::to_owned),
+    };
+    Host { resctrl: HostResctrl::Mounted(mount), ..host() }
+}
+
+fn resctrl(rdt: &str, host: &Host<'_>) -> plan::Resctrl {
+    let text = with_linux(&format!(r#""intelRdt": {rdt}"#));
+    let config: spec::Spec<'_> = spec::parse(text.as_bytes()).unwrap();
+    let plan = plan::create(&config, host, &options());
+    plan.unwrap_or_else(|refusals| panic!("{rdt}: {refusals}")).resctrl.unwrap()
+}
+
+#[test]
+fn a_group_is_the_containers_own_unless_it_has_a_name() {
+    let own = resctrl(r#"{ "enableMonitoring": true }"#, &with_resctrl(None));
+    assert_eq!((own.group.as_str(), own.makes, own.removes), ("/sys/fs/resctrl/test", true, true));
+    assert_eq!(own.monitor.as_deref(), Some("/sys/fs/resctrl/test/mon_groups/test"));
+    let there = resctrl("{}", &with_resctrl(Some("")));
+    assert!(!there.makes && !there.removes && there.monitor.is_none());
+    let named = resctrl(r#"{ "closID": "g", "schemata": ["L3:0=f"] }"#, &with_resctrl(None));
+    assert_eq!((named.group.as_str(), named.makes), ("/sys/fs/resctrl/g", true));
+    assert!(!named.removes, "it is everybody's");
+    let root = resctrl(r#"{ "closID": "/" }"#, &with_resctrl(Some("L3:0=f\n")));
+    assert_eq!((root.group.as_str(), root.makes), ("/sys/fs/resctrl", false));
+}
+
+#[test]
+fn shares_are_written_in_the_specifications_order() {
+    let rdt = r#"{ "schemata": ["L2:0=f", "L3:0=7"], "memBwSchema": "MB:0=20", "l3CacheSchema": "L3:0=f" }"#;
+    let plan = resctrl(rdt, &with_resctrl(None));
+    assert_eq!(plan.schemata, ["L3:0=f\n", "MB:0=20\n", "L2:0=f\nL3:0=7\n"]);
+    assert!(resctrl("{}", &with_resctrl(None)).schemata.is_empty());
+}
+
+#[test]
+fn what_resctrl_can_not_do_is_refused_at_its_place() {
+    let refused =
+        |rdt: &str, host: &Host<'_>| refusals(&with_linux(&format!(r#""intelRdt": {rdt}"#)), host);
+    let none = ["/linux/intelRdt: this kernel has no resctrl file system"];
+    assert_eq!(refused("{}", &host()), none);
+    let unmounted = Host { resctrl: HostResctrl::Unmounted, ..host() };
+    assert_eq!(
+        refused("{}", &unmounted),
+        ["/linux/intelRdt: the resctrl file system is not mounted"]
+    );
+    let bad = r#"{ "closID": "a/b", "memBwSchema": "L3:0=f", "schemata": ["a", "a\nb", ""] }"#;
+    assert_eq!(
+        refused(bad, &with_resctrl(None)),
+        [
+            "/linux/intelRdt/closID: \"a/b\" is no name for a group",
+            "/linux/intelRdt/memBwSchema: must be one line that begins with \"MB:\"",
+            "/linux/intelRdt/schemata/1: must be one line",
+            "/linux/intelRdt/schemata/2: must be one line",
+        ]
+    );
+    for name in [".", "..", "info", "mon_groups"] {
+        let found = refused(&format!(r#"{{ "closID": "{name}" }}"#), &with_resctrl(Some("")));
+        assert_eq!(found, [format!("/linux/intelRdt/closID: {name:?} is no name for a group")]);
+    }
+    let poor = HostResctrl::Mounted(ResctrlMount::default());
+    let all =
+        r#"{ "l3CacheSchema": "L3:0=f", "memBwSchema": "MB:0=20", "enableMonitoring": true }"#;
+    assert_eq!(
+        refused(all, &Host { resctrl: poor, ..host() }),
+        [
+            "/linux/intelRdt/l3CacheSchema: this machine has no shares of the L3 cache to give",
+            "/linux/intelRdt/memBwSchema: this machine has no shares of memory bandwidth to give",
+            "/linux/intelRdt/enableMonitoring: this machine does not count",
+        ]
+    );
+    let named = r#"{ "closID": "g", "l3CacheSchema": "L3:0=f", "memBwSchema": "MB:0=15" }"#;
+    assert_eq!(
+        refused(r#"{ "closID": "g" }"#, &with_resctrl(None)),
+        ["/linux/intelRdt/closID: there is no group \"g\", and no schema to make it with"]
+    );
+    assert!(refused(named, &with_resctrl(Some("MB:0=20\nL3:0=0f\n"))).is_empty());
+    assert_eq!(
+        refused(named, &with_resctrl(Some("MB:0=30\nL3:0=ff\n"))),
+        [
+            "/linux/intelRdt/l3CacheSchema: the group \"g\" has another",
+            "/linux/intelRdt/memBwSchema: the group \"g\" has another",
         ]
     );
 }

@@ -5,9 +5,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use cgroup::{BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, MemoryEntry, MemoryStats, Stats};
+use cgroup::{BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, MemoryEntry, MemoryStats};
 use cgroup::{Pressure, Stall};
-use engine::Event;
+use engine::{Counted, Event, ResctrlStats, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{Failure, Outcome, id, print, store};
@@ -34,13 +34,13 @@ pub(crate) fn events(parsed: &Parsed) -> Outcome {
 
 fn line(id: &str, event: &Event) -> Result<(), Failure> {
     let value = match event {
-        Event::Stats(stats) => json!({ "type": "stats", "id": id, "data": data(stats) }),
+        Event::Stats(usage) => json!({ "type": "stats", "id": id, "data": data(usage) }),
         Event::Oom => json!({ "type": "oom", "id": id }),
     };
     print(format!("{value}\n").as_bytes())
 }
 
-fn data(stats: &Stats) -> Value {
+fn data(Usage { cgroup: stats, resctrl: groups }: &Usage) -> Value {
     let failures = |(size, entry): (&String, &MemoryEntry)| {
         let always = json!({ "failcnt": entry.failures });
         (size.clone(), with(always, json!({ "usage": entry.usage, "max": entry.max })))
@@ -52,7 +52,7 @@ fn data(stats: &Stats) -> Value {
         "pids": with(json!({}), json!({ "current": stats.pids, "limit": stats.pids_limit })),
         "blkio": block_io(&stats.block_io),
         "hugetlb": stats.hugepages.iter().map(failures).collect::<Map<_, _>>(),
-        "intel_rdt": {},
+        "intel_rdt": groups.as_ref().map_or(json!({}), resctrl),
         "network_interfaces": null,
     })
 }
@@ -162,6 +162,49 @@ fn block_io(io: &BlockIoStats) -> Value {
     )
 }
 
+fn resctrl(stats: &ResctrlStats) -> Value {
+    let ResctrlStats { cache, bandwidth, root, group, counted } = stats;
+    // Of several, such as those for code and for data, the last one.
+    let schema = |lines: &[String], name: &str| {
+        lines.iter().rfind(|line| line.starts_with(name)).cloned().unwrap_or_default()
+    };
+    let numbers = |[step, linear, least, groups]: &[u64; 4]| {
+        with(
+            json!({}),
+            json!({
+                "bandwidth_gran": step,
+                "delay_linear": linear,
+                "min_bandwidth": least,
+                "num_closids": groups,
+            }),
+        )
+    };
+    let bytes = |counted: &Counted| {
+        let Counted { total, local, occupancy: _ } = counted;
+        json!({ "mbm_total_bytes": total, "mbm_local_bytes": local })
+    };
+    let counts_bytes = |counted: &&Counted| counted.total.or(counted.local).is_some();
+    let in_use = |counted: &Counted| Some(json!({ "llc_occupancy": counted.occupancy? }));
+    let of = |enabled: bool, lines, name| if enabled { schema(lines, name) } else { String::new() };
+    with(
+        json!({}),
+        json!({
+            "l3_cache_info": cache.as_ref().map(|(mask, bits, groups)| {
+                let numbers = json!({ "min_cbm_bits": bits, "num_closids": groups });
+                with(json!({ "cbm_mask": mask }), numbers)
+            }),
+            "l3_cache_schema_root": of(cache.is_some(), root, "L3"),
+            "l3_cache_schema": of(cache.is_some(), group, "L3"),
+            "mem_bw_info": bandwidth.as_ref().map(numbers),
+            "mem_bw_schema_root": of(bandwidth.is_some(), root, "MB"),
+            "mem_bw_schema": of(bandwidth.is_some(), group, "MB"),
+            "schemata": group,
+            "mbm_stats": counted.iter().filter(counts_bytes).map(bytes).collect::<Vec<_>>(),
+            "cmt_stats": counted.iter().filter_map(in_use).collect::<Vec<_>>(),
+        }),
+    )
+}
+
 fn pressure(pressure: Option<&Pressure>) -> Value {
     let stall = |stall: &Stall| {
         let Stall { avg10, avg60, avg300, total } = stall;
@@ -211,6 +254,7 @@ fn seconds(unit: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cgroup::Stats;
 
     #[test]
     fn durations() {
@@ -257,7 +301,7 @@ mod tests {
             "intel_rdt": {},
             "network_interfaces": null,
         });
-        assert_eq!(data(&Stats::default()), expected);
+        assert_eq!(data(&Usage { cgroup: Stats::default(), resctrl: None }), expected);
     }
 
     #[test]
@@ -278,7 +322,7 @@ mod tests {
             hugepages: [("2MB".to_owned(), MemoryEntry::default())].into(),
             ..Stats::default()
         };
-        let data = data(&stats);
+        let data = data(&Usage { cgroup: stats, resctrl: None });
         assert_eq!(data["pids"], json!({ "current": 1 }));
         assert_eq!(data["cpu"]["usage"]["percpu"], json!([5]));
         assert_eq!(data["cpu"]["throttling"], json!({ "throttledTime": 7 }));
@@ -287,5 +331,27 @@ mod tests {
         let serviced = json!([{ "major": 8, "op": "Read", "value": 2 }]);
         assert_eq!(data["blkio"], json!({ "ioServicedRecursive": serviced }));
         assert_eq!(data["hugetlb"], json!({ "2MB": { "failcnt": 0 } }));
+    }
+    #[test]
+    fn shares_and_counters_have_the_names_of_runc() {
+        let lines = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let counted = Counted { total: Some(9), local: Some(5), occupancy: Some(4096) };
+        let groups = ResctrlStats {
+            cache: Some(("fffff".to_owned(), 1, 16)),
+            bandwidth: None,
+            root: lines(&["L3:0=fffff"]),
+            group: lines(&["MB:0=50", "L3:0=ff"]),
+            counted: vec![counted, Counted::default()],
+        };
+        let usage = Usage { cgroup: Stats::default(), resctrl: Some(groups) };
+        let expected = json!({
+            "l3_cache_info": { "cbm_mask": "fffff", "min_cbm_bits": 1, "num_closids": 16 },
+            "l3_cache_schema_root": "L3:0=fffff",
+            "l3_cache_schema": "L3:0=ff",
+            "schemata": ["MB:0=50", "L3:0=ff"],
+            "mbm_stats": [{ "mbm_total_bytes": 9, "mbm_local_bytes": 5 }],
+            "cmt_stats": [{ "llc_occupancy": 4096 }],
+        });
+        assert_eq!(data(&usage)["intel_rdt"], expected);
     }
 }

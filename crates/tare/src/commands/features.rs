@@ -78,7 +78,7 @@ fn linux() -> Value {
         },
         "apparmor": { "enabled": true },
         "selinux": { "enabled": true },
-        "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
+        "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
         "mountExtensions": { "idmap": { "enabled": id_mapped } },
         "memoryPolicy": {
             "modes": plan::memory_policy_modes().collect::<Vec<_>>(),

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
+use engine::Schemata;
 use spec::{BlockIo, Cpu, Memory, Pids, Resources};
 
 use super::{Failure, Outcome, id, store};
@@ -16,19 +17,17 @@ const LARGEST: u64 = 1 << 24;
 /// `update`.
 pub(crate) fn update(parsed: &Parsed, log: &Log) -> Outcome {
     let (store, warn) = (store(parsed)?, |sentence: &str| log.warn(sentence));
-    for flag in ["l3-cache-schema", "mem-bw-schema"] {
-        if parsed.flags.given(flag).is_some() {
-            return Err(format!("--{flag}: Intel RDT is not supported yet").into());
-        }
-    }
-    // As in runc: a file makes all other flags void.
+    let schema = |flag| parsed.flags.given(flag).unwrap_or_default();
+    let schemata =
+        Schemata { cache: schema("l3-cache-schema"), bandwidth: schema("mem-bw-schema") };
+    // As in runc: a file makes all flags void but those two.
     match parsed.flags.given("resources") {
         Some(file) => {
             let bytes = read(file)?;
             let name = if file == "-" { "standard input" } else { file };
-            engine::update(&store, id(parsed), &engine::parse(name, &bytes)?, &warn)?;
+            engine::update(&store, id(parsed), &engine::parse(name, &bytes)?, &schemata, &warn)?;
         }
-        None => engine::update(&store, id(parsed), &from_flags(&parsed.flags)?, &warn)?,
+        None => engine::update(&store, id(parsed), &from_flags(&parsed.flags)?, &schemata, &warn)?,
     }
     Ok(0)
 }

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use plan::{
     Agent, Attributes, Capabilities, CgroupDriver, CgroupPlan, CpuAffinity, Create, DeviceNode,
     DeviceRules, DeviceSource, HookKind, Hooks, IdMap, Join, Label, MappedBy, MemoryPolicy, Mount,
-    Namespaces, NetDevice, NumberSet, Policies, Process, Propagation, Rlimit, Root, Scheduler,
-    Seccomp, Sysctl, Terminal, UnitPlan, What, names,
+    Namespaces, NetDevice, NumberSet, Policies, Process, Propagation, Resctrl, Rlimit, Root,
+    Scheduler, Seccomp, Sysctl, Terminal, UnitPlan, What, names,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -51,6 +51,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         masked_paths,
         readonly_paths,
         cgroup,
+        resctrl,
         process,
         seccomp,
         policies,
@@ -91,6 +92,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         "paths read-only": readonly_paths,
         "paths masked": masked_paths,
         "process": process_of(process, policies),
+        "shares of caches and bandwidth": resctrl.as_ref().map(resctrl_of),
         "capabilities": capabilities(process.capabilities),
         "pidfd receiver": pidfd_receiver,
         "hooks in start": at(&[HookKind::StartContainer, HookKind::Poststart]),
@@ -320,6 +322,19 @@ fn hooks_of(hooks: &Hooks<'_>, kinds: &[HookKind]) -> Vec<Value> {
     all
 }
 
+fn resctrl_of(resctrl: &Resctrl) -> Value {
+    let Resctrl { mount, group, makes, removes, schemata, monitor } = resctrl;
+    let kept = |kept: bool| if kept { "kept by delete" } else { "removed by delete" };
+    object!({
+        "resctrl": mount,
+        "group": group,
+        "group is": if *makes { "made" } else { "there" },
+        "and": kept(!removes),
+        "written to schemata": schemata.iter().map(|text| text.trim_end()).collect::<Vec<_>>(),
+        "counted by": monitor,
+    })
+}
+
 fn net_device(device: &NetDevice<'_>) -> Value {
     let NetDevice { host_name, name } = device;
     object!({ "device": host_name, "inside": name })
@@ -471,7 +486,10 @@ fn seccomp_of(seccomp: &Seccomp<'_>) -> Value {
 mod tests {
     use super::*;
     use crate::commands::plan::layout;
-    use plan::{CgroupChoice, Host, JoinedNamespace, NamespaceKind, Options, RootKind, Security};
+    use plan::{
+        CgroupChoice, Host, HostResctrl, JoinedNamespace, NamespaceKind, Options, ResctrlMount,
+        RootKind, Security,
+    };
 
     /// A configuration in which every part of a plan has a value of its own.
     const FULL: &str = include_str!("full.json");
@@ -487,6 +505,13 @@ mod tests {
             joined: vec![(5, JoinedNamespace::Kind(NamespaceKind::Ipc.clone_flag()))],
             receiver: "",
             absent_devices: Vec::new(),
+            resctrl: HostResctrl::Mounted(ResctrlMount {
+                place: "/resctrl".to_owned(),
+                cache: true,
+                bandwidth: Some(10),
+                monitors: true,
+                group: None,
+            }),
             listener: String::new(),
             security: Security { apparmor: true, selinux: true, capabilities: u64::MAX },
         };
@@ -618,6 +643,9 @@ mod tests {
         "/bundle/agent.sock",
         "agent-data",
         "CAP_COFFEE",
+        "/resctrl/gold/mon_groups/web",
+        "L3:0=7f",
+        "kept by delete",
     ];
 
     #[test]
