@@ -1,22 +1,25 @@
 //! Seccomp: what each action does to the call, seen from inside real containers, by a program that
 //! makes the call itself.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
 use serde_json::{Value, json};
 
 use crate::bundle::Bundle;
 use crate::case::Case;
-use crate::probe;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, has, is, lacks};
+use crate::verdict::{Verdict, has, is, needs};
+use crate::{layout, probe};
 
 /// keyctl(2), which nothing else in these containers calls: on x86_64, on x86. Its operation 0x7fff
 /// does not exist (`EOPNOTSUPP`, 95).
-const KEYCTL: &str = "250";
+pub(super) const KEYCTL: &str = "250";
 const KEYCTL_32: &str = "288";
 const ARCHES: [&str; 2] = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"];
 
 /// Allows everything but keyctl(2).
-fn keyctl(action: &str) -> Value {
+pub(super) fn keyctl(action: &str) -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ARCHES,
@@ -24,7 +27,7 @@ fn keyctl(action: &str) -> Value {
     })
 }
 
-fn bundle<'t>(t: &'t Case, filter: Value) -> Verdict<Bundle<'t>> {
+pub(super) fn bundle<'t>(t: &'t Case, filter: Value) -> Verdict<Bundle<'t>> {
     probe::install(t.bundle()?.set("/linux/seccomp", filter))
 }
 
@@ -287,20 +290,59 @@ pub(crate) const PRIVILEGES: &[Test] = &[
         // libseccomp's runtimes have no more than the kernel's word for it.
         t.bundle()?.set("/linux/seccomp", filter).refused(&["syscalls/0|nvalid argument|seccomp"])
     }),
-    test("exec-damaged", "exec refuses a filter that was damaged on disk", |t| {
+    test("exec-damaged", "exec refuses a filter that is not the whole one of its container", |t| {
         let c = bundle(t, keyctl("SCMP_ACT_ERRNO"))?.sleeps().start()?;
         let file = t.root.join(&c.id).join("seccomp.bpf");
-        crate::verdict::needs(
-            file.exists(),
-            "a filter in the state directory (only tare has one)",
+        needs(file.exists(), "a filter in the state directory (only tare has one)")?;
+        let whole = fs::read(&file)?;
+        let refused = |bytes: &[u8], why: &str| -> Verdict {
+            fs::write(&file, bytes)?;
+            c.exec([], ["/bin/true"]).output()?.refused(&["seccomp.bpf: ", why])
+        };
+        let other_at = |place: usize| {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1;
+            bytes
+        };
+        refused(&[], "is no filter of this version")?;
+        refused(&whole[..whole.len() - 1], "bytes for")?;
+        // The code of the first instruction; what the last one returns.
+        refused(&other_at(16), "is no program: instruction 0")?;
+        refused(
+            &other_at(whole.len() - 4),
+            "is not the filter that the container was created with",
         )?;
-        let whole = std::fs::read(&file)?;
-        std::fs::write(&file, &whole[..whole.len() - 1])?;
-        c.exec([], ["/bin/true"]).output()?.refused(&["seccomp.bpf"])?;
-        std::fs::write(&file, whole)?;
-        let said = c.says(&format!("probe call {KEYCTL}"))?;
-        lacks(&said, "-95")?;
-        is(said.as_str(), "-1")
+        let other = bundle(t, keyctl("SCMP_ACT_LOG"))?.sleeps().start()?;
+        let others = fs::read(t.root.join(&other.id).join("seccomp.bpf"))?;
+        refused(&others, "is not the filter that the container was created with")?;
+        fs::write(&file, whole)?;
+        is(c.says(&format!("probe call {KEYCTL}"))?.as_str(), "-1")
+    }),
+    test("exec-tampered", "exec refuses a filter that others may have written", |t| {
+        let c = bundle(t, keyctl("SCMP_ACT_ERRNO"))?.sleeps().start()?;
+        let file = t.root.join(&c.id).join("seccomp.bpf");
+        needs(file.exists(), "a filter in the state directory (only tare has one)")?;
+        let refused =
+            |why: &str| c.exec([], ["/bin/true"]).output()?.refused(&["seccomp.bpf", why]);
+        let mode = |mode: u32| fs::set_permissions(&file, fs::Permissions::from_mode(mode));
+        mode(0o620)?;
+        refused("can be written by others (mode 0620)")?;
+        mode(0o600)?;
+        if !layout::rootless() {
+            chown(&file, Some(1000), None)?;
+            refused("belongs to user 1000")?;
+            chown(&file, Some(0), None)?;
+        }
+        let aside = t.path("aside");
+        fs::rename(&file, &aside)?;
+        refused("No such file")?;
+        symlink(&aside, &file)?;
+        refused("symbolic link")?;
+        fs::remove_file(&file)?;
+        t.host(["mkfifo", "-m", "600", &file.to_string_lossy()])?;
+        refused("is no regular file")?;
+        fs::rename(&aside, &file)?;
+        is(c.says(&format!("probe call {KEYCTL}"))?.as_str(), "-1")
     }),
 ];
 

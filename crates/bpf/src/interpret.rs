@@ -1,5 +1,5 @@
 //! What the kernel does with classic BPF for seccomp(2): which programs it takes, and what they
-//! answer. For tests and fuzzing, and to say what a filter is like.
+//! answer. For tests and fuzzing, to say what a filter is like, and to know a saved one for whole.
 
 use crate::seccomp::{Arch, Filter, Instruction};
 

@@ -328,7 +328,7 @@ impl<'p> Making<'p> {
         self.record.remember_cgroup(place);
         self.record.mounts_before = host_mounts::before(plan)?;
         let announced = self.dir.announce(&self.record)?;
-        self.dir.save_exec(&ExecRecord::new(&self.record, config, &plan.policies))?;
+        self.dir.save_exec(&ExecRecord::new(&self.record, config, plan))?;
         if let Some(seccomp) = &plan.seccomp {
             self.dir.write(SECCOMP_FILE, &seccomp.filter.to_bytes())?;
         }

@@ -103,6 +103,7 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
     let saved = dir.read_exec()?;
     let saved = saved.exec()?;
     let policies = saved.policies();
+    let filter = saved_filter(&dir, saved.filter)?;
     let own = saved.process;
     let config = match &request.process {
         Program::File(name, bytes) => {
@@ -131,7 +132,7 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
     for warning in &warnings {
         (request.warn)(warning);
     }
-    let started = start(request, &dir, &record, &process, policies)?;
+    let started = start(request, (&record, filter), &process, policies)?;
     if request.detach {
         return Ok(0);
     }
@@ -181,14 +182,12 @@ struct Started {
 /// From a plan to a process that runs the program.
 fn start(
     request: &Request<'_>,
-    dir: &ContainerDir,
-    record: &Record<'_>,
+    (record, filter): (&Record<'_>, Option<Filter>),
     process: &Process<'_>,
     policies: Policies,
 ) -> Result<Started> {
     let console = Receiver::connect_if(request.console_socket, "console socket")?;
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
-    let filter = saved_filter(dir)?;
     let init = process::open(record.pid, record.start_time)?
         .ok_or(Error::State(messages::EXEC_STOPPED))?;
     let state = record.state(ContainerStatus::Running, Some(record.pid));
@@ -286,17 +285,19 @@ impl Drop for Making {
     }
 }
 
-/// The filter that the container's init is under.
-fn saved_filter(dir: &ContainerDir) -> Result<Option<Filter>> {
-    let bytes = match dir.read(SECCOMP_FILE) {
-        Err(error) if error.errno == Errno::ENOENT => return Ok(None),
-        other => other?,
-    };
-    let damaged = || Error::Damaged {
+/// The filter that the container's init is under, if it is: without it, or under another one, nothing
+/// starts in the container.
+fn saved_filter(dir: &ContainerDir, fingerprint: Option<u32>) -> Result<Option<Filter>> {
+    let Some(fingerprint) = fingerprint else { return Ok(None) };
+    let damaged = |why: String| Error::Damaged {
         file: dir.path().join(SECCOMP_FILE).display().to_string(),
-        why: "is no filter".to_owned(),
+        why,
     };
-    Ok(Some(Filter::from_bytes(&bytes).ok_or_else(damaged)?))
+    let filter = Filter::from_bytes(&dir.read_own(SECCOMP_FILE)?).map_err(damaged)?;
+    if filter.fingerprint() != fingerprint {
+        return Err(damaged("is not the filter that the container was created with".to_owned()));
+    }
+    Ok(Some(filter))
 }
 
 /// A pid namespace is joined by the children of who asks for it. A user must be in the user

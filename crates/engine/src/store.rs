@@ -6,7 +6,7 @@
 //! | `creating.json` | [`Record`]: what will exist, and must be cleaned up if `create` is ended; in a second line the cgroup's number, once it exists | once; gone when it is complete |
 //! | `state.json` | [`Record`]: what exists | once, atomically: new file, rename |
 //! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup and the resctrl groups once more | once |
-//! | `seccomp.bpf` | the filter, for `exec` | once |
+//! | `seccomp.bpf` | the filter, for `exec`, which knows it by the fingerprint in `exec.json` | once |
 //! | `start.sock` | where the created init waits for `start` | once; gone when it was started |
 //!
 //! The directory itself is the lock: flock(2) on it is held by every command that changes the
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{FileStat, Mode, SFlag, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 use spec::Text;
@@ -160,6 +160,10 @@ pub(crate) struct ExecRecord<'a> {
     /// The container's `process`, whose defaults `exec` takes.
     #[serde(borrow)]
     pub(crate) process: spec::Process<'a>,
+    /// The fingerprint of its filter, which is saved beside this. Must be there, `null` for none:
+    /// nothing starts without a filter because a record does not say.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(crate) filter: Option<u32>,
     /// The execution domain and its flags, if the container has others than the host.
     pub(crate) personality: Option<u32>,
     /// The container's NUMA policy, if it has one.
@@ -176,15 +180,16 @@ impl<'a> ExecRecord<'a> {
     pub(crate) fn new(
         record: &Record<'a>,
         config: &spec::Spec<'a>,
-        policies: &plan::Policies,
+        plan: &plan::Create<'_>,
     ) -> ExecRecord<'a> {
         let no_process = || spec::Process { cwd: Text::new("/"), ..spec::Process::default() };
-        let memory = policies.memory.as_ref();
+        let memory = plan.policies.memory.as_ref();
         ExecRecord {
             cgroup: record.cgroup.clone(),
             resctrl: record.resctrl.clone(),
             process: config.process.clone().unwrap_or_else(no_process),
-            personality: policies.personality,
+            filter: plan.seccomp.as_ref().map(|seccomp| seccomp.filter.fingerprint()),
+            personality: plan.policies.personality,
             memory_policy: memory
                 .map(|policy| MemoryPolicyRecord(policy.mode, policy.nodes.words.clone())),
         }
@@ -522,6 +527,28 @@ impl ContainerDir {
         read_all(file.as_fd()).at("read", &object)
     }
 
+    /// Reads one of the directory's files that nobody else may have written.
+    pub(crate) fn read_own(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.path.join(name);
+        let object = path.to_string_lossy();
+        // Opening a FIFO must not wait for who writes into it.
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = openat(&self.fd, name, flags, Mode::empty()).at("open", &object)?;
+        let found = nix::sys::stat::fstat(&file).at("fstat", &object)?;
+        let owner = nix::sys::stat::fstat(&self.fd).at("fstat", text(&self.path))?.st_uid;
+        let why = match found {
+            found if !is_regular(&found) => "is no regular file".to_owned(),
+            found if found.st_uid != owner => {
+                format!("belongs to user {}, and its directory to user {owner}", found.st_uid)
+            }
+            found if found.st_mode & 0o022 != 0 => {
+                format!("can be written by others (mode {:04o})", found.st_mode & 0o7777)
+            }
+            _ => return Ok(read_all(file.as_fd()).at("read", &object)?),
+        };
+        Err(Error::Damaged { file: object.into_owned(), why })
+    }
+
     /// Writes one of the directory's files, which must not exist yet, or is left over.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         self.create_file(name, bytes).map(drop)
@@ -646,6 +673,10 @@ pub(crate) fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Result<(
         }
     }
     Ok(())
+}
+
+fn is_regular(found: &FileStat) -> bool {
+    found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
 }
 
 /// A path as text for messages and records.

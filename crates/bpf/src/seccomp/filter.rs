@@ -1,5 +1,8 @@
 //! The compiled program, and the bytes it is kept as between `create` and `exec`.
 
+use super::table::fnv1a;
+use crate::interpret;
+
 /// One instruction of classic BPF: the kernel's `struct sock_filter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -37,6 +40,7 @@ pub(super) const SPEC_ALLOW: u32 = 1 << 2;
 /// Makes seccomp(2) return a descriptor.
 pub(super) const NEW_LISTENER: u32 = 1 << 3;
 const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+const FLAGS_OF_ALL: u32 = LOG | SPEC_ALLOW | NEW_LISTENER | WAIT_KILLABLE_RECV;
 
 /// The flag that changes nothing: the runtime has one thread when it loads the filter, and with a
 /// listener the kernel would refuse it.
@@ -106,20 +110,40 @@ impl Filter {
         }
     }
 
-    /// The filter that [`Filter::to_bytes`] saved, or `None` if that is not what these bytes are
-    /// (another version, cut off). The kernel checks the program itself when it is loaded.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Filter> {
-        let (header, body) = bytes.split_at_checked(HEADER)?;
-        let (magic, rest) = header.split_first_chunk::<8>()?;
-        let (flags, count) = rest.split_first_chunk::<4>()?;
-        let count = u32::from_ne_bytes(*count.first_chunk::<4>()?) as usize;
-        if magic != MAGIC || count == 0 || count > Self::MAX_LEN || body.len() != count * SIZE {
-            return None;
+    /// The filter that [`Filter::to_bytes`] saved.
+    ///
+    /// # Errors
+    /// What these bytes are not, as a sentence without its subject: of this layout, whole, with flags
+    /// that there are, a program that the kernel takes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Filter, String> {
+        let (flags, count, body) = split(bytes).ok_or("is no filter of this version")?;
+        if body.len() != (count as usize).saturating_mul(SIZE) {
+            let length = body.len();
+            return Err(format!("has {length} bytes for {count} instructions of {SIZE}"));
+        }
+        if flags & !FLAGS_OF_ALL != 0 {
+            return Err(format!("has the flags {flags:#x}, not all of which there are"));
         }
         let program = body.chunks_exact(SIZE).filter_map(|c| c.first_chunk().map(instruction));
-        let flags = u32::from_ne_bytes(*flags);
-        Some(Filter { program: program.collect(), flags, notify: flags & NEW_LISTENER != 0 })
+        let program: Vec<Instruction> = program.collect();
+        interpret::check(&program).map_err(|why| format!("is no program: {why}"))?;
+        Ok(Filter { program, flags, notify: flags & NEW_LISTENER != 0 })
     }
+
+    /// A number by which to know it again (FNV-1a over [`Filter::to_bytes`]): other filters have
+    /// another one, if nobody chose them so that they don't.
+    pub fn fingerprint(&self) -> u32 {
+        fnv1a(&self.to_bytes())
+    }
+}
+
+/// Flags, number of instructions, and what is behind the header.
+fn split(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
+    let (header, body) = bytes.split_first_chunk::<HEADER>()?;
+    let (magic, rest) = header.split_first_chunk::<8>()?;
+    let (flags, count) = rest.split_first_chunk::<4>()?;
+    let count = u32::from_ne_bytes(*count.first_chunk::<4>()?);
+    (magic == MAGIC).then_some((u32::from_ne_bytes(*flags), count, body))
 }
 
 fn instruction(&[a, b, jt, jf, c, d, e, f]: &[u8; SIZE]) -> Instruction {

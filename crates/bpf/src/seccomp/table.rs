@@ -97,13 +97,19 @@ fn name_at(row: usize) -> &'static [u8] {
 
 /// FNV-1a, folded so that the low bits depend on all of it.
 const fn hash(name: &[u8]) -> usize {
+    let hash = fnv1a(name);
+    (hash ^ hash >> 15) as usize
+}
+
+/// FNV-1a in 32 bits.
+pub(super) const fn fnv1a(bytes: &[u8]) -> u32 {
     let mut hash = 0x811c_9dc5_u32;
     let mut i = 0;
-    while i < name.len() {
-        hash = (hash ^ name[i] as u32).wrapping_mul(0x0100_0193);
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
         i += 1;
     }
-    (hash ^ hash >> 15) as usize
+    hash
 }
 
 /// Number of rows below the head.

@@ -116,16 +116,40 @@ fn the_kernel_can_answer_allowed_calls_beforehand() {
 }
 
 #[test]
-fn saved_filters_come_back() {
+fn saved_filters_come_back_whole_or_not_at_all() {
     let filter = filter(&parse(PODMAN), Arch::X86_64);
     let bytes = filter.to_bytes();
-    assert_eq!(Filter::from_bytes(&bytes), Some(filter));
-    assert_eq!(Filter::from_bytes(&bytes[..bytes.len() - 1]), None);
-    assert_eq!(Filter::from_bytes(&bytes[..16]), None);
-    assert_eq!(Filter::from_bytes(&[]), None);
-    let mut other = bytes;
-    other[7] += 1;
-    assert_eq!(Filter::from_bytes(&other), None);
+    assert_eq!(Filter::from_bytes(&bytes).as_ref(), Ok(&filter));
+    let with = |place: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[place] = byte;
+        Filter::from_bytes(&bytes).unwrap_err()
+    };
+    let cut = |length: usize| Filter::from_bytes(&bytes[..length]).unwrap_err();
+    let count = filter.program.len();
+    let length = count * 8;
+    assert_eq!(cut(0), "is no filter of this version");
+    assert_eq!(cut(15), "is no filter of this version");
+    assert_eq!(with(7, b'0'), "is no filter of this version");
+    assert_eq!(cut(16), format!("has 0 bytes for {count} instructions of 8"));
+    assert_eq!(
+        cut(bytes.len() - 1),
+        format!("has {} bytes for {count} instructions of 8", length - 1)
+    );
+    assert!(with(8, 0xff).starts_with("has the flags 0x"), "{}", with(8, 0xff));
+    // The code of the first instruction; the last one, which returns.
+    assert_eq!(with(16, 0xff), "is no program: instruction 0: has the code 0xff");
+    assert_eq!(with(bytes.len() - 8, 0x04), "is no program: does not end with a return");
+}
+
+#[test]
+fn a_filter_is_known_again() {
+    let filter = filter(&parse(PODMAN), Arch::X86_64);
+    let mut other = filter.clone();
+    other.program[0].k ^= 1;
+    assert_ne!(filter.fingerprint(), other.fingerprint());
+    assert_ne!(filter.fingerprint(), Filter { flags: 2, ..filter.clone() }.fingerprint());
+    assert_eq!(filter.fingerprint(), Filter::from_bytes(&filter.to_bytes()).unwrap().fingerprint());
 }
 
 #[test]
