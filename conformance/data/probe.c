@@ -5,12 +5,17 @@
  *   probe thread NUMBER [ARGUMENT...]  makes the call in a second thread, waits for its end, prints "lives"
  *   probe trace NUMBER [ARGUMENT...]   makes the call in a child that it traces; prints the tracer's event first
  *
+ * And for the outside, where standard input is the listener of a seccomp agent (only for 64 bits):
+ *
+ *   probe hear                         waits for a call, and prints what the kernel tells of it
+ *   probe answer ID VALUE ERRNO FLAGS  answers it; prints the result
+ *
  * Needs no library: cc -nostdlib -static, for 64 bits, and for 32 with -m32.
  */
 typedef unsigned long word;
 
 #ifdef __x86_64__
-enum { WRITE = 1, RT_SIGACTION = 13, GETPID = 39, CLONE = 56, FORK = 57, WAIT4 = 61, KILL = 62, PTRACE = 101,
+enum { WRITE = 1, RT_SIGACTION = 13, IOCTL = 16, GETPID = 39, CLONE = 56, FORK = 57, WAIT4 = 61, KILL = 62, PTRACE = 101,
        FUTEX = 202, EXIT_GROUP = 231 };
 enum { SIGSYS_CALL = 24, SIGSYS_ARCH = 28 };
 static long call(word n, const word a[6])
@@ -36,8 +41,8 @@ static long begin(void (*body)(void), word *top, int *alive)
 asm(".globl _start\n_start: mov %rsp, %rdi\n and $-16, %rsp\n call start\n"
     "restore: mov $15, %eax\n syscall\n");
 #else
-enum { WRITE = 4, RT_SIGACTION = 174, GETPID = 20, FORK = 2, WAIT4 = 114, KILL = 37, PTRACE = 26, FUTEX = 240,
-       EXIT_GROUP = 252 };
+enum { WRITE = 4, RT_SIGACTION = 174, IOCTL = 54, GETPID = 20, FORK = 2, WAIT4 = 114, KILL = 37, PTRACE = 26,
+       FUTEX = 240, EXIT_GROUP = 252 };
 enum { SIGSYS_CALL = 16, SIGSYS_ARCH = 20 };
 word sixth;
 static long call(word n, const word a[6])
@@ -171,19 +176,68 @@ static void trace(void)
 	}
 }
 
+/* linux/seccomp.h */
+static void hear(void)
+{
+	static struct {
+		unsigned long long id;
+		unsigned pid, flags;
+		int call;
+		unsigned arch;
+		unsigned long long at, arguments[6];
+	} heard;
+	long result = do_call(IOCTL, 0, 0xc0502100, (word)&heard, 0); /* NOTIF_RECV */
+	int i;
+	if (result) {
+		print("error ", result);
+		end(1);
+	}
+	print("id ", heard.id);
+	print("pid ", heard.pid);
+	print("call ", heard.call);
+	for (i = 0; i < 6; i++)
+		print("argument ", heard.arguments[i]);
+}
+
+static void answer(void)
+{
+	struct {
+		unsigned long long id;
+		long long value;
+		int error;
+		unsigned flags;
+	} said = { what, with[0], with[1], with[2] };
+	print("", do_call(IOCTL, 0, 0xc0182101, (word)&said, 0)); /* NOTIF_SEND */
+}
+
+static int is(const char *text, const char *other)
+{
+	while (*text && *text == *other)
+		text++, other++;
+	return *text == *other;
+}
+
+static void just_call(void)
+{
+	print("", call(what, with));
+}
+
 void start(word *stack)
 {
+	static const struct { const char *name; void (*body)(void); } modes[] = {
+		{ "call", just_call }, { "trap", trap }, { "thread", thread }, { "trace", trace },
+		{ "hear", hear }, { "answer", answer },
+	};
 	word count = stack[0], i;
 	char **args = (char **)(stack + 1);
-	if (count < 3)
-		end(2);
-	what = number(args[2]);
+	what = count > 2 ? number(args[2]) : 0;
 	for (i = 0; i + 3 < count && i < 6; i++)
 		with[i] = number(args[i + 3]);
-	switch (args[1][0] + args[1][1]) {
-	case 't' + 'h': thread(); break;
-	case 'c' + 'a': print("", call(what, with)); break;
-	default: args[1][3] == 'p' ? trap() : trace(); break;
+	for (i = 0; count > 1 && i < sizeof(modes) / sizeof(*modes); i++) {
+		if (is(args[1], modes[i].name)) {
+			modes[i].body();
+			end(0);
+		}
 	}
-	end(0);
+	end(2);
 }

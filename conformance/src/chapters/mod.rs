@@ -42,6 +42,8 @@ mod process;
 mod rootless;
 mod seccomp;
 mod seccomp_actions;
+mod seccomp_agents;
+mod seccomp_flags;
 mod security;
 mod security_binary;
 mod systemd_limits;
@@ -82,6 +84,8 @@ pub(crate) const ALL: &[Chapter] = &[
             seccomp_actions::ACTIONS,
             seccomp_actions::ARGUMENTS,
             seccomp_actions::PRIVILEGES,
+            seccomp_agents::AGENTS,
+            seccomp_flags::FLAGS,
         ],
     ),
     (
