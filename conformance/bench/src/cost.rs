@@ -14,7 +14,7 @@ use crate::Result;
 pub(crate) struct Cost {
     /// Nanoseconds that passed.
     pub(crate) wall: u64,
-    /// Nanoseconds of user and system time of all processes that ended meanwhile.
+    /// Nanoseconds of user and system time of all processes that ended before it was taken away.
     pub(crate) cpu: u64,
 }
 
@@ -42,9 +42,21 @@ pub(crate) fn reap() {
 
 /// Does something, and says what it cost.
 pub(crate) fn of(act: impl FnOnce() -> Result<()>) -> Result<Cost> {
+    with_removal(act, || Ok(()))
+}
+
+/// Does something, and takes it away: the time on the wall is the first's, that of the CPUs both's, since
+/// what a living process has used is not known before it ends.
+pub(crate) fn with_removal(
+    act: impl FnOnce() -> Result<()>,
+    remove: impl FnOnce() -> Result<()>,
+) -> Result<Cost> {
+    // Somebody else's dead are not what this costs.
+    reap();
     let (before, begin) = (cpu()?, Instant::now());
     act()?;
     let wall = nanoseconds(begin.elapsed());
+    remove()?;
     reap();
     Ok(Cost { wall, cpu: cpu()?.saturating_sub(before) })
 }

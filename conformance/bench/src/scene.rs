@@ -16,8 +16,8 @@ pub(crate) struct Scene {
     pub(crate) about: &'static str,
     /// What is to be reached: wall and CPU time, as parts of the first peer's.
     pub(crate) target: (f64, Option<f64>),
-    /// Whether the kernel's floor is beside it.
-    floor: bool,
+    /// How many of the kernel's floor are beside it, at the same time.
+    floor: usize,
     /// Rounds are this many times fewer.
     weight: u32,
     /// What has to be there, once.
@@ -36,7 +36,7 @@ const SCENE: Scene = Scene {
     name: "",
     about: "",
     target: (0.40, None),
-    floor: false,
+    floor: 0,
     weight: 1,
     enter: nothing,
     before: nothing,
@@ -65,7 +65,7 @@ pub(crate) const ALL: &[Scene] = &[
         name: "run",
         about: "`run` of /bin/true",
         target: (0.40, Some(0.50)),
-        floor: true,
+        floor: 1,
         act: |s| s.call(&["run", "--bundle", &s.room.path("true"), &s.id]),
         ..SCENE
     },
@@ -118,7 +118,8 @@ pub(crate) const ALL: &[Scene] = &[
     },
     Scene {
         name: "at-once",
-        about: "32 `create` at the same time",
+        about: "32 `create` at the same time (CPU: and `delete`)",
+        floor: CONTAINERS_AT_ONCE,
         weight: 8,
         act: |s| s.create_at_once(),
         after: |s| s.ids_at_once().iter().try_for_each(|id| s.call(&["delete", "--force", id])),
@@ -217,12 +218,11 @@ fn rounds(scene: &Scene, stages: &[Stage<'_, '_>], options: &Options) -> Result<
     for round in 0..(options.rounds / scene.weight).max(3) + WARM_UP {
         for (stage, costs) in stages.iter().zip(&mut played.costs) {
             (scene.before)(stage)?;
-            costs.push(cost::of(|| (scene.act)(stage))?);
-            (scene.after)(stage)?;
+            costs.push(cost::with_removal(|| (scene.act)(stage), || (scene.after)(stage))?);
         }
-        if let (true, Some(floor), Some(stage)) = (scene.floor, &options.bare, stages.first()) {
+        if let (1.., Some(floor), Some(stage)) = (scene.floor, &options.bare, stages.first()) {
             let words = [floor.display().to_string(), stage.room.rootfs.display().to_string()];
-            played.floor.push(cost::of(|| run(&words))?);
+            played.floor.push(cost::of(|| run(&words, scene.floor))?);
         }
         if round < WARM_UP {
             played.costs.iter_mut().for_each(Vec::clear);
@@ -232,7 +232,11 @@ fn rounds(scene: &Scene, stages: &[Stage<'_, '_>], options: &Options) -> Result<
     Ok(played)
 }
 
-fn run(words: &[String]) -> Result<()> {
-    let status = crate::runtime::spawn(words)?.wait().map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(format!("{words:?}: {status}")) }
+/// Runs a program, `times` at the same time.
+fn run(words: &[String], times: usize) -> Result<()> {
+    let started: Result<Vec<_>> = (0..times).map(|_| crate::runtime::spawn(words)).collect();
+    started?.into_iter().try_for_each(|mut child| {
+        let status = child.wait().map_err(|error| error.to_string())?;
+        if status.success() { Ok(()) } else { Err(format!("{words:?}: {status}")) }
+    })
 }

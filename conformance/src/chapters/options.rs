@@ -149,6 +149,21 @@ pub(crate) const TESTS: &[Test] = &[
             b.call("run")?.through(["/bin/sh", "-c", open, "sh"]).output()?.prints("0 1 2 3 ")
         },
     ),
+    test(
+        "closed-standard-descriptors",
+        "runc: called without descriptors 0, 1 and 2, the container has all three, and the state is whole",
+        |t| {
+            let b = t
+                .bundle()?
+                .sh("for n in 0 1 2; do [ -e /proc/self/fd/$n ] || exit 1; done; exit 42");
+            let close = "exec \"$@\" <&- >&- 2>&-";
+            let call = b.call("run")?.through(["/bin/sh", "-c", close, "sh"]);
+            is(call.output()?.code, 42)?;
+            let c = t.bundle()?.sleeps();
+            c.call("create")?.through(["/bin/sh", "-c", close, "sh"]).output()?;
+            is(&t.rt(["state", &c.id])?.json()?["status"], &json!("created"))
+        },
+    ),
     test("listen-fds", "runc: LISTEN_FDS descriptors are passed, with LISTEN_PID 1", |t| {
         let file = t.file("three", "socket\n")?;
         // As systemd does it: the variable names the process that is to take the sockets.

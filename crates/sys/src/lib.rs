@@ -19,6 +19,7 @@ mod process;
 mod regex;
 mod seccomp;
 mod shared;
+mod start;
 mod tty;
 
 pub use bpf::{attach_device_program, detach_device_program, device_programs, load_device_program};
@@ -46,6 +47,7 @@ pub use process::{
 pub use regex::Regex;
 pub use seccomp::{seccomp_knows, seccomp_set_filter};
 pub use shared::shared_words;
+pub use start::{arguments, start};
 pub use tty::{
     WindowSize, acquire_controlling_terminal, pty_number, pty_peer, set_window_size, unlock_pty,
     window_size,

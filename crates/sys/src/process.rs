@@ -192,7 +192,7 @@ pub fn set_domain_name(name: &str) -> Result<()> {
 }
 
 /// Gives the calling process the signal state of a fresh one: none blocked, and SIGPIPE, which
-/// Rust's start-up ignores, back to its default.
+/// a program's start ignores, back to its default.
 pub fn reset_signals() -> Result<()> {
     // SAFETY: sigset_t is plain data, and zeroed it is the empty set.
     let none: libc::sigset_t = unsafe { std::mem::zeroed() };

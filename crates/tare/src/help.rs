@@ -10,8 +10,7 @@ const WIDTH: usize = 100;
 
 /// The name that this program was called by: who has put it in runc's place reads runc's name.
 pub(crate) fn program() -> String {
-    let called = std::env::args_os().next();
-    let name = called.as_deref().and_then(|path| Path::new(path).file_name());
+    let name = sys::arguments().first().and_then(|path| Path::new(path).file_name());
     name.map_or_else(|| "tare".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 

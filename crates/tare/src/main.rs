@@ -3,7 +3,7 @@
 //! `main` reads top to bottom: arguments, the log, the command, the exit code. What the commands do
 //! is in the crate `engine`; here is only what they are called, and how they answer.
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_main)]
 
 mod args;
 #[cfg(test)]
@@ -17,14 +17,18 @@ mod report;
 mod seal;
 mod table;
 
-use std::process::ExitCode;
-
 /// Few pages, and few system calls: docs/decisions/0006-start-up.md.
 #[global_allocator]
 static HEAP: sys::Heap = sys::Heap::new();
 
-fn main() -> ExitCode {
-    let words: Vec<String> = match std::env::args_os().map(|word| word.into_string()).collect() {
+#[cfg(not(test))]
+sys::main!(story);
+
+/// From what was typed to the exit status.
+#[cfg_attr(test, allow(dead_code))]
+fn story() -> u8 {
+    let words = sys::arguments().iter().map(|word| word.clone().into_string());
+    let words: Vec<String> = match words.collect() {
         Ok(words) => words,
         Err(word) => {
             let sentence = format!("argument {word:?} is not valid UTF-8");
@@ -42,7 +46,7 @@ fn main() -> ExitCode {
     };
     log.steps();
     match commands::run(&parsed, &log) {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => status,
         Err(failure) => report::failed(&log, &failure),
     }
 }

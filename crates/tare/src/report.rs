@@ -8,7 +8,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -167,25 +166,25 @@ fn write(mut to: impl Write, text: &str) {
 }
 
 /// A command failed. What the container's process itself says comes without a frame, as from runc.
-pub(crate) fn failed(log: &Log, failure: &Failure) -> ExitCode {
+pub(crate) fn failed(log: &Log, failure: &Failure) -> u8 {
     log.error(&failure.sentence, failure.late);
-    ExitCode::from(failure.status)
+    failure.status
 }
 
 /// There was nothing to run.
-pub(crate) fn stopped(options: LogOptions, stop: Stop) -> ExitCode {
+pub(crate) fn stopped(options: LogOptions, stop: Stop) -> u8 {
     match stop {
         Stop::Help(command) => {
             write(std::io::stdout(), &help(&program(), command.and_then(args::find)));
-            ExitCode::SUCCESS
+            0
         }
         Stop::Version => {
             write(std::io::stdout(), &version());
-            ExitCode::SUCCESS
+            0
         }
         Stop::Complete(words) => {
             write(std::io::stdout(), &complete::candidates(&words));
-            ExitCode::SUCCESS
+            0
         }
         Stop::Usage { sentence, command } => {
             let help = help(&program(), command.and_then(args::find));

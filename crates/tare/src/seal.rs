@@ -9,7 +9,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SealFlag, fcntl, openat};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -29,7 +29,7 @@ pub(crate) fn ensure(timed: bool) -> Result<(), sys::Error> {
         return Ok(());
     }
     let file = read_only_mount().or_else(|_| sealed_copy())?;
-    let arguments = std::env::args_os().filter_map(|word| CString::new(word.into_vec()).ok());
+    let arguments = sys::arguments().iter().filter_map(|word| CString::new(word.as_bytes()).ok());
     let environment = std::env::vars_os().filter_map(|(name, value)| {
         let mut variable = name.into_vec();
         variable.push(b'=');
