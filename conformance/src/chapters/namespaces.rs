@@ -96,6 +96,21 @@ pub(crate) const TESTS: &[Test] = &[
         let table = fs::read_to_string("/proc/self/mountinfo")?;
         is(table.lines().filter(|line| line.contains(name)).count(), 1)
     }),
+    test(
+        "mount-shared-gone",
+        "what has taken mounts and root away itself can delete all the same",
+        |t| {
+            let b = t.bundle()?.share("mount").sleeps();
+            let c = b.start()?;
+            c.kill("KILL")?;
+            c.becomes("stopped")?;
+            let root = b.rootfs("");
+            let name = root.to_string_lossy();
+            t.host(["umount", "--recursive", name.trim_end_matches('/')])?;
+            fs::rename(&root, t.path("away"))?;
+            c.delete()
+        },
+    ),
     test("mount-shared-fails", "a failed create leaves no mounts on the host", |t| {
         t.bundle()?.share("mount").args(["/no/such"]).refused(&["no such file or directory"])
     }),

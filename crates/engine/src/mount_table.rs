@@ -15,7 +15,15 @@ pub(crate) struct Entry {
 
 /// The mounts of process `pid`, in the order in which the kernel has them.
 pub(crate) fn of(pid: i32) -> Result<Vec<Entry>> {
-    let path = format!("/proc/{pid}/mountinfo");
+    read(format!("/proc/{pid}/mountinfo"))
+}
+
+/// The same of the calling process.
+pub(crate) fn own() -> Result<Vec<Entry>> {
+    read("/proc/self/mountinfo".to_owned())
+}
+
+fn read(path: String) -> Result<Vec<Entry>> {
     let bytes = std::fs::read(&path).at("read", path)?;
     Ok(String::from_utf8_lossy(&bytes).lines().filter_map(entry).collect())
 }

@@ -99,7 +99,7 @@ pub(crate) fn host(linux: Option<&spec::Linux<'_>>, id: &str) -> Result<HostResc
         Err(Errno::ENOENT) => return Ok(HostResctrl::None),
         Ok(found) if found.filesystem_type().0 as u64 == MAGIC => PLACE.to_owned(),
         // The host may have it elsewhere.
-        _ => match mount_table::of(nix::unistd::getpid().as_raw())?.into_iter().find(is_resctrl) {
+        _ => match mount_table::own()?.into_iter().find(is_resctrl) {
             None => return Ok(HostResctrl::Unmounted),
             Some(mount) => mount.place,
         },
