@@ -241,6 +241,7 @@ impl Error {
             Error::Call { path, .. }
             | Error::Escape { path, .. }
             | Error::Frozen { path }
+            | Error::Join { path, .. }
             | Error::Timeout { path, .. } => Some(path),
             _ => None,
         }

@@ -19,7 +19,7 @@ use bpf::seccomp::Filter;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstat, umask};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, makedev, umask};
 use nix::unistd::{
     AccessFlags, Gid, Pid, Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fchown,
 };
@@ -224,15 +224,14 @@ pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
 /// are the host's null device become the container's own, as in runc: a checkpoint has no way to name
 /// a file outside.
 fn own_stdio(uid: u32) -> Result<()> {
-    let null = nix::sys::stat::makedev(1, 3);
     let mut own = None;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for (n, stream) in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter().enumerate() {
         let Ok(stat) = fstat(stream) else { continue };
-        let device = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
-        if device && stat.st_rdev == null {
-            if let Some(own) = own.get_or_insert_with(own_null) {
-                replace_by_null(n, stat.st_dev, own);
+        if is_null_device(&stat) {
+            match own.get_or_insert_with(own_null) {
+                Some((null, file_system)) if *file_system != stat.st_dev => replace(n, null),
+                _ => {}
             }
             continue;
         }
@@ -248,33 +247,28 @@ fn own_stdio(uid: u32) -> Result<()> {
     Ok(())
 }
 
-/// The container's null device, unless what it has there is another.
-fn own_null() -> Option<OwnedFd> {
-    let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let handle = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+/// The container's null device and its file system, unless what it has there is another.
+fn own_null() -> Option<(OwnedFd, u64)> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let open = |how| openat(AT_FDCWD, "/dev/null", flags | how, Mode::empty());
     // Opening a device may do something; that it is this one is known first.
-    let seen = openat(AT_FDCWD, "/dev/null", handle, Mode::empty()).and_then(fstat).ok()?;
-    let is_null = |stat: nix::sys::stat::FileStat| {
-        stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits()
-            && stat.st_rdev == nix::sys::stat::makedev(1, 3)
-    };
-    if !is_null(seen) {
-        return None;
-    }
-    let own = openat(AT_FDCWD, "/dev/null", flags, Mode::empty()).ok()?;
-    fstat(&own).is_ok_and(is_null).then_some(own)
+    open(OFlag::O_PATH).and_then(fstat).ok().filter(is_null_device)?;
+    let null = open(OFlag::O_RDWR).ok()?;
+    let stat = fstat(&null).ok().filter(is_null_device)?;
+    Some((null, stat.st_dev))
 }
 
-/// Puts the container's null device in the place of stream `n`, which is the one of file system
-/// `device`. That works as well: where this fails, it stays.
-fn replace_by_null(n: usize, device: u64, own: &OwnedFd) {
-    if fstat(own).is_ok_and(|stat| stat.st_dev != device) {
-        let _ = match n {
-            0 => dup2_stdin(own),
-            1 => dup2_stdout(own),
-            _ => dup2_stderr(own),
-        };
-    }
+fn is_null_device(stat: &FileStat) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits() && stat.st_rdev == makedev(1, 3)
+}
+
+/// Puts the null device in the place of stream `n`, another null device: where this fails, that works as well.
+fn replace(n: usize, null: &OwnedFd) {
+    let _ = match n {
+        0 => dup2_stdin(null),
+        1 => dup2_stdout(null),
+        _ => dup2_stderr(null),
+    };
 }
 
 fn set_cpus(cpus: Cpus<'_>) -> Result<()> {

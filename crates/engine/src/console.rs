@@ -9,6 +9,7 @@ use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown};
 use plan::Terminal;
 use sys::{Context, OpenTree, WindowSize};
 
+use crate::channel::{Channel, Message};
 use crate::error::{Error, Result, Step};
 use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
@@ -56,9 +57,15 @@ fn is_multiplexer(file: &OwnedFd) -> bool {
 }
 
 impl Pty {
-    /// Hands the master over, with the terminal's name as text.
-    pub(crate) fn send(&self, receiver: &Receiver) -> Result<()> {
-        receiver.send(self.name.as_bytes(), self.master.as_fd())
+    /// Hands the master over: to a console socket, with the terminal's name as text; without one to the
+    /// runtime, which stays in the foreground.
+    pub(crate) fn hand_over(&self, socket: Option<&Receiver>, runtime: &Channel) -> Result<()> {
+        if let Some(receiver) = socket {
+            return receiver.send(self.name.as_bytes(), self.master.as_fd());
+        }
+        self.keep_newlines()?;
+        let master = self.master.try_clone().at("dup", &self.name)?;
+        runtime.send(&Message::Terminal(master))
     }
 
     /// Shows the terminal as `/dev/console`, below `root`.
@@ -71,7 +78,7 @@ impl Pty {
 
     /// Leaves line ends alone: a runtime in the foreground has a terminal that makes of them what it
     /// needs.
-    pub(crate) fn keep_newlines(&self) -> Result<()> {
+    fn keep_newlines(&self) -> Result<()> {
         let mut settings = tcgetattr(&self.slave).at("tcgetattr", &self.name)?;
         settings.output_flags.remove(OutputFlags::ONLCR);
         Ok(tcsetattr(&self.slave, SetArg::TCSANOW, &settings).at("tcsetattr", &self.name)?)

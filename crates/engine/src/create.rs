@@ -350,13 +350,14 @@ impl<'p> Making<'p> {
         self.record.remember_cgroup(place);
         let join = std::mem::take(&mut created.join);
         // Where there was a directory before, or is none yet, the unit may become somebody else's.
-        if self.unit.is_none() || created.is_all_new(place) {
+        let is_ours = self.unit.is_none() || created.is_all_new(place);
+        self.cgroup = Some(created);
+        if is_ours {
             self.record.cgroup_number = place.number().unwrap_or(0);
             announced.add_cgroup(self.record.cgroup_number)?;
         } else {
             self.announced = Some(announced);
         }
-        self.cgroup = Some(created);
         Ok(join)
     }
 

@@ -201,7 +201,7 @@ fn start(
         confine::run_on(cpus).step(|| "process.execCPUAffinity.initial".to_owned())?;
     }
     let (forked, needs_unit) = units::clone_beside(record, &join, !request.cgroups.is_empty())?;
-    let mut child = match forked {
+    let child = match forked {
         Forked::Child => {
             drop(channel);
             run(Child {
@@ -239,15 +239,25 @@ fn start(
     if let Some(holder) = holder {
         holder.send(b"setns", child.pidfd()?.as_fd())?;
     }
+    let pidfd = release(request, &channel, child, agent.as_ref())?;
+    Ok(Started { pidfd, terminal })
+}
+
+/// Lets the process go on to its program. From here on it lives whatever becomes of this one.
+fn release(
+    request: &Request<'_>,
+    channel: &Channel,
+    mut child: Making,
+    agent: Option<&Agent>,
+) -> Result<OwnedFd> {
     if !request.detach {
         foreground::hold_signals()?;
     }
-    agent::let_go(&channel, (child.pid, child.pidfd()?), agent.as_ref())?;
+    agent::let_go(channel, (child.pid, child.pidfd()?), agent)?;
     if let Some(path) = request.pid_file {
         pid_file::write(path, child.pid)?;
     }
-    let pidfd = child.pidfd.take().ok_or(Error::State(messages::NOT_RUNNING))?;
-    Ok(Started { pidfd, terminal })
+    child.pidfd.take().ok_or(Error::State(messages::NOT_RUNNING))
 }
 
 /// The way into the container's cgroup, or to where its init has moved if that cgroup is gone.
@@ -371,7 +381,7 @@ fn run(child: Child<'_>) -> ! {
     if let Some(cpus) = &child.process.cpus.initial {
         debug!("nsexec: affinity: {}", mask(cpus));
     }
-    let error = match wait_for_unit(&channel, child.needs_unit)
+    let error = match init::wait_for_unit(&channel, child.needs_unit)
         .and_then(|()| leave_the_host(child.record, child.join, preserved, &keep))
         .and_then(|()| enter(child.record, child.init, child.joined))
         .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
@@ -391,14 +401,6 @@ fn run(child: Child<'_>) -> ! {
     // If nobody listens any more, nobody can be told.
     let _ = channel.send(&Message::Failed(Failure::from(&error)));
     std::process::exit(1)
-}
-
-fn wait_for_unit(channel: &Channel, needed: bool) -> Result<()> {
-    if !needed {
-        return Ok(());
-    }
-    channel.send(&Message::NeedsUnit)?;
-    init::wait_for_parent(channel)
 }
 
 /// Joins the cgroup, and lets go of everything else: what is in the container must find nothing of
@@ -466,13 +468,6 @@ fn set_up_terminal(
     }
     let root = open_root("/")?;
     let pty = console::allocate(root.as_fd(), process.terminal)?;
-    match console {
-        Some(receiver) => pty.send(receiver)?,
-        None => {
-            pty.keep_newlines()?;
-            let master = pty.master.try_clone().at("dup", &pty.name)?;
-            channel.send(&Message::Terminal(master))?;
-        }
-    }
+    pty.hand_over(console, channel)?;
     pty.make_stdio(process.uid)
 }

@@ -121,7 +121,7 @@ fn enter(init: &Init<'_>) -> Result<()> {
         // The parent writes the maps without being asked.
         wait_for_parent(&init.channel)?;
     }
-    wait_for_unit(init)?;
+    wait_for_unit(&init.channel, init.needs_unit)?;
     for join in &init.plan.namespaces.join {
         join_namespace(join)?;
     }
@@ -133,7 +133,7 @@ fn enter(init: &Init<'_>) -> Result<()> {
 fn stage(init: &Init<'_>) -> Result<()> {
     let namespaces = &init.plan.namespaces;
     join_cgroup(init.join)?;
-    wait_for_unit(init)?;
+    wait_for_unit(&init.channel, init.needs_unit)?;
     join_in_order(namespaces)?;
     if namespaces.creates(NamespaceKind::User) {
         unshare(CloneFlags::CLONE_NEWUSER).at("unshare", "user namespace")?;
@@ -204,10 +204,11 @@ pub(crate) fn join_cgroup(join: &cgroup::Join) -> Result<()> {
     Ok(())
 }
 
-fn wait_for_unit(init: &Init<'_>) -> Result<()> {
-    if init.needs_unit {
-        init.channel.send(&Message::NeedsUnit)?;
-        wait_for_parent(&init.channel)?;
+/// Where only systemd can put the process into its cgroup.
+pub(crate) fn wait_for_unit(channel: &Channel, needed: bool) -> Result<()> {
+    if needed {
+        channel.send(&Message::NeedsUnit)?;
+        wait_for_parent(channel)?;
     }
     Ok(())
 }
@@ -281,7 +282,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     rootfs.pivot(plan)?;
     let terminal = set_up_terminal(init, &rootfs)?;
     rootfs.seal(plan)?;
-    make_working_directory(&rootfs, plan.process.cwd)?;
+    make_working_directory(&rootfs, plan.process.cwd);
     if let Some(pty) = terminal {
         pty.make_stdio(plan.process.uid)?;
     }
@@ -380,23 +381,14 @@ fn set_up_terminal(init: &Init<'_>, rootfs: &Rootfs) -> Result<Option<console::P
     let _step = trace::step("make the terminal", "");
     let pty = console::allocate(rootfs.fd(), terminal)?;
     pty.mount_console(rootfs.fd())?;
-    match &init.console {
-        Some(receiver) => pty.send(receiver)?,
-        None => {
-            pty.keep_newlines()?;
-            let master = pty.master.try_clone().at("dup", &pty.name)?;
-            init.channel.send(&Message::Terminal(master))?;
-        }
-    }
+    pty.hand_over(init.console.as_ref(), &init.channel)?;
     Ok(Some(pty))
 }
 
-/// As runc: a working directory that the image lacks is made, while that is still allowed.
-fn make_working_directory(rootfs: &Rootfs, path: &str) -> Result<()> {
-    match resolve::open(rootfs.fd(), path, Missing::MakeDirectory) {
-        // It is entered later, with what the user may do: then it shows.
-        Ok(_) | Err(_) => Ok(()),
-    }
+/// As runc: a working directory that the image lacks is made, while that is still allowed. It is entered
+/// later, with what the user may do: then a failure shows.
+fn make_working_directory(rootfs: &Rootfs, path: &str) {
+    let _ = resolve::open(rootfs.fd(), path, Missing::MakeDirectory);
 }
 
 /// Waits for the word to start, and says where a failure after it is to be reported.
