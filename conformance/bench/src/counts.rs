@@ -152,8 +152,13 @@ fn memory(room: &Room<'_>, bare: &Path) -> Result<Vec<Count>> {
             peaks.entry(name).or_default().push(Some(peak));
             faults.entry(name).or_default().push(Some(fault));
             if name == "create" {
-                let init = peak_of(pid(Path::new(&file))?);
-                peaks.entry("created init").or_default().push(init);
+                let init = pid(Path::new(&file))?;
+                peaks.entry("created init").or_default().push(status(init, "VmHWM"));
+                // Pages of the program's file are there once for all containers.
+                peaks
+                    .entry("created init, without files")
+                    .or_default()
+                    .push(status(init, "RssAnon"));
             }
         }
         cost::reap();
@@ -183,10 +188,10 @@ fn took(room: &Room<'_>, bare: &Path, words: &[String]) -> Result<(u64, u64)> {
     }
 }
 
-/// `VmHWM` of a process, in KiB.
-fn peak_of(pid: i32) -> Option<u64> {
+/// An amount of memory in a process's status, in KiB (proc_pid_status(5)).
+fn status(pid: i32, name: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
