@@ -274,20 +274,23 @@ fn insert(paths: &mut Vec<Path>, mut new: Path, first: usize) -> Result<Fate, us
 }
 
 /// Puts a path at the place of those that begin with all of it.
-fn finish(paths: &mut Vec<Path>, same: Range<usize>, new: Path) -> Result<(), usize> {
+fn finish(paths: &mut Vec<Path>, same: Range<usize>, mut new: Path) -> Result<(), usize> {
     let length = new.steps.len();
-    let Some(last) = new.steps.last() else { return Ok(()) };
+    let Some(last) = new.steps.last_mut() else { return Ok(()) };
     let there = same.clone().find(|&place| paths[place].steps.len() == length);
-    if let Some(place) = there.filter(|&place| paths[place].action != new.action) {
+    if let Some(place) = there.filter(|_| last.node.is_high()) {
         // If the high word decides, the two may still differ in the low one, and are asked in the
         // order that they have there.
         let (mine, other) = (last.node.full, paths[place].steps[length - 1].node.full);
-        if last.node.is_high() {
-            let is_first = if last.holds { mine > other } else { mine < other };
+        let is_first = if last.holds { mine > other } else { mine < other };
+        if paths[place].action != new.action {
             if is_first {
                 paths[place] = new;
             }
             return Ok(());
+        }
+        if !is_first {
+            last.node.full = other;
         }
     }
     if let Some(other) = paths[same.clone()].iter().find(|path| path.action != new.action) {

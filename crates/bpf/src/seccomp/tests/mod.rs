@@ -159,3 +159,36 @@ fn a_filter_of_one_instruction_kind_is_as_small_as_it_can_be() {
     // arch; x86_64? number; x32? not -1? allow or kill; x86? allow or kill.
     assert!(filter.program.len() <= 12, "{:#?}", filter.program);
 }
+
+/// Where the high word decides, that of the largest value is asked first, as where the low one does:
+/// also if a rule with the same answer has a smaller one.
+#[test]
+fn the_largest_value_is_asked_first() {
+    let rules = [
+        ("SCMP_ACT_KILL_PROCESS", "GE", 0x8000_0000_u32),
+        ("SCMP_ACT_KILL_PROCESS", "GT", 1),
+        ("SCMP_ACT_ALLOW", "GE", 0x7fff_ffff),
+    ];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let rule = |&place: &usize| {
+            let (action, op, value) = rules[place];
+            format!(
+                r#"{{"names": ["mincore"], "action": "{action}",
+                    "args": [{{"index": 1, "op": "SCMP_CMP_{op}", "value": {value}}}]}}"#
+            )
+        };
+        let rules = order.iter().map(rule).collect::<Vec<_>>().join(",");
+        let text = format!(r#"{{"defaultAction": "SCMP_ACT_TRAP", "syscalls": [{rules}]}}"#);
+        let filter = filter(&parse(&text), Arch::X86_64);
+        for (value, action) in [
+            (0x2_0000_0003, 0x8000_0000),
+            (0x8000_0000, 0x8000_0000),
+            (0x7fff_ffff, 0x7fff_0000),
+            (2, 0x8000_0000),
+            (1, 0x0003_0000),
+        ] {
+            let data = Data { number: 27, arch: Arch::X86_64, args: [0, value, 0, 0, 0, 0] };
+            assert_eq!(run(&filter.program, &data).unwrap().action, action, "{order:?} {value:x}");
+        }
+    }
+}
