@@ -54,17 +54,33 @@ impl Part {
     /// Whether it has something to say about a call.
     pub(crate) fn holds(self, profile: &spec::Seccomp<'_>, data: &Data) -> bool {
         let args = self.args(profile);
-        profile.syscalls[self.rule].names.iter().any(|name| {
-            if let Some(selector) = names::selector(name, data) {
-                // What is behind a multiplexer is selected by the first argument.
-                return args.iter().filter(|arg| arg.index != 0).all(|arg| holds(arg, data))
-                    && data.args[0] as u32 == selector
-                    && (!data.arch.is_64_bit() || data.args[0] >> 32 == 0);
-            }
-            names::number(name, data.arch) == Some(data.number)
-                && args.iter().all(|arg| holds(arg, data))
+        profile.syscalls[self.rule].names.iter().filter(|name| is_meant(name, data)).any(|name| {
+            // What is behind a multiplexer is selected by the first argument.
+            let is_behind = names::selector(name, data).is_some();
+            args.iter().filter(|arg| !is_behind || arg.index != 0).all(|arg| holds(arg, data))
         })
     }
+}
+
+/// Whether the call is the one of that name.
+fn is_meant(name: &str, data: &Data) -> bool {
+    match names::selector(name, data) {
+        Some(selector) => {
+            data.args[0] as u32 == selector && (!data.arch.is_64_bit() || data.args[0] >> 32 == 0)
+        }
+        None => names::number(name, data.arch) == Some(data.number),
+    }
+}
+
+/// The profile with the names alone that mean this call: the same rules, some of them without names,
+/// for no other architecture.
+pub(crate) fn about<'a>(profile: &spec::Seccomp<'a>, data: &Data) -> spec::Seccomp<'a> {
+    let mut about = profile.clone();
+    about.architectures.clear();
+    for rule in &mut about.syscalls {
+        rule.names.retain(|name| is_meant(name, data));
+    }
+    about
 }
 
 /// The parts that hold for a call and say something else than the default action.

@@ -24,8 +24,6 @@ pub(crate) struct Tally {
     pub(crate) newer: u64,
     /// Profiles that both refuse because rules contradict each other.
     pub(crate) refused: u64,
-    /// Profiles on which libseccomp does not return.
-    pub(crate) stuck: u64,
     /// Profiles too long for the kernel.
     pub(crate) long: u64,
     /// What libseccomp does wrong: by fault the decisions, the profiles that they are of, and the
@@ -71,16 +69,16 @@ pub(crate) fn compare(
     let answer = oracle.ask(&question)?;
     tally.profiles += 1;
     let mut judge = Judge::new(profile, native, optimize);
+    let nothing = Data { number: 0, arch: native, args: [0; 6] };
     let (theirs, largest, ours) = match (answer, compile(profile, native)) {
         (Answer::Program(program, largest), Ok(Some(filter))) => {
             (excuse::read(program), largest, filter.program)
         }
         (Answer::Stuck, _) => {
-            tally.stuck += 1;
+            tally.excuse(Fault::Hangs, true, || describe(profile, native, &nothing, "no answer"));
             return Ok(());
         }
         (Answer::Contradiction { rule, name, why }, Ok(_)) => {
-            let nothing = Data { number: 0, arch: native, args: [0; 6] };
             let is_fault = judge.accepts_two_by_two(oracle, (rule, name))?
                 || accepts_without_a_name((native, profile), (oracle, optimize), random)?;
             let text = || {
@@ -126,11 +124,12 @@ pub(crate) fn compare(
         if mine == right {
             continue;
         }
-        let fault = judge.answer(oracle, &data, (mine, right))?;
+        let fault = judge.answer(oracle, (&theirs, &data), (mine, right))?;
         let is_first = !seen.contains(&fault);
         seen.push(fault);
         let text = || {
-            let small = shrink(profile, native, &data, (mine, right), (oracle, optimize));
+            let found = (mine, right, fault);
+            let small = shrink(profile, native, &data, found, (oracle, optimize));
             describe(&small, native, &data, &format!("{mine:x}, libseccomp {right:x}"))
         };
         match fault {
@@ -248,12 +247,12 @@ fn numbers(arch: Arch) -> Vec<u32> {
     numbers
 }
 
-/// The profile without what can be left out while both still answer the same.
+/// The profile without what can be left out while both still answer the same, by the same fault.
 fn shrink<'a>(
     profile: &spec::Seccomp<'a>,
     native: Arch,
     data: &Data,
-    (mine, theirs): (u32, u32),
+    (mine, theirs, fault): (u32, u32, Option<Fault>),
     (oracle, optimize): (&mut Oracle, u32),
 ) -> spec::Seccomp<'a> {
     smallest(profile, |profile| {
@@ -261,7 +260,9 @@ fn shrink<'a>(
         let Some(program) = excuse::ask(oracle, profile, native, optimize)? else {
             return Ok(false);
         };
-        Ok(run(&filter.program, data)?.action == mine && run(&program, data)?.action == theirs)
+        let answers = (run(&filter.program, data)?.action, run(&program, data)?.action);
+        let mut judge = Judge::new(profile, native, optimize);
+        Ok(answers == (mine, theirs) && judge.answer(oracle, (&program, data), answers)? == fault)
     })
 }
 

@@ -12,13 +12,17 @@
 //! - it answers otherwise when the two rules are given to it in the other order: the order of rules is
 //!   what its tree is not to depend on, says its source (`__db_chain_op_priority`). Up to 2.5.6 it does
 //!   where high words are less, by a slip of the pen that its commit 5404f5c corrects; or
+//! - on the way to its answer it compares a word that is another one on another way to the same
+//!   instruction. Its blocks of instructions have one state of the accumulator to begin with
+//!   (`acc_start` in gen_bpf.c), so one of the two is not the word that is meant; or
 //! - it comes right when a rule for another call is added, which has no conditions: without any
 //!   such rule it does not load the number where the profile also names a call that an architecture
 //!   lacks.
 //!
 //! And a refusal is its fault where it accepts the refused rule, which to libseccomp is one name with
 //! its conditions, with each of the earlier ones alone, or the profile without a name that adds
-//! nothing to it; that it accepts a profile, where it refuses two of its rules alone.
+//! nothing to it; that it accepts a profile, where it refuses two of its rules alone. Where it does not
+//! return (it goes round in a list of comparisons that ends in itself) there is nothing to compare.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,6 +35,14 @@ use crate::names;
 use crate::oracle::{Answer, Oracle, Question};
 use crate::random::{Random, arguments};
 
+/// Codes of linux/bpf_common.h; all others that there are compare.
+const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
+const JUMP: u16 = 0x05;
+const RETURN: u16 = 0x06;
+/// An answer that no profile asks for.
+const NOBODYS: u32 = 0x1234_5678;
+
 /// What libseccomp does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Fault {
@@ -40,22 +52,28 @@ pub(crate) enum Fault {
     Contradicts,
     /// It prefers the rule that it is given first.
     Orders,
+    /// It compares another word than the one that is meant.
+    Mistakes,
     /// It does not load the number.
     Forgets,
     /// It refuses rules that it accepts two by two.
     Refuses,
     /// It accepts rules of which it refuses two alone.
     Accepts,
+    /// It does not return.
+    Hangs,
 }
 
 impl Fault {
-    pub(crate) const ALL: [(Fault, &str); 6] = [
+    pub(crate) const ALL: [(Fault, &str); 8] = [
         (Fault::Loses, "answers what no rule that holds says"),
         (Fault::Contradicts, "prefers another rule than of the two alone"),
         (Fault::Orders, "prefers of two rules the one that it is given first"),
+        (Fault::Mistakes, "compares a word for another one"),
         (Fault::Forgets, "does not load the number of the call"),
         (Fault::Refuses, "refuses rules that it takes two by two"),
         (Fault::Accepts, "takes rules of which it refuses two alone"),
+        (Fault::Hangs, "does not return"),
     ];
 }
 
@@ -79,14 +97,15 @@ impl<'p, 'a> Judge<'p, 'a> {
         Judge { profile, native, optimize, pairs: HashMap::new(), more: None }
     }
 
-    /// Why libseccomp answers `theirs` where tare answers `ours`, if that is its fault.
+    /// Why libseccomp answers `theirs`, by `program`, where tare answers `ours`, if that is its fault.
     pub(crate) fn answer(
         &mut self,
         oracle: &mut Oracle,
-        data: &Data,
+        (program, data): (&[Instruction], &Data),
         (ours, theirs): (u32, u32),
     ) -> Result<Option<Fault>, Failure> {
         let profile = self.profile;
+        let asked = data;
         let data = &names::whose(data);
         let holding = claims::holding(profile, data);
         let says = |action: u32| -> Vec<Part> {
@@ -102,9 +121,25 @@ impl<'p, 'a> Judge<'p, 'a> {
         if others.is_empty() && !(holding.is_empty() && theirs == claims::default(profile)) {
             return Ok(Some(Fault::Loses));
         }
-        for &part in &mine {
+        if mistakes_words(program, asked)? {
+            return Ok(Some(Fault::Mistakes));
+        }
+        // Other calls of the same rules have nothing to do with it, nor other architectures.
+        let about = claims::about(profile, data);
+        Judge::new(&about, data.arch, self.optimize).order(oracle, (data, ours), (&mine, &others))
+    }
+
+    /// Whether libseccomp itself prefers one of the parts `mine`, which answer `ours`, to each of the
+    /// `others`.
+    fn order(
+        &mut self,
+        oracle: &mut Oracle,
+        (data, ours): (&Data, u32),
+        (mine, others): (&[Part], &[Part]),
+    ) -> Result<Option<Fault>, Failure> {
+        for &part in mine {
             let mut wins = !others.is_empty();
-            for &other in &others {
+            for &other in others {
                 let pair = [part, other];
                 wins = wins
                     && (self.prefers(oracle, pair, data)? == Some(ours)
@@ -114,9 +149,9 @@ impl<'p, 'a> Judge<'p, 'a> {
                 return Ok(Some(Fault::Contradicts));
             }
         }
-        for &part in &mine {
+        for &part in mine {
             let mut wins = !others.is_empty();
-            for &other in &others {
+            for &other in others {
                 wins = wins && self.depends_on_order(oracle, [part, other], (data, ours))?;
             }
             if wins {
@@ -302,6 +337,72 @@ impl<'p, 'a> Judge<'p, 'a> {
         }
         let Some(Some(program)) = &self.more else { return Ok(false) };
         Ok(run(program, data)?.action == ours)
+    }
+}
+
+/// What is in the accumulator before an instruction: the offset of a word and the bits that are left
+/// of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// Nothing comes there.
+    Unreached,
+    One(u32, u32),
+    /// It depends on the way.
+    Several,
+}
+
+/// Whether the program, run for `data`, compares a word that is another one on another way there.
+fn mistakes_words(program: &[Instruction], data: &Data) -> Result<bool, Failure> {
+    let words = words(program);
+    let compares = |at: &usize| !matches!(program[*at].code, LOAD | AND | JUMP | RETURN);
+    let doubtful = (0..program.len()).filter(|&at| words[at] == Word::Several).filter(compares);
+    for at in doubtful {
+        // It is on the way if the way ends there once it returns.
+        let mut cut = program.to_vec();
+        cut[at] = Instruction { code: RETURN, jt: 0, jf: 0, k: NOBODYS };
+        if run(&cut, data)?.action == NOBODYS {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is in the accumulator before each instruction.
+fn words(program: &[Instruction]) -> Vec<Word> {
+    let mut words = vec![Word::Unreached; program.len()];
+    let mut now = Word::One(u32::MAX, 0);
+    for (at, i) in program.iter().enumerate() {
+        now = words[at].or(now);
+        words[at] = now;
+        let after = match (i.code, now) {
+            (LOAD, _) => Word::One(i.k, u32::MAX),
+            (AND, Word::One(offset, mask)) => Word::One(offset, mask & i.k),
+            (_, word) => word,
+        };
+        let (targets, falls) = match i.code {
+            RETURN => ([None, None], Word::Unreached),
+            JUMP => ([Some(i.k as usize), None], Word::Unreached),
+            LOAD | AND => ([None, None], after),
+            _ => ([Some(usize::from(i.jt)), Some(usize::from(i.jf))], Word::Unreached),
+        };
+        for skipped in targets.into_iter().flatten() {
+            if let Some(word) = words.get_mut(at + 1 + skipped) {
+                *word = word.or(after);
+            }
+        }
+        now = falls;
+    }
+    words
+}
+
+impl Word {
+    /// What is there if one comes with either.
+    fn or(self, other: Word) -> Word {
+        match (self, other) {
+            (Word::Unreached, word) | (word, Word::Unreached) => word,
+            (word, other) if word == other => word,
+            _ => Word::Several,
+        }
     }
 }
 
