@@ -128,6 +128,22 @@ pub(crate) const TESTS: &[Test] = &[
         let up: f64 = b.says("cut -d' ' -f1 /proc/uptime")?.parse()?;
         that(up > 864_000.0, format!("up for ten days more: {up}"))
     }),
+    test(
+        "time-offsets-bad",
+        "spec 1.1, Linux: timeOffsets that no clock can have are refused",
+        |t| {
+            let offsets = |clock: &str, nanosecs: u32| {
+                let offsets = json!({ clock: { "secs": 1, "nanosecs": nanosecs } });
+                Ok::<_, crate::verdict::Miss>(
+                    t.bundle()?.unshare("time").set("/linux/timeOffsets", offsets).args(["true"]),
+                )
+            };
+            offsets("monotonic", 999_999_999)?.run()?.ok()?;
+            offsets("monotonic", 1_000_000_000)?
+                .refused(&["monotonic", "less than a second|numerical"])?;
+            offsets("realtime", 0)?.refused(&["realtime", "no such clock|invalid"])
+        },
+    ),
     test("join-network", "spec, Namespaces: path: the process joins that namespace", |t| {
         joined(t, "network", "--net")
     }),

@@ -267,6 +267,11 @@ pub(crate) fn check_map(at: &str, map: &[spec::IdMapping], findings: &mut Findin
     }
 }
 
+/// One second.
+const NANOSECONDS: u32 = 1_000_000_000;
+/// `KTIME_SEC_MAX / 2`, beyond which the kernel takes no offset (proc_timens_set_offset()).
+const MOST_SECONDS: u64 = i64::MAX as u64 / NANOSECONDS as u64 / 2;
+
 fn time_offsets(linux: &spec::Linux<'_>, plan: &mut Namespaces<'_>, findings: &mut Findings) {
     if linux.time_offsets.is_empty() {
         return;
@@ -276,13 +281,25 @@ fn time_offsets(linux: &spec::Linux<'_>, plan: &mut Namespaces<'_>, findings: &m
         findings.refuse("/linux/timeOffsets", "needs a new time namespace", hint);
     }
     for (clock, offset) in &linux.time_offsets {
+        let at = format!("/linux/timeOffsets/{}", spec::pointer_token(clock));
+        if offset.nanosecs >= NANOSECONDS {
+            let hint = "at most 999999999; what is more are seconds";
+            findings.refuse(format!("{at}/nanosecs"), "must be less than a second", hint);
+        }
+        if offset.secs.unsigned_abs() > MOST_SECONDS {
+            let hint = "at most some 146 years, before or behind the host's clock";
+            findings.refuse(
+                format!("{at}/secs"),
+                "is more than the kernel's clocks can hold",
+                hint,
+            );
+        }
         match clock.as_str() {
             "monotonic" | "boottime" => {
                 let line = format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
                 plan.time_offsets.push_str(&line);
             }
             _ => {
-                let at = format!("/linux/timeOffsets/{}", spec::pointer_token(clock));
                 findings.refuse(at, "no such clock", "monotonic or boottime");
             }
         }

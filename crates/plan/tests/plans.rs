@@ -330,6 +330,17 @@ fn a_refused_clock_has_its_place() {
             "/linux/timeOffsets/a~1b~0: no such clock",
         ]
     );
+    let text = with_linux(
+        r#""timeOffsets": { "boottime": { "nanosecs": 1000000000 },
+            "monotonic": { "secs": -4611686019, "nanosecs": 999999999 } }"#,
+    );
+    assert_eq!(
+        refusals(&text, &host())[1..],
+        [
+            "/linux/timeOffsets/boottime/nanosecs: must be less than a second",
+            "/linux/timeOffsets/monotonic/secs: is more than the kernel's clocks can hold",
+        ]
+    );
 }
 
 #[test]
