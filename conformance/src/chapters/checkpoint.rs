@@ -9,10 +9,12 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::case::{Case, PATH};
+use crate::console::receive;
 use crate::container::Container;
 use crate::layout;
 use crate::table::{Test, test};
 use crate::verdict::{Miss, Verdict, has, is, that};
+use serde_json::json;
 
 /// Skips where CRIU does not work, or lacks a feature.
 fn criu(feature: Option<&str>) -> Verdict {
@@ -425,6 +427,49 @@ pub(crate) const TESTS: &[Test] = &[
         t.nothing_left()?;
         that(!t.path("none").exists(), "nothing was made")
     }),
+    test(
+        "config",
+        "crun's create --config FILE: a checkpoint is of what was configured there",
+        |t| {
+            let source = t.dir("source")?;
+            let b = t.bundle()?.bind(&source, "/bound", &["bind"]).sh(COUNTS);
+            criu(None)?;
+            b.write()?;
+            let (own, other) = (b.dir.join("config.json"), t.path("other.json"));
+            fs::rename(&own, &other)?;
+            let create = t.call(["create", "--bundle"]).arg(&b.dir).arg("--config").arg(&other);
+            create.arg(&b.id).stdio(nowhere()).ok()?;
+            let c = Container::new(t, &b.id, t.path("nothing"));
+            c.start()?;
+            t.until("a count", || Ok(b.rootfs("count").exists()))?;
+            checkpoint(&c, &[]).ok()?;
+            let saved = count(&b)?;
+            fs::rename(&other, &own)?;
+            restore(&b, &[]).ok()?;
+            counts_on(&b)?;
+            that(count(&b)? > saved, "it counts on, and not from the start")
+        },
+    ),
+    test(
+        "pidfd-receiver",
+        "crun: run.oci.pidfd_receiver gets a descriptor of what is restored",
+        |t| {
+            let path = t.path("pidfd.sock");
+            let listener = std::os::unix::net::UnixListener::bind(&path)?;
+            listener.set_nonblocking(true)?;
+            let (b, c) = counting(t, t.bundle()?)?;
+            checkpoint(&c, &[]).ok()?;
+            let annotation = json!({ "run.oci.pidfd_receiver": path.to_string_lossy() });
+            let b = b.set("/annotations", annotation);
+            b.write()?;
+            restore(&b, &[]).ok()?;
+            let (descriptors, _) = receive(t, &listener)?;
+            is(descriptors.len(), 1)?;
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&descriptors[0]);
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
+            has(info, &format!("Pid:\t{}\n", c.pid()?))
+        },
+    ),
     test("restore-existing", "runc: the id must be free", |t| {
         let (b, c) = counting(t, t.bundle()?)?;
         checkpoint(&c, &["--leave-running"]).ok()?;
@@ -456,6 +501,20 @@ pub(crate) const COMMANDS: &[Test] = &[
     test("missing", "runc, checkpoint: an unknown id is an error", |t| {
         let out = t.rt(["checkpoint", "--image-path", "images", "nothing"])?;
         out.refused(&["container does not exist"])
+    }),
+    test("restore-pid-file-nowhere", "a pid file that can't be written: nothing is done", |t| {
+        let b = t.bundle()?.sleeps();
+        b.write()?;
+        let file = t.path("none/pid");
+        let call = restore(&b, &["--pid-file", &file.to_string_lossy()]);
+        let log = t.path("log");
+        let out = call.global(["--log", &log.to_string_lossy()]).output()?;
+        that(out.code == 1, "it fails")?;
+        let said = fs::read_to_string(log)?;
+        has(&said, "pid file")?;
+        has(said, "none/pid")?;
+        that(!t.path("work").exists() && !t.path("images").exists(), "nothing was made")?;
+        t.nothing_left()
     }),
     test("probes", "podman asks checkpoint --help, and restore --lsm-mount-context", |t| {
         has(t.rt(["checkpoint", "--help"])?.ok()?, "--leave-running")?;

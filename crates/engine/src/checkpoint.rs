@@ -54,7 +54,8 @@ pub fn checkpoint(request: Request<'_>) -> Result<()> {
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
     check_status(&dir, &record)?;
-    let bundle = Bundle::open(Path::new(&*record.bundle), None)?;
+    let other = record.config.as_ref().map(|file| Path::new(file.as_str()));
+    let bundle = Bundle::open(Path::new(&*record.bundle), other)?;
     let config: spec::Spec<'_> = bundle::parse(&bundle.file, &bundle.bytes)?;
     let mut options = Message::default();
     if !request.pre_dump {

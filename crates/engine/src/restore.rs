@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CloneFlags, setns};
@@ -25,7 +26,7 @@ use crate::error::{Result, Step};
 use crate::hooks::HookFiles;
 use crate::receiver::Receiver;
 use crate::store::Record;
-use crate::{aside, foreground, init, notify, units};
+use crate::{aside, foreground, init, notify, pid_file, units};
 
 /// What `restore` is asked for.
 pub struct Request<'a> {
@@ -43,6 +44,7 @@ pub struct Request<'a> {
 
 /// Restores the container. Returns its exit status; 0 if detached.
 pub fn restore(request: &Request<'_>) -> Result<i32> {
+    pid_file::check(request.create.pid_file)?;
     let files = Files::open(&request.criu, "restore.log")?;
     let streams = Streams::open(files.images.as_fd())?;
     let lazy_pages = request.criu.lazy_pages;
@@ -77,6 +79,7 @@ impl<'p> Restoring<'_, 'p> {
     fn make(&self, config: &spec::Spec<'_>) -> Result<Started> {
         let (request, plan) = (&self.request.create, self.plan);
         let console = Receiver::connect_if(request.console_socket, "console socket")?;
+        let watcher = Receiver::connect_if(plan.pidfd_receiver.map(Path::new), "pidfd receiver")?;
         let (mut making, place, join) = Making::begin(request, config, plan)?;
         let notify = notify::mount(&making.dir)?;
         making.set_device_rules(&place, &join, plan, request.is_rootless(plan))?;
@@ -93,6 +96,9 @@ impl<'p> Restoring<'_, 'p> {
             self.attend(&mut making, asked, &place, console.as_ref())
         })?;
         criu.end()?;
+        if let (Some(watcher), Some((_, init))) = (watcher, &making.child) {
+            watcher.send(b"standard", init.as_fd())?;
+        }
         making.finish(request)
     }
 

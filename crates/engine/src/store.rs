@@ -64,6 +64,9 @@ pub struct Record<'a> {
     /// The bundle's absolute path.
     #[serde(borrow)]
     pub bundle: Text<'a>,
+    /// The configuration that it was made of, if it is not the bundle's `config.json` (`--config`).
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub(crate) config: Option<Text<'a>>,
     /// The root file system's absolute path.
     #[serde(borrow)]
     pub rootfs: Text<'a>,
@@ -228,6 +231,7 @@ impl<'a> Record<'a> {
             rootfs: Text(plan.root.path.clone()),
             created: created.into(),
             owner: nix::unistd::geteuid().as_raw(),
+            config: None,
             rootless: plan.rootless,
             annotations: plan.annotations.clone(),
             cgroup: BTreeMap::new(),
