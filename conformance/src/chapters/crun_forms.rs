@@ -136,6 +136,53 @@ pub(crate) const ANNOTATIONS: &[Test] = &[
         let wrong = json!({ "run.oci.pidfd_receiver": "relative" });
         t.bundle()?.set("/annotations", wrong).sleeps().refused(&["pidfd_receiver", "absolute"])
     }),
+    test(
+        "mount-context-type",
+        "crun: run.oci.mount_context_type says how mountLabel labels; not anyhow",
+        |t| {
+            let with = |kind: &str| -> Verdict<_> {
+                let annotation = json!({ "run.oci.mount_context_type": kind });
+                Ok(t.bundle()?.set("/annotations", annotation).args(["echo", "on"]))
+            };
+            // Without a label there is nothing to say.
+            with("rootcontext")?.run()?.prints("on")?;
+            with("somehow")?.refused(&["mount context type", "somehow"])?;
+            if fs::exists("/sys/fs/selinux/enforce")? {
+                let label = "system_u:object_r:container_file_t:s0";
+                let b = with("rootcontext")?.mount("/m", "tmpfs", "tmpfs", &[]);
+                let b = b.set("/linux/mountLabel", label).sh("grep ' /m ' /proc/self/mountinfo");
+                has(b.prints()?, "rootcontext=")?;
+            }
+            Ok(())
+        },
+    ),
+    test(
+        "delegate-cgroup",
+        "crun: run.oci.delegate-cgroup: the process is in a cgroup that it may manage (v2)",
+        |t| {
+            layout::paths()?;
+            delegating(layout::own(t.bundle()?), "../x").refused(&["delegate-cgroup", "../x"])?;
+            let b = delegating(layout::own(t.bundle()?), "inner");
+            if !layout::unified() {
+                return b.refused(&["delegate-cgroup not supported on cgroup v1"]);
+            }
+            let c = b.start()?;
+            let own = ["cat", "/proc/self/cgroup"];
+            is(c.exec([], own).ok()?.trim(), "0::/inner")?;
+            t.rt(["update", "--pids-limit", "77", &c.id])?.ok()?;
+            is(layout::read("pids", &c.id, "pids.max")?.as_str(), "77")?;
+            is(layout::read("pids", &c.id, "inner/pids.max")?.as_str(), "max")?;
+            t.rt(["delete", "--force", &c.id])?.ok()?;
+            layout::root()?;
+            let b = layout::own(t.bundle()?).user_namespace(100_000).owned_by(100_000)?;
+            let c = delegating(b, "inner").start()?;
+            for file in ["inner", "inner/cgroup.procs"] {
+                let owner = fs::metadata(layout::path("pids", &c.id, file))?;
+                is(std::os::unix::fs::MetadataExt::uid(&owner), 100_000)?;
+            }
+            Ok(())
+        },
+    ),
     test("seccomp-receiver", "crun: run.oci.seccomp.receiver gets the listener of a filter", |t| {
         let path = t.path("agent.sock").to_string_lossy().into_owned();
         let annotations = json!({ "run.oci.seccomp.receiver": path });
@@ -224,4 +271,9 @@ fn logged(t: &Case, place: &str, name: &str, to: &str) -> Verdict<String> {
     let mut datagram = [0; 4096];
     let length = daemon.recv(&mut datagram)?;
     Ok(String::from_utf8_lossy(&datagram[..length]).into_owned())
+}
+
+/// A container whose process is to be in that cgroup below its own.
+fn delegating<'t>(b: Bundle<'t>, path: &str) -> Bundle<'t> {
+    b.set("/annotations", json!({ "run.oci.delegate-cgroup": path })).sleeps()
 }

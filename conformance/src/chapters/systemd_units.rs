@@ -9,6 +9,7 @@ use crate::leftover;
 use crate::systemd::{self, Other, ctl, gone, property, reload, shows, slice, unit};
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, needs, that};
+use serde_json::json;
 
 /// A bundle whose container is this unit.
 fn at<'t>(t: &'t Case, place: &str) -> Verdict<Bundle<'t>> {
@@ -91,6 +92,35 @@ pub(crate) const UNITS: &[Test] = &[
         let name = format!("{}.slice", word(t));
         is_in(t, &format!("{}:conformance:{name}", slice()), &name, &format!("/{name}"))
     }),
+    test(
+        "subgroup",
+        "crun: run.oci.systemd.subgroup: a cgroup below the scope is the container's",
+        |t| {
+            systemd::makes()?;
+            let (slice, name) = (slice(), word(t));
+            let unit = format!("conformance-{name}.scope");
+            let b = layout::own(at(t, &format!("{slice}:conformance:{name}"))?.sleeps());
+            let b = b.set("/annotations", json!({ "run.oci.systemd.subgroup": "inner" }));
+            if !layout::unified() {
+                return b.refused(&["run.oci.systemd.subgroup", "cgroup v2"]);
+            }
+            let c = b.set("/linux/resources/pids", json!({ "limit": 77 })).start()?;
+            let top = systemd::manager(t, "ControlGroup")?;
+            let cgroup = format!("{top}/{slice}/{unit}/inner");
+            is(c.proc("cgroup")?.trim(), format!("0::{cgroup}"))?;
+            let limit = || fs::read_to_string(format!("/sys/fs/cgroup{cgroup}/pids.max"));
+            is(limit()?.trim(), "77")?;
+            is(property(t, &unit, "TasksMax")?.as_str(), "77")?;
+            t.rt(["update", "--pids-limit", "88", &c.id])?.ok()?;
+            is(limit()?.trim(), "88")?;
+            // What exec starts is beside the container's own process.
+            is(c.exec([], ["cat", "/proc/self/cgroup"]).ok()?.trim(), "0::/")?;
+            t.rt(["pause", &c.id])?.ok()?;
+            c.is("paused")?;
+            t.rt(["delete", "--force", &c.id])?.ok()?;
+            gone(t, &unit)
+        },
+    ),
     test("unit-path-refused", "runc: a cgroupsPath of another form is refused", |t| {
         systemd::makes()?;
         at(t, "/a/path")?.refused(&["slice:prefix:name", "/a/path"])?;

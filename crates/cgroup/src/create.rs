@@ -29,19 +29,25 @@ impl Cgroup {
     /// v1 the hierarchies that systemd has something to do with are left to it. It removes there what
     /// is empty whenever the last unit has gone that needed the controller.
     ///
+    /// With `below` the cgroup is one below the scope, and on v2, too, nothing is made: systemd could put
+    /// no process into a scope whose controllers are enabled for what is below.
+    ///
     /// # Errors
     /// As [`Cgroup::create`].
-    pub fn create_for_scope(&mut self, denied: OnDenied) -> Result<Created> {
-        let unified = self.is_unified();
+    pub fn create_for_scope(&mut self, denied: OnDenied, below: bool) -> Result<Created> {
+        let unified = self.is_unified() && !below;
         self.create_where(denied, |dir| unified || !dir.is_systemds())
     }
 
     /// Puts a process into those hierarchies that systemd should have put it into but has not, since
-    /// the controller is one that it doesn't use here.
+    /// the controller is one that it doesn't use here; and on v2 from the scope into the cgroup `below` it.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn complete_scope(&self, pid: i32) -> Result<()> {
+    pub fn complete_scope(&self, pid: i32, below: bool) -> Result<()> {
+        if let (true, Some(dir)) = (self.is_unified() && below, &self.v2) {
+            return move_into(dir, pid);
+        }
         if self.is_unified() {
             return Ok(());
         }
@@ -54,6 +60,21 @@ impl Cgroup {
             }
         }
         Ok(())
+    }
+
+    /// Makes a cgroup below this one, with its controllers, moves the process there, and gives it to `uid`
+    /// ([`Cgroup::delegate`]): what is in it manages it, and the limits stay up here. v2 alone.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn delegate_below(&self, path: &str, pid: i32, uid: u32) -> Result<()> {
+        let Some(dir) = self.v2.as_ref().filter(|_| self.is_unified()) else {
+            return Ok(());
+        };
+        let path = file::join(&dir.path, path);
+        let below = Dir { names: Vec::new(), path, mount: dir.mount };
+        move_into(&below, pid)?;
+        Cgroup { v2: Some(below), ..Cgroup::default() }.delegate(uid)
     }
 
     fn create_where(&mut self, denied: OnDenied, wanted: impl Fn(&Dir) -> bool) -> Result<Created> {
@@ -122,6 +143,14 @@ impl Cgroup {
             false => Ok(()),
         }
     }
+}
+
+/// Makes a directory of v2's with all above it, moves the process there, and only then enables the
+/// controllers: where they are enabled for what is below there may be no process.
+fn move_into(dir: &Dir, pid: i32) -> Result<()> {
+    make_path(dir, &mut Vec::new())?;
+    file::write(&dir.path, "cgroup.procs", &pid.to_string())?;
+    v2::enable_controllers(dir, &mut Vec::new())
 }
 
 /// `mkdir -p` below the mount, the last directory first. Is that one new?

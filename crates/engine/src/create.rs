@@ -345,8 +345,10 @@ impl<'p> Making<'p> {
         let _step = trace::step("make the cgroup", "");
         let denied = if rootless { cgroup::OnDenied::Skip } else { cgroup::OnDenied::Fail };
         let scope = self.unit.as_ref().is_some_and(NewUnit::is_scope);
-        let create = if scope { cgroup::Cgroup::create_for_scope } else { cgroup::Cgroup::create };
-        let mut created = create(place, denied)?;
+        let mut created = match scope {
+            true => place.create_for_scope(denied, self.has_subgroup())?,
+            false => place.create(denied)?,
+        };
         // A user may have got less than was planned.
         self.record.remember_cgroup(place);
         let join = std::mem::take(&mut created.join);
@@ -362,9 +364,15 @@ impl<'p> Making<'p> {
         Ok(join)
     }
 
-    /// Whether it is systemd that makes most of the cgroup, and puts the init into it: on v1.
+    fn has_subgroup(&self) -> bool {
+        self.unit.as_ref().is_some_and(NewUnit::has_subgroup)
+    }
+
+    /// Whether it is systemd that makes most of the cgroup, and puts the init into it: on v1, and where
+    /// the container's is below the unit's.
     pub(crate) fn waits_for_systemd(&self, place: &cgroup::Cgroup) -> bool {
-        !place.is_unified() && self.unit.as_ref().is_some_and(NewUnit::is_scope)
+        let left_to_it = !place.is_unified() || self.has_subgroup();
+        left_to_it && self.unit.as_ref().is_some_and(NewUnit::is_scope)
     }
 
     /// Before anybody is in the cgroup; or later, if there is none yet.
@@ -428,6 +436,7 @@ impl<'p> Making<'p> {
                 .step(|| "linux.resources".to_owned())?;
         }
         self.attend(plan, place, channel, hook_files)?;
+        limits::delegate(place, plan, self.child()?.0)?;
         self.join_resctrl(plan)?;
         limits::set_on_process(self.child()?.0, &plan.process, limits_from_outside(plan))
     }
@@ -469,14 +478,14 @@ impl<'p> Making<'p> {
         };
         if trace::waiting("wait for systemd", || unit.wait())? {
             debug!("systemd has made unit {:?}", self.record.unit);
+            place.complete_scope(self.child()?.0.as_raw(), self.has_subgroup())?;
             if let Some(announced) = self.announced.take() {
                 self.record.cgroup_number = place.number().unwrap_or(0);
                 announced.add_cgroup(self.record.cgroup_number)?;
             }
-            place.complete_scope(self.child()?.0.as_raw())?;
             if place.has_v1_devices() {
                 device_rules::with_lines(plan, |rules| place.set_devices(rules))??;
-            } else if !place.is_unified() {
+            } else if !place.is_unified() || self.waits_for_systemd(place) {
                 device_rules::set(place, None, &place.join(&[])?, plan, false)?;
             }
             place.set(&plan.cgroup.resources).step(|| "linux.resources".to_owned())?;

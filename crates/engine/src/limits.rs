@@ -6,24 +6,40 @@ use nix::unistd::Pid;
 use plan::CgroupDriver;
 use sys::{Clone3, Context, Forked};
 
-use crate::error::{Result, Step};
+use crate::error::{Error, Result, Step};
+use crate::messages;
 use crate::trace;
 use crate::units::NewUnit;
 
 /// Where the container's cgroup is to be, and the unit that it is with systemd.
 pub(crate) fn place(plan: &plan::Create<'_>) -> Result<(Cgroup, Option<NewUnit>)> {
     let _step = trace::step("find the cgroup's place", "");
-    match &plan.cgroup.driver {
+    let (place, unit) = match &plan.cgroup.driver {
         CgroupDriver::Files => {
             let path = Some(plan.cgroup.path).filter(|path| !path.is_empty());
-            Ok((Cgroup::place(path, plan.id)?, None))
+            (Cgroup::place(path, plan.id)?, None)
         }
         CgroupDriver::Systemd(unit) => {
             let (place, unit) = NewUnit::connect(plan, unit)?;
-            Ok((place, Some(unit)))
+            (place, Some(unit))
         }
-        CgroupDriver::Disabled => Ok((Cgroup::default(), None)),
+        CgroupDriver::Disabled => (Cgroup::default(), None),
+    };
+    match plan.cgroup.delegated.is_empty() || place.is_unified() {
+        true => Ok((place, unit)),
+        false => Err(Error::State(messages::NO_DELEGATION)),
     }
+}
+
+/// Moves the process into the cgroup below the container's that it is to manage: it becomes the
+/// container's root's.
+pub(crate) fn delegate(place: &Cgroup, plan: &plan::Create<'_>, pid: Pid) -> Result<()> {
+    if plan.cgroup.delegated.is_empty() {
+        return Ok(());
+    }
+    let root = plan.namespaces.uid_map.iter().find(|line| line.container_id == 0);
+    let uid = root.map_or(nix::unistd::geteuid().as_raw(), |line| line.host_id);
+    Ok(place.delegate_below(plan.cgroup.delegated, pid.as_raw(), uid)?)
 }
 
 /// Says what can't be had here of the limits that were asked for, and hinders nothing: runc passes

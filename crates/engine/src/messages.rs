@@ -25,6 +25,11 @@ pub const START_PAUSED: &str = "cannot start a container in the paused state";
 pub const EXEC_STOPPED: &str = "cannot exec in a stopped container";
 /// `exec` in a paused container.
 pub const EXEC_PAUSED: &str = "cannot exec in a paused container (use --ignore-paused to override)";
+/// `run.oci.systemd.subgroup` where there can be none.
+pub const NO_SUBGROUP: &str =
+    "annotation run.oci.systemd.subgroup: only a scope on cgroup v2 has a cgroup below it";
+/// `run.oci.delegate-cgroup` where none can be given away; crun's words.
+pub const NO_DELEGATION: &str = "delegate-cgroup not supported on cgroup v1";
 /// `update --l3-cache-schema` on a machine that has none to give.
 pub const NO_CACHE_SHARES: &str = "Intel RDT/CAT: l3 cache schema is not enabled";
 /// `update --mem-bw-schema` on a machine that has none to give.

@@ -137,6 +137,9 @@ pub(crate) struct UnitRecord<'a> {
     pub(crate) name: Text<'a>,
     /// Whether it is the user's systemd that has it, not the machine's.
     pub(crate) user: bool,
+    /// The cgroup below it that is the container's; empty: its own is.
+    #[serde(default, borrow)]
+    pub(crate) subgroup: Text<'a>,
 }
 
 /// Who decides about the calls that a filter notifies.

@@ -15,13 +15,15 @@ use sys::{Clone3, Context, Forked};
 
 use crate::error::{Error, Result};
 use crate::store::{Record, UnitRecord};
-use crate::{device_rules, limits};
+use crate::{device_rules, limits, messages};
 
 /// The unit of a container that is being made.
 #[derive(Debug)]
 pub(crate) struct NewUnit {
     systemd: Systemd,
     unit: Unit,
+    /// The cgroup below it that is the container's; empty: its own is.
+    subgroup: String,
     properties: Vec<Property>,
     job: Option<Job>,
     /// Whether it is there, and this container's.
@@ -32,10 +34,13 @@ pub(crate) struct NewUnit {
 impl NewUnit {
     /// Connects to systemd, and says where the unit's cgroup will be. Nothing is changed yet.
     pub(crate) fn connect(plan: &plan::Create<'_>, unit: &UnitPlan) -> Result<(Cgroup, NewUnit)> {
-        let UnitPlan { unit, annotations } = unit;
+        let UnitPlan { unit, annotations, subgroup } = unit;
         let systemd = Systemd::connect(unit.instance())?;
-        let place = unit.place(&Layout::probe()?, systemd.control_group())?;
+        let place = unit.place(&Layout::probe()?, systemd.control_group(), subgroup)?;
         let unified = place.is_unified();
+        if !subgroup.is_empty() && (!unified || unit.is_slice()) {
+            return Err(Error::State(messages::NO_SUBGROUP));
+        }
         let mut properties = unit_properties(unit, unified, &format!("container {}", plan.id));
         properties.extend_from_slice(annotations);
         properties.extend(limit_properties(&plan.cgroup.resources, unified, systemd.version())?);
@@ -43,8 +48,8 @@ impl NewUnit {
             device_rules::with_lines(plan, |rules| properties.extend(device_properties(rules)))?;
         }
         let memory_limit = plan.cgroup.resources.memory.limit.filter(|limit| *limit > 0);
-        let (unit, job, owned) = (unit.clone(), None, false);
-        Ok((place, NewUnit { systemd, unit, properties, job, owned, memory_limit }))
+        let (unit, subgroup, job, owned) = (unit.clone(), (*subgroup).to_owned(), None, false);
+        Ok((place, NewUnit { systemd, unit, subgroup, properties, job, owned, memory_limit }))
     }
 
     /// What systemd will be asked for.
@@ -55,6 +60,11 @@ impl NewUnit {
     /// Whether systemd will put the container's process into it.
     pub(crate) fn is_scope(&self) -> bool {
         !self.unit.is_slice()
+    }
+
+    /// Whether the container's cgroup is one below it.
+    pub(crate) fn has_subgroup(&self) -> bool {
+        !self.subgroup.is_empty()
     }
 
     /// Whether it is there, and this container's.
@@ -72,6 +82,7 @@ impl NewUnit {
         UnitRecord {
             name: self.unit.name().to_owned().into(),
             user: self.unit.instance() == Instance::User,
+            subgroup: self.subgroup.clone().into(),
         }
     }
 
@@ -157,12 +168,18 @@ pub(crate) fn stop(record: &Record<'_>, warn: &dyn Fn(&str)) {
             systemd.reset_failed(&unit);
             return Ok(());
         }
-        let ours = Layout::probe()?.shows(&group, &record.cgroup());
+        let ours = Layout::probe()?.shows(&(group + &subgroup_of(record)), &record.cgroup());
         if ours { systemd.stop(&unit) } else { Ok(()) }
     };
     if let Err(error) = stop() {
         warn(&error.to_string());
     }
+}
+
+/// From the unit's cgroup to the container's: `/NAME`, or nothing.
+fn subgroup_of(record: &Record<'_>) -> String {
+    let subgroup = record.unit.as_ref().map_or("", |unit| &*unit.subgroup);
+    if subgroup.is_empty() { String::new() } else { format!("/{subgroup}") }
 }
 
 fn unit_of(record: &Record<'_>) -> Option<Unit> {
@@ -248,7 +265,7 @@ pub(crate) fn attach(record: &Record<'_>, below: Option<&str>, pid: u32) -> Resu
     };
     let mut systemd = Systemd::connect(unit.instance())?;
     let below = match below {
-        Some(below) => below.to_owned(),
+        Some(below) => format!("{}/{}", subgroup_of(record), below.trim_start_matches('/')),
         None => {
             let group = systemd.control_group_of(&unit)?;
             let path = format!("/proc/{}/cgroup", record.pid);

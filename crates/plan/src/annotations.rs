@@ -8,11 +8,21 @@ const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
 const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
+const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
+const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
 const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
 /// The annotations of this family that have a meaning, sorted.
-pub const ANNOTATIONS: [&str; 5] =
-    [HOOKS_STDERR, HOOKS_STDOUT, KEEP_GROUPS, PIDFD_RECEIVER, SECCOMP_RECEIVER];
+pub const ANNOTATIONS: [&str; 8] = [
+    DELEGATE_CGROUP,
+    HOOKS_STDERR,
+    HOOKS_STDOUT,
+    KEEP_GROUPS,
+    MOUNT_CONTEXT_TYPE,
+    PIDFD_RECEIVER,
+    SECCOMP_RECEIVER,
+    SYSTEMD_SUBGROUP,
+];
 
 fn get<'m>(annotations: &'m spec::StringMap<'_>, name: &'static str) -> Option<&'m str> {
     annotations.get(&spec::Text::new(name)).map(spec::Text::as_str)
@@ -49,6 +59,50 @@ pub fn seccomp_receiver<'a>(
 }
 
 /// The socket that gets a descriptor of the init.
+/// The cgroup below the scope that is the container's; empty: the scope itself is.
+pub(crate) fn subgroup<'a>(
+    annotations: &'a spec::StringMap<'a>,
+    findings: &mut Findings,
+) -> &'a str {
+    path_below(annotations, SYSTEMD_SUBGROUP, findings)
+}
+
+/// The cgroup below the container's that its process is in, to manage it; empty: there is none.
+pub(crate) fn delegated_cgroup<'a>(
+    annotations: &'a spec::StringMap<'a>,
+    findings: &mut Findings,
+) -> &'a str {
+    path_below(annotations, DELEGATE_CGROUP, findings)
+}
+
+fn path_below<'a>(
+    annotations: &'a spec::StringMap<'a>,
+    name: &'static str,
+    findings: &mut Findings,
+) -> &'a str {
+    let path = get(annotations, name).unwrap_or_default().trim_matches('/');
+    if !path.is_empty() && path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        let sentence = format!("{path:?} is no path below a cgroup");
+        findings.refuse(format!("/annotations/{name}"), sentence, "a name, such as container");
+    }
+    path
+}
+
+/// The option of mount(8) by which file systems get `mountLabel`.
+pub(crate) fn mount_context_type(
+    annotations: &spec::StringMap<'_>,
+    findings: &mut Findings,
+) -> &'static str {
+    const OPTIONS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
+    let wanted = get(annotations, MOUNT_CONTEXT_TYPE).unwrap_or("context");
+    OPTIONS.into_iter().find(|option| *option == wanted).unwrap_or_else(|| {
+        let sentence = format!("invalid mount context type {wanted:?}");
+        let hint = format!("one of {}", OPTIONS.join(", "));
+        findings.refuse(format!("/annotations/{MOUNT_CONTEXT_TYPE}"), sentence, hint);
+        "context"
+    })
+}
+
 pub(crate) fn pidfd_receiver<'a>(
     annotations: &'a spec::StringMap<'a>,
     findings: &mut Findings,

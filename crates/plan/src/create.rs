@@ -94,7 +94,9 @@ pub struct CgroupPlan<'a> {
     /// `linux.cgroupsPath`; empty: the runtime's choice.
     pub path: &'a str,
     /// Who makes it.
-    pub driver: CgroupDriver,
+    pub driver: CgroupDriver<'a>,
+    /// The cgroup below it that the process is in, to manage it; empty: there is none.
+    pub delegated: &'a str,
     /// Limits.
     pub resources: cgroup::Resources<'a>,
     /// Which devices may be used.
@@ -121,6 +123,8 @@ pub struct UnitPlan {
     pub unit: cgroup::systemd::Unit,
     /// What annotations set of it.
     pub annotations: Vec<cgroup::systemd::Property>,
+    /// The cgroup below it that is the container's; empty: the unit's own is.
+    pub subgroup: &'a str,
 }
 
 static NO_ANNOTATIONS: spec::StringMap<'static> = spec::StringMap::new();
@@ -350,3 +354,8 @@ fn cgroup_plan<'a>(
         devices: rules,
     }
 }
+    let delegated = match driver {
+        CgroupDriver::Disabled => "",
+        _ => annotations::delegated_cgroup(&config.annotations, findings),
+    };
+        delegated,

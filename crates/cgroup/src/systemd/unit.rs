@@ -103,13 +103,14 @@ impl Unit {
         Ok(format!("{}/{}", expand_slice(&self.slice)?, self.name))
     }
 
-    /// Where its cgroup is to be; nothing is made yet. `manager` is the control group of its systemd
-    /// ([`Systemd::control_group`](super::Systemd::control_group)).
+    /// Where its cgroup is to be, or one that is `below` that; nothing is made yet. `manager` is the
+    /// control group of its systemd ([`Systemd::control_group`](super::Systemd::control_group)).
     ///
     /// # Errors
     /// As [`Unit::parse`]; [`Error::UserUnitOnV1`].
-    pub fn place(&self, layout: &Layout, manager: &str) -> Result<Cgroup> {
-        let path = [&below_mount(layout, manager), &self.group()?[..]].concat();
+    pub fn place(&self, layout: &Layout, manager: &str, below: &str) -> Result<Cgroup> {
+        let slash = if below.is_empty() { "" } else { "/" };
+        let path = [&below_mount(layout, manager), &self.group()?[..], slash, below].concat();
         let place = layout.place(Some(&path), &self.name)?;
         match self.instance {
             // v1's hierarchies are root's, all but the one that has no controller.
@@ -183,7 +184,7 @@ mod tests {
     }
 
     fn place(unit: &Unit, manager: &str) -> String {
-        unit.place(&v2(), manager).unwrap().paths().next().unwrap().1.to_owned()
+        unit.place(&v2(), manager, "").unwrap().paths().next().unwrap().1.to_owned()
     }
 
     #[test]
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(place(&unit, manager), expected);
         let v1 = "33 31 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n";
         let layout = Layout::parse(v1, "1:name=systemd:/\n");
-        assert_eq!(unit.place(&layout, manager), Err(Error::UserUnitOnV1));
+        assert_eq!(unit.place(&layout, manager, ""), Err(Error::UserUnitOnV1));
     }
 
     #[test]
@@ -228,7 +229,7 @@ mod tests {
         let mounts = "29 24 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let layout = Layout::parse(mounts, "0::/docker/abc/init.scope\n");
         let unit = Unit::parse(None, "web", Instance::System).unwrap();
-        let place = unit.place(&layout, "/docker/abc").unwrap();
+        let place = unit.place(&layout, "/docker/abc", "").unwrap();
         assert_eq!(place.paths().next().unwrap().1, "/sys/fs/cgroup/system.slice/tare-web.scope");
     }
 

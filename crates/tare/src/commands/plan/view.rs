@@ -103,7 +103,7 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
 
 fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
     // The limits and the rules have their own places.
-    let CgroupPlan { path, driver, resources: _, devices: _, own_devices: _ } = plan;
+    let CgroupPlan { path, driver, delegated, resources: _, devices: _, own_devices: _ } = plan;
     let Prospect { cgroup, limits: _, devices: _, device_program: _, unit, ignored: _ } = prospect;
     let directories = directories(cgroup)
         .into_iter()
@@ -111,7 +111,7 @@ fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
     let (by, unit) = match driver {
         CgroupDriver::Files => ("tare", Value::Null),
         CgroupDriver::Disabled => ("nobody: none is made", Value::Null),
-        CgroupDriver::Systemd(UnitPlan { unit: which, annotations }) => {
+        CgroupDriver::Systemd(UnitPlan { unit: which, annotations, subgroup }) => {
             let set = |property: &cgroup::systemd::Property| {
                 let own = annotations.iter().any(|other| other == property);
                 let cgroup::systemd::Property { name, value } = property;
@@ -127,6 +127,7 @@ fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
                 "manager": match which.instance() {
                     cgroup::systemd::Instance::System => "system",
                     cgroup::systemd::Instance::User => "user",
+                "the container's cgroup below it": subgroup,
                 },
                 "properties": unit.iter().map(set).collect::<Vec<_>>(),
             });
@@ -139,6 +140,7 @@ fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
         "unit": unit,
         "directories": directories.collect::<Vec<_>>(),
     })
+        "the process's cgroup below it": delegated,
 }
 
 /// The cgroup's directories, each by its controllers.
