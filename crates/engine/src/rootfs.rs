@@ -17,7 +17,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{chdir, chroot, fchdir, symlinkat};
-use plan::{Attributes, BindAttributes, Mount, NamespaceKind, Propagation, What};
+use plan::{Attributes, BindAttributes, Mount, MountLabel, NamespaceKind, Propagation, What};
 use sys::{Context, OpenTree};
 
 use crate::copy_up;
@@ -50,8 +50,8 @@ pub(crate) struct Rootfs {
     sources: HashMap<usize, OwnedFd>,
     /// Destinations of file systems that are to be read-only once they are filled.
     read_only_later: Vec<String>,
-    /// The SELinux context of new file systems; empty: none.
-    label: String,
+    /// The SELinux label of new file systems.
+    label: MountLabel<String>,
 }
 
 impl Rootfs {
@@ -85,36 +85,21 @@ impl Rootfs {
                 let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
                 sources.insert(mount.index, tree);
             }
+        let label = plan.mount_label;
         }
         Ok(Rootfs {
             tree,
             sources,
             read_only_later: Vec::new(),
-            label: plan.mount_label.to_owned(),
+            label: MountLabel { context: label.context.to_owned(), option: label.option },
         })
     }
 
     /// The root of a container that lives, as this process's own: for further mounts, whose sources are
     /// open already.
     pub(crate) fn of_running(tree: OwnedFd, sources: HashMap<usize, OwnedFd>) -> Rootfs {
-        Rootfs { tree, sources, read_only_later: Vec::new(), label: String::new() }
-    }
-
-    /// Has `map` map the ids of the sources that need it: detached as they are, for ids can't be
-    /// mapped any more where the mount can be reached.
-    pub(crate) fn map_ids(
-        &self,
-        plan: &plan::Create<'_>,
-        map: impl Fn(usize, OwnedFd) -> Result<()>,
-    ) -> Result<()> {
-        for mount in &plan.mounts {
-            if let What::Bind { id_map: Some(_), .. } = &mount.what
-                && let Some(tree) = self.sources.get(&mount.index)
-            {
-                map(mount.index, tree.try_clone().at("dup", &mount.destination)?)?;
-            }
-        }
-        Ok(())
+        let label = MountLabel { context: String::new(), option: "context" };
+        Rootfs { tree, sources, read_only_later: Vec::new(), label }
     }
 
     /// Attaches the root, so that what is mounted below it has a place.
@@ -224,11 +209,11 @@ impl Rootfs {
         let hidden = if *copy_up { Some(copy_up::open(target.as_fd())?) } else { None };
         fchdir(&target).at("fchdir", &mount.destination)?;
         mount_new(kind, source, flags, &data, &mount.destination)?;
-        if *kind == "mqueue" && !self.label.is_empty() {
+        if *kind == "mqueue" && !self.label.context.is_empty() {
             // It takes no option for it.
             let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
             fchdir(&new).at("fchdir", &mount.destination)?;
-            sys::set_label_here(&self.label).step(|| "linux.mountLabel".to_owned())?;
+            sys::set_label_here(&self.label.context).step(|| "linux.mountLabel".to_owned())?;
         }
         if let Some(hidden) = hidden {
             let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
@@ -273,7 +258,7 @@ impl Rootfs {
             return self.cgroup2(mount, target, flags, cgroup);
         }
         let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        let data = plan::with_label("mode=755", &self.label);
+        let data = self.label.with("mode=755");
         mount_new("tmpfs", "tmpfs", safe, &data, &mount.destination)?;
         let top = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
         // Nobody else can reach this file system yet: names in it are what they were made as.
@@ -433,7 +418,7 @@ impl Rootfs {
             let directory = resolve::is_directory(target.as_fd())?;
             if directory && empty.is_none() {
                 fchdir(&target).at("fchdir", path).step(step)?;
-                let data = plan::with_label("nr_blocks=1,nr_inodes=2", &self.label);
+                let data = self.label.with("nr_blocks=1,nr_inodes=2");
                 mount_new("tmpfs", "tmpfs", MsFlags::MS_RDONLY, &data, path).step(step)?;
                 empty = Some(resolve::open(self.tree.as_fd(), path, Missing::Fail)?);
                 continue;

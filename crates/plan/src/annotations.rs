@@ -6,10 +6,11 @@ use crate::refusal::Findings;
 
 const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+const MOUNT_CONTEXT_TYPE: &str = "run.oci.mount_context_type";
 const SECCOMP_RECEIVER: &str = "run.oci.seccomp.receiver";
-const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
 const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
+const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
 const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 
 /// The annotations of this family that have a meaning, sorted.
@@ -58,7 +59,6 @@ pub fn seccomp_receiver<'a>(
     }
 }
 
-/// The socket that gets a descriptor of the init.
 /// The cgroup below the scope that is the container's; empty: the scope itself is.
 pub(crate) fn subgroup<'a>(
     annotations: &'a spec::StringMap<'a>,
@@ -103,6 +103,7 @@ pub(crate) fn mount_context_type(
     })
 }
 
+/// The socket that gets a descriptor of the init.
 pub(crate) fn pidfd_receiver<'a>(
     annotations: &'a spec::StringMap<'a>,
     findings: &mut Findings,

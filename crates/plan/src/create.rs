@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::devices::{DeviceNode, DeviceRules, DeviceSource};
 use crate::hooks::Hooks;
-use crate::mounts::{Mount, Propagation, What};
+use crate::mounts::{Mount, MountLabel, Propagation, What};
 use crate::namespaces::{NamespaceKind, Namespaces};
 use crate::net_devices::NetDevice;
 use crate::policies::Policies;
@@ -41,8 +41,8 @@ pub struct Create<'a> {
     pub net_devices: Vec<NetDevice<'a>>,
     /// Mounts, in order.
     pub mounts: Vec<Mount<'a>>,
-    /// The SELinux context of the file systems that are mounted; empty: none.
-    pub mount_label: &'a str,
+    /// The SELinux label of the file systems that are mounted.
+    pub mount_label: MountLabel<&'a str>,
     /// Where device nodes come from.
     pub device_source: DeviceSource,
     /// Device nodes.
@@ -149,7 +149,8 @@ pub fn create<'a>(
         return Err(Refusals(findings.refusals));
     };
     let namespaces = namespaces::namespaces(linux, host, &mut findings);
-    let mounts = mounts(config, &root.path, host, &namespaces, &mut findings);
+    let mount_label = mount_label(config, linux, host, &mut findings);
+    let mounts = mounts(config, &root.path, host, &namespaces, mount_label, &mut findings);
     let device_source = devices::source(&namespaces, &mounts, host);
     let process = process(config, host, &namespaces, options, &mut findings);
     check_names(config, &namespaces, &mut findings);
@@ -162,7 +163,7 @@ pub fn create<'a>(
         domainname: config.domainname.as_deref().unwrap_or_default(),
         sysctls: sysctl::sysctls(linux, &namespaces, &mut findings),
         net_devices: net_devices::net_devices(linux, &namespaces, host, &mut findings),
-        mount_label: &linux.mount_label,
+        mount_label,
         device_source,
         devices: devices::nodes(&linux.devices, &mut findings),
         masked_paths: &linux.masked_paths,
@@ -246,18 +247,29 @@ fn root<'a>(
     Root { path, readonly: root.readonly, propagation, no_pivot }
 }
 
+fn mount_label<'a>(
+    config: &spec::Spec<'_>,
+    linux: &'a spec::Linux<'a>,
+    host: &Host<'_>,
+    findings: &mut Findings,
+) -> MountLabel<&'a str> {
+    let context = linux.mount_label.as_str();
+    if !context.is_empty() && !host.security.selinux {
+        let hint = "no label, or a kernel that runs with SELinux";
+        findings.refuse("/linux/mountLabel", "selinux is not enabled on this host", hint);
+    }
+    let option = annotations::mount_context_type(&config.annotations, findings);
+    MountLabel { context, option }
+}
+
 fn mounts<'a>(
     config: &'a spec::Spec<'a>,
     root: &str,
     host: &Host<'a>,
     namespaces: &Namespaces<'a>,
+    label: MountLabel<&str>,
     findings: &mut Findings,
 ) -> Vec<Mount<'a>> {
-    let label = config.linux.as_ref().map_or("", |linux| linux.mount_label.as_str());
-    if !label.is_empty() && !host.security.selinux {
-        let hint = "no label, or a kernel that runs with SELinux";
-        findings.refuse("/linux/mountLabel", "selinux is not enabled on this host", hint);
-    }
     let mut plan = Vec::with_capacity(config.mounts.len());
     for (index, mount) in config.mounts.iter().enumerate() {
         let Some(mut mount) = mounts::mount(index, mount, host, namespaces, findings) else {
@@ -275,10 +287,10 @@ fn mounts<'a>(
             findings.refuse(format!("/mounts/{index}/source"), sentence, hint);
         }
         if let What::Filesystem { kind, data, .. } = &mut mount.what
-            && !label.is_empty()
+            && !label.context.is_empty()
             && mounts::takes_label(kind)
         {
-            *data = mounts::with_label(data, label);
+            *data = label.with(data);
         }
         plan.push(mount);
     }

@@ -34,8 +34,8 @@ pub use devices::{DEFAULT_DEVICES, DeviceNode, DeviceRules, DeviceSource, update
 pub use exec::{complete, exec};
 pub use hooks::{HookKind, Hooks};
 pub use mounts::{
-    Attributes, BindAttributes, IdMap, MappedBy, Mount, Propagation, What, flag_names, is_bind,
-    more_mounts, option_names, with_label,
+    Attributes, BindAttributes, IdMap, MappedBy, Mount, MountLabel, Propagation, What, flag_names,
+    is_bind, more_mounts, option_names,
 };
 pub use namespaces::{Join, NamespaceKind, Namespaces};
 pub use net_devices::NetDevice;

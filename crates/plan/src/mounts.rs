@@ -553,13 +553,27 @@ pub(crate) fn takes_label(kind: &str) -> bool {
     !matches!(kind, "proc" | "sysfs" | "mqueue")
 }
 
-/// The file system's options, with the SELinux context that all its files have (mount(8), `context`).
-pub fn with_label(data: &str, label: &str) -> String {
-    let comma = if data.is_empty() { "" } else { "," };
-    match label {
-        "" => data.to_owned(),
-        _ if data.split(',').any(|option| option.starts_with("context=")) => data.to_owned(),
-        _ => format!("{data}{comma}context=\"{label}\""),
+/// What file systems are labelled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MountLabel<C> {
+    /// The SELinux context; empty: none.
+    pub context: C,
+    /// Which option of mount(8) says it: `context`, or another that leaves files the labels they have.
+    pub option: &'static str,
+}
+
+impl<C: AsRef<str>> MountLabel<C> {
+    /// A file system's options, and the label's.
+    pub fn with(&self, data: &str) -> String {
+        let (context, option) = (self.context.as_ref(), self.option);
+        let comma = if data.is_empty() { "" } else { "," };
+        let has_own =
+            || data.split(',').any(|other| other.split_once('=').is_some_and(|o| o.0 == option));
+        match context {
+            "" => data.to_owned(),
+            _ if has_own() => data.to_owned(),
+            _ => format!("{data}{comma}{option}=\"{context}\""),
+        }
     }
 }
 
@@ -675,11 +689,14 @@ mod tests {
 
     #[test]
     fn a_label_is_an_option_among_others() {
-        assert_eq!(with_label("", ""), "");
-        assert_eq!(with_label("mode=755", ""), "mode=755");
-        assert_eq!(with_label("", "u:r:t:s0:c1,c2"), "context=\"u:r:t:s0:c1,c2\"");
-        assert_eq!(with_label("mode=755", "l"), "mode=755,context=\"l\"");
-        assert_eq!(with_label("context=own", "l"), "context=own");
+        let with = |data: &str, context: &str| MountLabel { context, option: "context" }.with(data);
+        assert_eq!(with("", ""), "");
+        assert_eq!(with("mode=755", ""), "mode=755");
+        assert_eq!(with("", "u:r:t:s0:c1,c2"), "context=\"u:r:t:s0:c1,c2\"");
+        assert_eq!(with("mode=755", "l"), "mode=755,context=\"l\"");
+        assert_eq!(with("context=own", "l"), "context=own");
+        let root = MountLabel { context: "l", option: "rootcontext" };
+        assert_eq!(root.with("context=own"), "context=own,rootcontext=\"l\"");
         assert!(takes_label("tmpfs") && !takes_label("mqueue"));
     }
 

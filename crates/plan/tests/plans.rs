@@ -390,7 +390,21 @@ fn mount_labels_are_options_of_the_file_systems_that_take_them() {
     });
     let wanted = ["", r#"size=1k,context="u:r:t:s0""#, ""];
     assert_eq!(data.collect::<Vec<_>>(), wanted);
-    assert_eq!(plan.mount_label, "u:r:t:s0");
+    assert_eq!(plan.mount_label.context, "u:r:t:s0");
+    let annotated = |kind: &str| {
+        let annotations =
+            format!(r#""annotations": {{ "run.oci.mount_context_type": "{kind}" }},"#);
+        text.replacen('{', &format!("{{ {annotations}"), 1)
+    };
+    let rootcontext = annotated("rootcontext");
+    let config: spec::Spec<'_> = spec::parse(rootcontext.as_bytes()).unwrap();
+    let plan = plan::create(&config, &host, &options()).unwrap();
+    assert!(matches!(&plan.mounts[1].what,
+        What::Filesystem { data, .. } if data == r#"size=1k,rootcontext="u:r:t:s0""#));
+    assert_eq!(
+        refusals(&annotated("text"), &host),
+        ["/annotations/run.oci.mount_context_type: invalid mount context type \"text\""]
+    );
     host.security.selinux = false;
     assert_eq!(
         refusals(text, &host),

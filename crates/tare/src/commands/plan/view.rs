@@ -82,7 +82,10 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
         "sysctl": sysctls.iter().map(sysctl).collect::<Vec<_>>(),
         "network devices": net_devices.iter().map(net_device).collect::<Vec<_>>(),
         "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
-        "mount label": mount_label,
+        "mount label": match mount_label.context {
+            "" => String::new(),
+            context => format!("{}={context}", mount_label.option),
+        },
         "devices": nodes(*device_source, devices),
         "hooks in create": at(&[
             HookKind::Prestart,
