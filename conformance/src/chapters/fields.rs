@@ -172,23 +172,6 @@ pub(crate) const TESTS: &[Test] = &[
         has(bound(t, &["rnosymfollow"])?, "nosymfollow")?;
         lacks(bound(t, &["nosymfollow", "rsymfollow"])?, "nosymfollow")
     }),
-    test("recursive-others", "spec 1.1, Mounts: the recursive attributes that take back", |t| {
-        for (set, off) in [
-            ("ro", "rrw"),
-            ("nosuid", "rsuid"),
-            ("nodev", "rdev"),
-            ("noexec", "rexec"),
-            ("nodiratime", "rdiratime"),
-            ("noatime", "rrelatime"),
-        ] {
-            let said = bound(t, &[off])?;
-            that(!said.split([',', ' ']).any(|word| word == set), format!("{off}: {said}"))?;
-        }
-        for option in ["rnodiratime", "rstrictatime", "ratime", "rnorelatime", "rnostrictatime"] {
-            bound(t, &[option])?;
-        }
-        has(bound(t, &["rnodiratime"])?, "nodiratime")
-    }),
     test("mounts-absent", "spec, Mounts: the list is optional", |t| {
         let b = t.bundle()?.without_raw("/mounts").without_raw("/linux/maskedPaths");
         b.without_raw("/linux/readonlyPaths").args(["echo", "none"]).run()?.prints("none")

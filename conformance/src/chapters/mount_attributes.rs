@@ -87,6 +87,28 @@ pub(crate) const ATTRIBUTES: &[Test] = &[
     test("bind-locked-rw", "runc: a locked attribute is not cleared silently", |t| {
         locked("ro", &["bind", "rw"]).refused(t)
     }),
+    test(
+        "bind-recursive-clears",
+        "spec 1.1, Mounts: each recursive attribute takes its own back, and no other",
+        |t| {
+            let all = ["ro", "nosuid", "nodev", "noexec", "nodiratime"];
+            let options = ["rrw", "rsuid", "rdev", "rexec", "rdiratime"];
+            for (gone, option) in all.into_iter().zip(options) {
+                let rest: Vec<&str> = all.into_iter().filter(|other| *other != gone).collect();
+                bind(&all.join(","), &["rbind", option]).has(t, &rest, &[gone])?;
+            }
+            bind("rw", &["rbind", "rnodiratime"]).has(t, &["nodiratime"], &[])
+        },
+    ),
+    test("bind-recursive-atime", "spec 1.1, Mounts: each recursive kind of access times", |t| {
+        for relative in ["rrelatime", "ratime", "rnostrictatime"] {
+            bind("noatime", &["rbind", relative]).has(t, &["relatime"], &["noatime"])?;
+        }
+        for strict in ["rstrictatime", "rnorelatime"] {
+            bind("noatime", &["rbind", strict]).has(t, &["rw"], &["noatime", "relatime"])?;
+        }
+        Ok(())
+    }),
     test("bind-locked-exec", "runc: nor is noexec", |t| {
         locked("nosuid,nodev,noexec", &["bind", "dev", "suid", "exec"]).refused(t)
     }),
