@@ -257,6 +257,66 @@ pub(crate) const PLACES: &[Test] = &[
             is(b.says("stat -c %u:%g /m")?.as_str(), "1000:1001")
         },
     ),
+    test(
+        "id-mapped-tmpfs",
+        "spec 1.1, Mounts: the ids of a file system of its own are mapped",
+        |t| {
+            mappable_tmpfs()?;
+            let mount = |root: u32, place: &str| {
+                json!({
+                    "destination": place, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"],
+                    "uidMappings": [{ "containerID": 0, "hostID": root, "size": 1 }],
+                    "gidMappings": [{ "containerID": 0, "hostID": root + 1, "size": 1 }]
+                })
+            };
+            let b = || -> Verdict<_> { Ok(t.bundle()?.push("/mounts", mount(5, "/m"))) };
+            let line = "stat -c %u:%g /m; grep ' /m ' /proc/self/mountinfo | grep -c nosuid";
+            is(b()?.says(line)?.as_str(), "5:6\n1")?;
+            // Who is not in the map can make nothing there.
+            has(b()?.says("touch /m/f 2>&1 || stat -c %u:%g /m")?, "5:6")?;
+            let inside = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
+            let inside = inside.push("/mounts", mount(100_007, "/m"));
+            is(inside.says("stat -c %u:%g /m")?.as_str(), "7:8")
+        },
+    ),
+    test(
+        "id-mapped-tmpfs-as-container",
+        "spec 1.1, Mounts: idmap of a file system of its own takes the container's mappings",
+        |t| {
+            mappable_tmpfs()?;
+            let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
+            let b = b.mount("/m", "tmpfs", "tmpfs", &["idmap", "mode=700"]);
+            let b = b.sh(
+                "touch /m/f && stat -c %u:%g:%a /m /m/f && awk '$5 == \"/m\"' /proc/self/mountinfo",
+            );
+            let said = b.prints()?;
+            has(&said, "0:0:700\n0:0:644\n")?;
+            has(said, ",idmapped ")
+        },
+    ),
+    test("id-mapped-impossible", "spec 1.1, Mounts: what the kernel can't map is said", |t| {
+        let map = json!([{ "containerID": 0, "hostID": 5, "size": 1 }]);
+        let mount = |kind: &str| {
+            json!({
+                "destination": "/m", "type": kind, "source": kind,
+                "uidMappings": map, "gidMappings": map
+            })
+        };
+        t.bundle()?
+            .push("/mounts", mount("sysfs"))
+            .refused(&["MOUNT_ATTR_IDMAP, which not every"])?;
+        t.bundle()?.push("/mounts", mount("cgroup")).refused(&["ids can be mapped only of a bind"])
+    }),
+    test("id-mapped-inside", "spec 1.1, Mounts: also of what an earlier mount has made", |t| {
+        mappable_tmpfs()?;
+        let b = t.bundle()?.mount("/there", "tmpfs", "tmpfs", &[]);
+        let mount = json!({
+            "destination": "/m", "type": "bind", "source": b.rootfs("there"), "options": ["bind"],
+            "uidMappings": [{ "containerID": 0, "hostID": 5, "size": 1 }],
+            "gidMappings": [{ "containerID": 0, "hostID": 6, "size": 1 }]
+        });
+        is(b.push("/mounts", mount).says("stat -c %u:%g /m /there")?.as_str(), "5:6\n0:0")
+    }),
     test("id-mapped-half", "runc 1.2: a mount with only one of the two maps is refused", |t| {
         let mount = json!({
             "destination": "/m", "type": "bind", "source": t.dir("source")?, "options": ["bind"],
@@ -271,12 +331,17 @@ fn mappable(t: &Case) -> Verdict<PathBuf> {
     let source = t.dir("source")?;
     let path = source.to_string_lossy();
     t.host(["chown", "1000:1001", &path])?;
+    if t.host(["stat", "--file-system", "--format=%T", &path])? == "tmpfs" {
+        mappable_tmpfs()?;
+    }
+    Ok(source)
+}
+
+fn mappable_tmpfs() -> Verdict {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
     let version = (numbers.next(), numbers.next());
-    let tmpfs = t.host(["stat", "--file-system", "--format=%T", &path])? == "tmpfs";
-    needs(!tmpfs || version >= (Some(6), Some(3)), "Linux 6.3, or another file system than tmpfs")?;
-    Ok(source)
+    needs(version >= (Some(6), Some(3)), "Linux 6.3, or another file system than tmpfs")
 }
 
 fn root_peers(t: &Case, propagation: &str, shared: bool) -> Verdict {

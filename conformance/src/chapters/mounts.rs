@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::bundle::Bundle;
 use crate::case::Case;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, that};
@@ -147,6 +148,19 @@ pub(crate) const OPTIONS: &[Test] = &[
     test("propagation-unbindable", "spec, Mounts: unbindable", |t| {
         peers(t, "unbindable", "unbindable")
     }),
+    test(
+        "propagation-below-private",
+        "runc: what a mount says of itself holds below a recursive rootfsPropagation",
+        |t| {
+            peers_below(t, "rprivate", "shared", "shared:")?;
+            peers_below(t, "rslave", "shared", "shared:")?;
+            peers_below(t, "rslave", "unbindable", "unbindable")
+        },
+    ),
+    test("propagation-below-shared", "also below one that shares", |t| {
+        peers_below(t, "rshared", "private", "")?;
+        peers_below(t, "rshared", "unbindable", "unbindable")
+    }),
     test("propagation-slave", "spec, Mounts: slave: what the host mounts below is seen", |t| {
         let outer = t.dir("outer")?;
         t.dir("outer/inner")?;
@@ -177,7 +191,16 @@ fn recursive(t: &Case, option: &str, flag: &str) -> Verdict {
 
 /// The optional fields of a mount with this propagation must begin so.
 fn peers(t: &Case, option: &str, field: &str) -> Verdict {
-    let b = t.bundle()?.mount("/m", "tmpfs", "tmpfs", &[option]);
+    peers_of(t.bundle()?, option, field)
+}
+
+/// The same, with such a root.
+fn peers_below(t: &Case, root: &str, option: &str, field: &str) -> Verdict {
+    peers_of(t.bundle()?.set("/linux/rootfsPropagation", root), option, field)
+}
+
+fn peers_of(b: Bundle<'_>, option: &str, field: &str) -> Verdict {
+    let b = b.mount("/m", "tmpfs", "tmpfs", &[option]);
     let info = b.says("cat /proc/self/mountinfo")?;
     let line = info.lines().find(|line| line.contains(" /m ")).unwrap_or_default();
     let fields: Vec<&str> = line.split(' ').skip(6).take_while(|word| *word != "-").collect();

@@ -1,7 +1,7 @@
 //! The id maps of a new user namespace (user_namespaces(7)), and of mounts. Runs in the parent.
 //!
-//! A mount is mapped by a user namespace. The child opens the mount's source in its own mount
-//! namespace (where what a user namespace must not change is locked), and the parent, which has power
+//! A mount is mapped by a user namespace. The child opens the bind's source, or makes the file system, in
+//! its own mount namespace (where what a user namespace must not change is locked), and the parent, which has power
 //! over the file system, maps it: one way for containers with and without a user namespace.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use std::process::Command;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getegid, geteuid};
-use plan::{MappedBy, NamespaceKind, What};
+use plan::{MappedBy, NamespaceKind};
 use spec::IdMapping;
 use sys::{Clone3, Context, Forked};
 
@@ -19,12 +19,12 @@ use crate::error::{Error, Result, Step};
 use crate::process;
 use crate::rootfs::mount_name;
 
-/// Maps the ids of mount `index`, whose source is detached, as the plan says.
+/// Maps the ids of mount `index`, which is detached, as the plan says.
 pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> Result<()> {
     let Some(mount) = plan.mounts.iter().find(|mount| mount.index == index as usize) else {
         return Ok(());
     };
-    let What::Bind { id_map: Some(map), .. } = &mount.what else {
+    let Some(map) = &mount.id_map else {
         return Ok(());
     };
     let namespace = match map.by {

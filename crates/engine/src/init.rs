@@ -258,10 +258,6 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     let user_namespace = plan.namespaces.has(NamespaceKind::User);
     let label = confine::open_label(plan.process.label.as_ref())?;
     let mut rootfs = Rootfs::open(plan, init.notify.as_ref(), user_namespace)?;
-    rootfs.map_ids(plan, |index, tree| {
-        channel.send(&Message::NeedsIdMap(index as u32, tree))?;
-        wait_for_parent(channel)
-    })?;
     rootfs.attach(plan)?;
     if user_namespace {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
@@ -273,8 +269,12 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     }
     set_up_network(plan, channel)?;
     set_up_kernel_names(plan)?;
+    let map_ids = |index: usize, tree| {
+        channel.send(&Message::NeedsIdMap(index as u32, tree))?;
+        wait_for_parent(channel)
+    };
     for mount in plan.mounts.iter().chain(&init.notify) {
-        rootfs.mount(mount, init.cgroup)?;
+        rootfs.mount(mount, init.cgroup, &map_ids)?;
     }
     devices::make(rootfs.fd(), plan)?;
     run_creation_hooks(plan, channel, init.hook_files)?;

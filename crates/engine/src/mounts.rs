@@ -110,7 +110,8 @@ impl Inside {
         let root = self.root.try_clone().at("dup", "root")?;
         let mut rootfs = Rootfs::of_running(root, sources);
         for (n, mount) in mounts.iter().enumerate() {
-            let made = rootfs.mount(mount, &cgroup::Cgroup::default());
+            // The plan has refused what would need a map.
+            let made = rootfs.mount(mount, &cgroup::Cgroup::default(), &|_, _| Ok(()));
             let sealed = made.and_then(|()| rootfs.make_filled_read_only());
             if let Err(error) = sealed {
                 // The first error is on its way to the user.

@@ -53,7 +53,8 @@ pub(crate) fn mount(dir: &ContainerDir) -> Result<Option<Mount<'static>>> {
     Ok(Some(Mount {
         index: usize::MAX,
         destination: INSIDE.into(),
-        what: What::Bind { source: name.into(), recursive: false, attributes, id_map: None },
+        what: What::Bind { source: name.into(), recursive: false, attributes },
+        id_map: None,
         propagation: Vec::new(),
         recursive: Attributes::default(),
     }))

@@ -58,8 +58,7 @@ impl Rootfs {
     /// Cuts this mount namespace off the host's, and opens what becomes the root.
     ///
     /// With `sources_too` the sources of all binds are opened as well: in a user namespace that must
-    /// happen while the process still has the user id that may reach them. Those whose ids are to be
-    /// mapped are opened in any case.
+    /// happen while the process still has the user id that may reach them.
     pub(crate) fn open(
         plan: &plan::Create<'_>,
         extra: Option<&Mount<'_>>,
@@ -78,15 +77,15 @@ impl Rootfs {
         }
         let mut sources = HashMap::new();
         for mount in plan.mounts.iter().chain(extra) {
-            if let What::Bind { source, recursive, id_map, .. } = &mount.what
-                && (sources_too || id_map.is_some())
+            if let What::Bind { source, recursive, .. } = &mount.what
+                && sources_too
                 && !is_below(source, &plan.root.path)
             {
                 let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
                 sources.insert(mount.index, tree);
             }
-        let label = plan.mount_label;
         }
+        let label = plan.mount_label;
         Ok(Rootfs {
             tree,
             sources,
@@ -122,15 +121,24 @@ impl Rootfs {
         self.tree.as_fd()
     }
 
-    /// Makes one mount of the plan.
-    pub(crate) fn mount(&mut self, mount: &Mount<'_>, cgroup: &cgroup::Cgroup) -> Result<()> {
+    /// Makes one mount of the plan. Its ids are mapped by `map`, detached as it then is: they can't be any
+    /// more where the mount can be reached.
+    pub(crate) fn mount(
+        &mut self,
+        mount: &Mount<'_>,
+        cgroup: &cgroup::Cgroup,
+        map: &MapIds<'_>,
+    ) -> Result<()> {
         let _step = trace::step("mount", &mount.destination);
-        debug!("init: mount {}: {}", mount.destination, Described(&mount.what));
+        let mapped = if mount.id_map.is_some() { ", ids mapped" } else { "" };
+        debug!("init: mount {}: {}{mapped}", mount.destination, Described(&mount.what));
         match &mount.what {
             What::Bind { source, recursive, attributes, .. } => {
-                self.bind(mount, source, *recursive, *attributes)
+                self.bind(mount, source, *recursive, *attributes, map)
             }
-            What::Filesystem { .. } => self.filesystem(mount),
+            What::Filesystem { .. } => {
+                self.filesystem(mount).and_then(|()| self.map_filesystem(mount, map))
+            }
             What::Cgroup { flags } => self.cgroup(mount, *flags, cgroup),
             What::Remount { flags, data } => {
                 let target = self.target(mount, Missing::Fail)?;
@@ -162,6 +170,7 @@ impl Rootfs {
         source: &str,
         recursive: bool,
         attributes: BindAttributes,
+        map: &MapIds<'_>,
     ) -> Result<()> {
         let tree = match self.sources.remove(&mount.index) {
             Some(tree) => tree,
@@ -178,6 +187,9 @@ impl Rootfs {
             return Err(sys::Error::new("mount", &*mount.destination, errno).into());
         }
         change_bind(tree.as_fd(), attributes)?;
+        if mount.id_map.is_some() {
+            map(mount.index, tree.try_clone().at("dup", &mount.destination)?)?;
+        }
         sys::move_mount(tree.as_fd(), target.as_fd())
             .map_err(|error| sys::Error { object: mount.destination.to_string(), ..error })?;
         Ok(())
@@ -220,6 +232,20 @@ impl Rootfs {
             copy_up::copy(hidden, new)?;
         }
         Ok(())
+    }
+
+    /// Puts a mount of the new file system whose ids are mapped in the place of the one that was made.
+    fn map_filesystem(&self, mount: &Mount<'_>, map: &MapIds<'_>) -> Result<()> {
+        if mount.id_map.is_none() {
+            return Ok(());
+        }
+        let made = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+        let tree = sys::open_tree(made.as_fd(), c"", CLONE)?;
+        fchdir(&made).at("fchdir", &mount.destination)?;
+        umount2(".", MntFlags::MNT_DETACH).at("umount2", &mount.destination)?;
+        map(mount.index, tree.try_clone().at("dup", &mount.destination)?)?;
+        let target = self.target(mount, Missing::Fail)?;
+        Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
     }
 
     /// A destination, with the permissions that it has if it exists already: as in runc a tmpfs takes
@@ -315,11 +341,7 @@ impl Rootfs {
         }
         let mounted = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
         change(mounted.as_fd(), mount.recursive, true)?;
-        for Propagation { kind, recursive } in &mount.propagation {
-            let kind = MsFlags::from_bits_truncate(*kind);
-            sys::set_propagation(mounted.as_fd(), kind, *recursive)?;
-        }
-        Ok(())
+        propagate(mounted.as_fd(), mount)
     }
 
     /// Makes it the root of this mount namespace, and the host's tree unreachable.
@@ -377,16 +399,32 @@ impl Rootfs {
     pub(crate) fn seal(&self, plan: &plan::Create<'_>) -> Result<()> {
         let _step = trace::step("make read-only, mask", "");
         self.make_filled_read_only()?;
-        if let Some(Propagation { kind, recursive }) = plan.root.propagation {
-            let kind = MsFlags::from_bits_truncate(kind);
-            sys::set_propagation(self.tree.as_fd(), kind, recursive)?;
-        }
+        self.share(plan)?;
         for path in plan.readonly_paths {
             self.make_read_only(path).step(|| format!("readonlyPaths {path}"))?;
         }
         self.mask(plan.masked_paths)?;
         if plan.root.readonly {
             change(self.tree.as_fd(), READ_ONLY, false).step(|| "root".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// The root's propagation, if it is one that the root can't have had from the start: a private root
+    /// and a slave are that since they were cut off. What mounts say of themselves stays.
+    fn share(&self, plan: &plan::Create<'_>) -> Result<()> {
+        let cut_off = MsFlags::MS_PRIVATE | MsFlags::MS_SLAVE;
+        let Some(Propagation { kind, recursive }) = plan.root.propagation else {
+            return Ok(());
+        };
+        let kind = MsFlags::from_bits_truncate(kind);
+        if kind.intersects(cut_off) {
+            return Ok(());
+        }
+        sys::set_propagation(self.tree.as_fd(), kind, recursive)?;
+        for mount in plan.mounts.iter().filter(|mount| recursive && !mount.propagation.is_empty()) {
+            let mounted = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+            propagate(mounted.as_fd(), mount).step(|| mount_name(mount))?;
         }
         Ok(())
     }
@@ -435,6 +473,9 @@ impl Rootfs {
     }
 }
 
+/// Who maps the ids of the mount with that place in the plan, which is detached.
+type MapIds<'m> = dyn Fn(usize, OwnedFd) -> Result<()> + 'm;
+
 const CLONE: OpenTree = OpenTree { clone: true, recursive: false, no_follow: false };
 const READ_ONLY: Attributes = Attributes { set: sys::Attributes::READ_ONLY.set, clear: 0 };
 
@@ -444,11 +485,10 @@ struct Described<'a>(&'a What<'a>);
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            What::Bind { source, recursive, attributes, id_map } => {
+            What::Bind { source, recursive, attributes } => {
                 let deep = if *recursive { ", with what is below" } else { "" };
                 let Attributes { set, clear } = attributes.named;
-                write!(f, "bind of {source}{deep}, attributes +{set:#x} -{clear:#x}")?;
-                if id_map.is_some() { f.write_str(", ids mapped") } else { Ok(()) }
+                write!(f, "bind of {source}{deep}, attributes +{set:#x} -{clear:#x}")
             }
             What::Filesystem { kind, source, flags, data, .. } => {
                 write!(f, "{kind} of {source}, flags {flags:#x}, data {data:?}")
@@ -514,6 +554,14 @@ fn change(mount: BorrowedFd<'_>, attributes: Attributes, recursive: bool) -> Res
         return Ok(());
     }
     Ok(sys::change_attributes(mount, attributes, recursive)?)
+}
+
+/// Gives a mount the propagation that it has in the configuration.
+fn propagate(mounted: BorrowedFd<'_>, mount: &Mount<'_>) -> Result<()> {
+    for Propagation { kind, recursive } in &mount.propagation {
+        sys::set_propagation(mounted, MsFlags::from_bits_truncate(*kind), *recursive)?;
+    }
+    Ok(())
 }
 
 /// Gives a bind its attributes: what is not named goes, unless it is locked.

@@ -107,18 +107,18 @@ pub struct CgroupPlan<'a> {
 
 /// Who makes the container's cgroup.
 #[derive(Debug)]
-pub enum CgroupDriver {
+pub enum CgroupDriver<'a> {
     /// The runtime, in the file systems.
     Files,
     /// Systemd.
-    Systemd(UnitPlan),
+    Systemd(UnitPlan<'a>),
     /// Nobody: none is made or joined.
     Disabled,
 }
 
 /// The container's unit.
 #[derive(Debug)]
-pub struct UnitPlan {
+pub struct UnitPlan<'a> {
     /// Which.
     pub unit: cgroup::systemd::Unit,
     /// What annotations set of it.
@@ -358,16 +358,16 @@ fn cgroup_plan<'a>(
             CgroupDriver::Disabled
         }
     };
+    let delegated = match driver {
+        CgroupDriver::Disabled => "",
+        _ => annotations::delegated_cgroup(&config.annotations, findings),
+    };
     CgroupPlan {
         path: &linux.cgroups_path,
         driver,
+        delegated,
         resources: limits,
         own_devices: devices::own_rules(&linux.devices, &rules.table),
         devices: rules,
     }
 }
-    let delegated = match driver {
-        CgroupDriver::Disabled => "",
-        _ => annotations::delegated_cgroup(&config.annotations, findings),
-    };
-        delegated,

@@ -29,6 +29,8 @@ pub struct Mount<'a> {
     pub destination: Cow<'a, str>,
     /// What is mounted.
     pub what: What<'a>,
+    /// How its files' owners are shown, if not as they are.
+    pub id_map: Option<IdMap<'a>>,
     /// Propagation changes, in order.
     pub propagation: Vec<Propagation>,
     /// Attributes of this mount and all below it (the `r*` options).
@@ -46,8 +48,6 @@ pub enum What<'a> {
         recursive: bool,
         /// How its attributes differ from those of the source's mount.
         attributes: BindAttributes,
-        /// How its files' owners are shown, if not as they are.
-        id_map: Option<IdMap<'a>>,
     },
     /// A file system of its own.
     Filesystem {
@@ -428,12 +428,11 @@ pub fn more_mounts<'a>(
         };
         let at = |field: &str| format!("/mounts/{index}{field}");
         let hint = "a bind, or a file system such as tmpfs";
+        if planned.id_map.is_some() {
+            let hint = "neither idmap nor ridmap, and no mappings";
+            findings.refuse(at(""), "ids can't be mapped in a container that lives", hint);
+        }
         match &planned.what {
-            What::Bind { id_map: Some(_), .. } => findings.refuse(
-                at(""),
-                "ids can't be mapped in a container that lives",
-                "neither idmap nor ridmap, and no mappings",
-            ),
             What::Filesystem { kind: "proc", .. } | What::Cgroup { .. } => {
                 let sentence = format!("{:?} would be the runtime's own", element.kind);
                 findings.refuse(at("/type"), sentence, hint);
@@ -441,7 +440,7 @@ pub fn more_mounts<'a>(
             What::Remount { .. } => {
                 findings.refuse(at("/options"), "nothing can be remounted", hint);
             }
-            What::Bind { id_map: None, .. } | What::Filesystem { .. } => {}
+            What::Bind { .. } | What::Filesystem { .. } => {}
         }
         plan.push(planned);
     }
@@ -491,7 +490,7 @@ pub(crate) fn mount<'a>(
         }
         let source = bind_source(mount, host.bundle, at("/source"), findings)?;
         let attributes = BindAttributes::of(options.flags, options.cleared);
-        What::Bind { source, recursive, attributes, id_map }
+        What::Bind { source, recursive, attributes }
     } else if mount.kind == "cgroup" {
         What::Cgroup { flags: options.flags }
     } else if mount.kind.is_empty() {
@@ -504,16 +503,17 @@ pub(crate) fn mount<'a>(
         let Options { flags, data, copy_up, .. } = options;
         What::Filesystem { kind, source, flags, data, copy_up }
     };
-    if id_map.is_some() && !matches!(what, What::Bind { .. }) {
-        let hint = "bind or rbind in options, or no uidMappings, gidMappings, idmap and ridmap";
-        findings.refuse(at(""), "id-mapped mounts are only supported for bind mounts", hint);
+    if id_map.is_some() && matches!(what, What::Cgroup { .. } | What::Remount { .. }) {
+        let hint =
+            "a bind or a file system of its own, or no uidMappings, gidMappings, idmap and ridmap";
+        findings.refuse(at(""), "ids can be mapped only of a bind and of a new file system", hint);
     }
     if id_map.is_some() && host.unprivileged {
         let hint = "no uidMappings, gidMappings, idmap and ridmap: only root may map ids of mounts";
         findings.refuse(at(""), "id-mapped mounts are not supported for rootless containers", hint);
     }
     let (propagation, recursive) = (options.propagation, options.recursive);
-    Some(Mount { index, destination, what, propagation, recursive })
+    Some(Mount { index, destination, what, id_map, propagation, recursive })
 }
 
 /// How the mount's ids are mapped: as it says itself, or else (`idmap`) as the container's are.

@@ -169,8 +169,7 @@ fn refuse_mapped(config: &spec::Spec<'_>) -> Result<()> {
 
 /// The same for what is to be restored.
 pub(crate) fn refuse_mapped_plan(plan: &plan::Create<'_>) -> Result<()> {
-    let mapped = |mount: &&Mount<'_>| matches!(mount.what, What::Bind { id_map: Some(_), .. });
-    match plan.mounts.iter().find(mapped) {
+    match plan.mounts.iter().find(|mount| mount.id_map.is_some()) {
         None => Ok(()),
         Some(mount) => Err(mapped_ids(mount.index, &mount.destination)),
     }

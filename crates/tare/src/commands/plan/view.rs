@@ -127,10 +127,10 @@ fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
             let unit = object!({
                 "name": which.name(),
                 "slice": which.slice(),
+                "the container's cgroup below it": subgroup,
                 "manager": match which.instance() {
                     cgroup::systemd::Instance::System => "system",
                     cgroup::systemd::Instance::User => "user",
-                "the container's cgroup below it": subgroup,
                 },
                 "properties": unit.iter().map(set).collect::<Vec<_>>(),
             });
@@ -140,10 +140,10 @@ fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
     object!({
         "made by": by,
         "cgroupsPath": path,
+        "the process's cgroup below it": delegated,
         "unit": unit,
         "directories": directories.collect::<Vec<_>>(),
     })
-        "the process's cgroup below it": delegated,
 }
 
 /// The cgroup's directories, each by its controllers.
@@ -242,20 +242,20 @@ fn attributes(attributes: Attributes, recursive: bool) -> Vec<&'static str> {
 }
 
 fn mount(mount: &Mount<'_>) -> Value {
-    let Mount { index, destination, what, propagation, recursive } = mount;
+    let Mount { index, destination, what, id_map, propagation, recursive } = mount;
     let flags = |flags: &u64| plan::flag_names(*flags).collect::<Vec<_>>();
-    let (kind, source, mut options, data, map) = match what {
-        What::Bind { source, recursive, attributes: own, id_map } => {
+    let (kind, source, mut options, data) = match what {
+        What::Bind { source, recursive, attributes: own } => {
             let kind = if *recursive { "rbind" } else { "bind" };
-            (kind, &**source, attributes(own.unlocked(), false), "", id_map.as_ref().map(mapped))
+            (kind, &**source, attributes(own.unlocked(), false), "")
         }
         What::Filesystem { kind, source, flags: own, data, copy_up } => {
             let mut options = flags(own);
             options.extend(copy_up.then_some("tmpcopyup"));
-            (*kind, *source, options, data.as_str(), None)
+            (*kind, *source, options, data.as_str())
         }
-        What::Cgroup { flags: own } => ("cgroup", "the container's own", flags(own), "", None),
-        What::Remount { flags: own, data } => ("remount", "", flags(own), data.as_str(), None),
+        What::Cgroup { flags: own } => ("cgroup", "the container's own", flags(own), ""),
+        What::Remount { flags: own, data } => ("remount", "", flags(own), data.as_str()),
     };
     options.extend(attributes(*recursive, true));
     options.extend(propagation.iter().map(|propagation| propagation.name()));
@@ -266,7 +266,7 @@ fn mount(mount: &Mount<'_>) -> Value {
         "source": source,
         "options": options.join(","),
         "data": data,
-        "ids mapped": map,
+        "ids mapped": id_map.as_ref().map(mapped),
     })
 }
 
