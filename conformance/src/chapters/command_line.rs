@@ -171,6 +171,7 @@ pub(crate) const WORDS: &[Test] = &[
         "runc: --rootless=true does without cgroups that can't be made",
         |t| {
             layout::root()?;
+            layout::paths()?;
             let script = "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do \
                       ! mountpoint -q $d || mount -o remount,bind,ro $d; done; exec \"$@\"";
             let b = t.bundle()?.args(["echo", "without"]).without("/linux/cgroupsPath");

@@ -604,13 +604,17 @@ impl<'p> Making<'p> {
 
     /// An error that only follows from the child having been killed gives way to why it was.
     fn explain(&self, error: Error) -> Error {
-        let ended = |(_, pidfd): &(Pid, OwnedFd)| {
-            process::wait_for_end(pidfd, PollTimeout::from(DYING)).unwrap_or(false)
+        let Some((_, pidfd)) = &self.child else {
+            return error;
         };
-        match (error, self.killed_for_memory(), &self.child) {
-            (error @ Error::Died { .. }, ..) => error,
-            (_, Some(killed), Some(child)) if ended(child) => killed,
-            (error, ..) => error,
+        let ended = || process::wait_for_end(pidfd, PollTimeout::from(DYING)).unwrap_or(false);
+        match (&error, self.killed_for_memory()) {
+            (Error::Died { .. }, _) => error,
+            (_, Some(killed)) if ended() => killed,
+            // What it has said itself.
+            (Error::Init(_), None) => error,
+            (_, None) if self.limit_without_cgroup().is_some() && ended() => self.died(),
+            _ => error,
         }
     }
 
