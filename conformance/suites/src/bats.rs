@@ -10,16 +10,10 @@ use crate::error::{Doing, Error, Result};
 use crate::images;
 use crate::room::Visit;
 use crate::tap::{Stream, Test};
-use crate::watch::{End, watch};
+use crate::watch::{End, patient, watch};
 
-/// How long a test may go without a word, in seconds: the slowest that pass take half a minute.
-const LIMIT: u32 = 150;
-
-/// The same here: `SUITES_PATIENCE` times as long on a machine that is so much slower.
-fn limit() -> Duration {
-    let patience = std::env::var("SUITES_PATIENCE").ok().and_then(|times| times.parse().ok());
-    Duration::from_secs(u64::from(LIMIT * patience.unwrap_or(1)))
-}
+/// How long a test may go without a word: the slowest that pass take half a minute.
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// The files of the suite, in order.
 pub(crate) fn files(run: &Run) -> Result<Vec<String>> {
@@ -99,7 +93,7 @@ fn through(run: &Run, file: &str, names: &[String], log: &mut File) -> Result<Ve
             End::Silent => {
                 done.push(Test::failed(
                     next,
-                    format!("silent for {} s: killed", limit().as_secs()),
+                    format!("silent for {} s: killed", patient(LIMIT).as_secs()),
                 ));
             }
             End::Exit(code) => {
@@ -127,9 +121,9 @@ fn visit(run: &Run, file: &str, names: &[String], log: &mut File) -> Result<(Str
         environment: vec![("RUNC", runtime.into_os_string())],
     };
     let mut stream = Stream::default();
-    let end = watch(visit, limit(), log, |line| {
+    let end = watch(visit, patient(LIMIT), log, |line| {
         stream.line(line);
-        if stream.tests.len() < names.len() { limit() } else { AFTERWARDS }
+        if stream.tests.len() < names.len() { patient(LIMIT) } else { AFTERWARDS }
     })?;
     log.flush().doing("write a log")?;
     Ok((stream, end))

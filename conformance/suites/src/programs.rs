@@ -7,7 +7,7 @@ use crate::arguments::Run;
 use crate::error::{Doing, Error, Result};
 use crate::room::Visit;
 use crate::tap::{Outcome, Stream, Test};
-use crate::watch::{End, watch};
+use crate::watch::{End, patient, watch};
 
 /// The name under which a program's own end is reported, beside its tests.
 const PROGRAM: &str = "(program)";
@@ -48,9 +48,9 @@ pub(crate) fn run(run: &Run, file: &str, log: &mut File) -> Result<Vec<Test>> {
         environment: vec![("RUNTIME", run.runtime.clone().into_os_string())],
     };
     let mut stream = Stream::default();
-    let end = watch(visit, LIMIT, log, |line| {
+    let end = watch(visit, patient(LIMIT), log, |line| {
         stream.line(line);
-        LIMIT
+        patient(LIMIT)
     })?;
     Ok(tests(stream, end))
 }
@@ -61,7 +61,7 @@ fn tests(stream: Stream, end: End) -> Vec<Test> {
     // Several programs report a failure only so: a diagnostic that belongs to no test.
     let complaint = before.iter().any(|line| line.trim_start().starts_with("\"error\":"));
     let why = match end {
-        End::Silent => Some(format!("silent for {} s: killed", LIMIT.as_secs())),
+        End::Silent => Some(format!("silent for {} s: killed", patient(LIMIT).as_secs())),
         // One that is planned for no tests may still have some.
         End::Exit(0) if plan.is_some_and(|plan| plan > tests.len()) => {
             Some(format!("{} of {} tests", tests.len(), plan.unwrap_or_default()))

@@ -17,6 +17,13 @@ pub(crate) enum End {
     Silent,
 }
 
+/// How long to wait here for what takes no longer than `limit` elsewhere: `SUITES_PATIENCE` times as
+/// long, on a machine that is so much slower.
+pub(crate) fn patient(limit: Duration) -> Duration {
+    let patience = std::env::var("SUITES_PATIENCE").ok().and_then(|times| times.parse().ok());
+    limit * patience.unwrap_or(1)
+}
+
 /// Runs a visit; `line` gets each line, and `log` a copy.
 ///
 /// `limit` is the time until the first line, and `line` says how long the next may take: a suite's
