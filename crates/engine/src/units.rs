@@ -285,11 +285,11 @@ pub(crate) fn instance() -> Instance {
     if !nix::unistd::geteuid().is_root() {
         return Instance::User;
     }
-    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    match crate::probe::is_rootless() && is_in_a_users_slice(&own) {
-        true => Instance::User,
-        false => Instance::System,
+    if !crate::probe::is_rootless() {
+        return Instance::System;
     }
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    if is_in_a_users_slice(&own) { Instance::User } else { Instance::System }
 }
 
 fn is_in_a_users_slice(own_cgroup: &str) -> bool {
