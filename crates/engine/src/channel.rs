@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use log::debug;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
     sendmsg, socketpair,
@@ -193,6 +194,23 @@ impl Channel {
         }
     }
 
+    /// Waits until there is a message, or the process has ended; `false` if it said nothing.
+    pub(crate) fn speaks_before(&self, process: &OwnedFd) -> Result<bool> {
+        let mut polled = [
+            PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+            PollFd::new(process.as_fd(), PollFlags::POLLIN),
+        ];
+        loop {
+            match poll(&mut polled, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                other => {
+                    other.at("poll", "")?;
+                    return Ok(polled[0].any().unwrap_or(false));
+                }
+            }
+        }
+    }
+
     /// Waits for a message. Steps on the way to it are shown.
     pub(crate) fn receive(&self) -> Result<Message> {
         loop {
@@ -256,8 +274,12 @@ impl Channel {
         let bytes = [IoSlice::new(bytes)];
         // A peer that is gone is an error here, never a signal.
         let flags = MsgFlags::MSG_NOSIGNAL;
-        sendmsg::<()>(self.0.as_raw_fd(), &bytes, control, flags, None).at("sendmsg", "")?;
-        Ok(())
+        loop {
+            match sendmsg::<()>(self.0.as_raw_fd(), &bytes, control, flags, None) {
+                Err(Errno::EINTR) => {}
+                other => return Ok(other.at("sendmsg", "").map(drop)?),
+            }
+        }
     }
 
     fn read(&self, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {

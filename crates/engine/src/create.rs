@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use log::debug;
 use nix::poll::PollTimeout;
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 use plan::{CgroupChoice, HookKind};
 use spec::ContainerStatus;
@@ -26,8 +27,8 @@ use crate::receiver::Receiver;
 use crate::store::{Announced, ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::units::NewUnit;
 use crate::{
-    device_rules, host_mounts, idmap, limits, messages, net_devices, notify, pid_file, probe,
-    process, resctrl, start_socket, trace, units,
+    device_rules, foreground, host_mounts, idmap, limits, messages, net_devices, notify, pid_file,
+    probe, process, resctrl, start_socket, trace, units,
 };
 
 /// How long a process that the kernel is killing may take, in milliseconds.
@@ -87,7 +88,9 @@ pub enum Cgroups {
 /// `create`: the container waits for `start`.
 pub fn create(request: &Request<'_>) -> Result<()> {
     with_plan(request, false, |config, plan| {
-        let (made, _) = make(request, config, plan, true)?;
+        let (mut made, channel) = make(request, config, plan, true)?;
+        made.save(request)?;
+        channel.go()?;
         made.finish(request)?;
         Ok(())
     })
@@ -96,11 +99,13 @@ pub fn create(request: &Request<'_>) -> Result<()> {
 /// A container whose process runs, as a child of this process.
 #[derive(Debug)]
 pub(crate) struct Started {
-    pid: Pid,
+    pub(crate) pid: Pid,
     /// Its init.
     pub(crate) pidfd: OwnedFd,
     /// The terminal's master, unless it went to a console socket.
     pub(crate) terminal: Option<OwnedFd>,
+    /// The signals that are passed on, in the foreground.
+    pub(crate) signals: Option<SignalFd>,
 }
 
 /// `run`: the same, started at once. Returns the process's exit status; 0 if detached.
@@ -108,13 +113,13 @@ pub(crate) struct Started {
 /// Unless `keep`, a container that ended is deleted.
 pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
     let started = with_plan(request, true, |config, plan| {
-        let (made, channel) = make(request, config, plan, false)?;
+        let (mut made, channel) = make(request, config, plan, false)?;
         let listener = notify::listen(&made.dir)?;
-        if !request.detach {
-            crate::foreground::hold_signals()?;
-        }
+        let signals = foreground::hold_signals(request.detach)?;
+        // First: were this process ended while the program runs, `state` and `delete` must find it.
+        made.save(request)?;
         made.let_go(&channel)?;
-        let started = made.finish(request)?;
+        let started = Started { signals, ..made.finish(request)? };
         after_start(request, plan)?;
         if let Some(listener) = listener {
             match request.detach {
@@ -124,10 +129,10 @@ pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
         }
         Ok(started)
     })?;
-    if request.detach {
+    let Some(signals) = &started.signals else {
         return Ok(0);
-    }
-    let status = crate::foreground::wait(&started.pidfd, started.terminal)?;
+    };
+    let status = foreground::wait(&started.pidfd, started.terminal, signals)?;
     if !keep {
         crate::delete::delete(request.store, request.id, true, request.warn)?;
     }
@@ -287,7 +292,10 @@ impl<'p> Making<'p> {
         device_rules::check(&place, plan)?;
         let dir = trace::during("make the state directory", || request.store.reserve(request.id))?;
         debug!("state directory: {}", dir.path().display());
-        let lock = dir.lock()?;
+        let lock = dir.lock().inspect_err(|_| {
+            // The first error is on its way to the user.
+            let _ = dir.remove();
+        })?;
         let now = humantime::format_rfc3339_nanos(SystemTime::now()).to_string();
         let mut making = Making::of(dir, Record::new(plan, now), lock, unit);
         making.record.config = request.bundle.other_config().map(|file| file.to_owned().into());
@@ -501,7 +509,12 @@ impl<'p> Making<'p> {
         channel: &Channel,
         hook_files: &HookFiles,
     ) -> Result<()> {
+        let mut staged = init::needs_stage(&plan.namespaces);
         loop {
+            if staged && !channel.speaks_before(&self.child()?.1)? {
+                // The init, if there is one, has the channel's other end, too, and waits for an answer.
+                return Err(self.died());
+            }
             match trace::waiting("wait for the init", || channel.receive())? {
                 Message::NeedsMaps => {
                     idmap::write(self.child()?.0, &plan.namespaces)?;
@@ -509,6 +522,7 @@ impl<'p> Making<'p> {
                 }
                 Message::Init(pid) => {
                     self.adopt(pid)?;
+                    staged = false;
                     channel.go()?;
                 }
                 Message::NeedsIdMap(index, tree) => {
@@ -643,14 +657,20 @@ impl<'p> Making<'p> {
         self.record.cgroup().number().is_none().then_some(limit)
     }
 
-    /// Saves the container as created; nothing is undone from here on.
-    pub(crate) fn finish(mut self, request: &Request<'_>) -> Result<Started> {
+    /// Saves the container as created.
+    pub(crate) fn save(&mut self, request: &Request<'_>) -> Result<()> {
         let pid = self.child()?.0;
         self.record.pid = pid.as_raw();
         self.record.start_time = process::stat(pid.as_raw())?.map_or(0, |stat| stat.start_time);
         self.record.phase = crate::store::Phase::Created;
         trace::during("save the state", || self.dir.publish(&self.record))?;
         debug!("container {} is created", request.id);
+        Ok(())
+    }
+
+    /// Tells the pid; nothing is undone from here on.
+    pub(crate) fn finish(mut self, request: &Request<'_>) -> Result<Started> {
+        let pid = self.child()?.0;
         if let Some(path) = request.pid_file {
             pid_file::write(path, pid)?;
         }
@@ -662,7 +682,7 @@ impl<'p> Making<'p> {
             groups.stay();
         }
         let (_, pidfd) = self.child.take().ok_or(Error::State(messages::NOT_RUNNING))?;
-        Ok(Started { pid, pidfd, terminal: self.terminal.take() })
+        Ok(Started { pid, pidfd, terminal: self.terminal.take(), signals: None })
     }
 }
 

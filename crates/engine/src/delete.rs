@@ -30,7 +30,7 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
         interrupt(&dir);
     }
     let _lock = dir.lock()?;
-    if !dir.exists() {
+    if !dir.exists()? {
         // Another `delete` was faster.
         return if force { Ok(()) } else { Err(Error::State(messages::DOES_NOT_EXIST)) };
     }

@@ -10,6 +10,7 @@ use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::Mode;
 use nix::unistd::{chroot, fchdir, setsid};
 use plan::{NamespaceKind, Policies, Process, Terminal};
@@ -133,10 +134,10 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
         (request.warn)(warning);
     }
     let started = start(request, (&record, filter), &process, policies)?;
-    if request.detach {
-        return Ok(0);
+    match &started.signals {
+        Some(signals) => foreground::wait(&started.pidfd, started.terminal, signals),
+        None => Ok(0),
     }
-    foreground::wait(&started.pidfd, started.terminal)
 }
 
 fn changed<'a>(own: &spec::Process<'a>, changes: &Changes<'a>) -> spec::Process<'a> {
@@ -177,6 +178,8 @@ fn changed<'a>(own: &spec::Process<'a>, changes: &Changes<'a>) -> spec::Process<
 struct Started {
     pidfd: OwnedFd,
     terminal: Option<OwnedFd>,
+    /// The signals that are passed on, in the foreground.
+    signals: Option<SignalFd>,
 }
 
 /// From a plan to a process that runs the program.
@@ -239,8 +242,9 @@ fn start(
     if let Some(holder) = holder {
         holder.send(b"setns", child.pidfd()?.as_fd())?;
     }
+    let signals = foreground::hold_signals(request.detach)?;
     let pidfd = release(request, &channel, child, agent.as_ref())?;
-    Ok(Started { pidfd, terminal })
+    Ok(Started { pidfd, terminal, signals })
 }
 
 /// Lets the process go on to its program. From here on it lives whatever becomes of this one.
@@ -250,9 +254,6 @@ fn release(
     mut child: Making,
     agent: Option<&Agent>,
 ) -> Result<OwnedFd> {
-    if !request.detach {
-        foreground::hold_signals()?;
-    }
     agent::let_go(channel, (child.pid, child.pidfd()?), agent)?;
     if let Some(path) = request.pid_file {
         pid_file::write(path, child.pid)?;

@@ -14,25 +14,30 @@ use crate::error::Result;
 use crate::process;
 
 /// Holds back the signals that are meant for the container: before it runs, or one that comes early
-/// would end this process instead. The container's process has them back when it is executed.
-pub(crate) fn hold_signals() -> Result<()> {
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded_signals()), None).at("sigprocmask", "")?;
-    Ok(())
+/// would end this process instead. The container's process has them back when it is executed. What
+/// they are read from is made now: once the program runs nothing is undone any more. Who does not
+/// stay in the foreground has none.
+pub(crate) fn hold_signals(detach: bool) -> Result<Option<SignalFd>> {
+    if detach {
+        return Ok(None);
+    }
+    let forwarded = forwarded_signals();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded), None).at("sigprocmask", "")?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    Ok(Some(SignalFd::with_flags(&forwarded, flags).at("signalfd", "")?))
 }
 
 /// Waits for a child, passing the held signals on and, with a terminal, the bytes both ways.
-pub(crate) fn wait(pidfd: &OwnedFd, terminal: Option<OwnedFd>) -> Result<i32> {
-    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    let signals = SignalFd::with_flags(&forwarded_signals(), flags).at("signalfd", "")?;
+pub(crate) fn wait(pidfd: &OwnedFd, terminal: Option<OwnedFd>, signals: &SignalFd) -> Result<i32> {
     let Some(terminal) = terminal else {
-        while !wait_for_either(pidfd, &signals)? {
-            forward(pidfd, &signals, None)?;
+        while !wait_for_either(pidfd, signals)? {
+            forward(pidfd, signals, None)?;
         }
         return process::reap(pidfd);
     };
     let raw = RawMode::enter()?;
     copy_window_size(&terminal);
-    relay(pidfd, &signals, &terminal)?;
+    relay(pidfd, signals, &terminal)?;
     drop(raw);
     process::reap(pidfd)
 }

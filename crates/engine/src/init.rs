@@ -400,10 +400,13 @@ fn wait_for_start(channel: Rc<Channel>, start: Start) -> Option<Rc<Channel>> {
         }
         Start::Socket(listener) => listener,
     };
-    debug!("init: waits for start");
+    // Nobody reads them any more: unread, they would cost the runtime's last word.
     steps::hold();
-    drop(channel);
     let signals = Signals::hold()?;
+    // A container that its runtime was ended before it could save is nobody's to start.
+    signals.wait_for(&*channel)?;
+    channel.wait_for_go().ok().filter(|saved| *saved)?;
+    drop(channel);
     loop {
         signals.wait_for(&listener)?;
         let socket = match nix::sys::socket::accept4(
@@ -445,11 +448,11 @@ impl Signals {
         SignalFd::with_flags(&fatal, flags).ok().map(Signals)
     }
 
-    /// Waits until somebody knocks; a signal before that ends the process.
-    fn wait_for(&self, listener: &OwnedFd) -> Option<()> {
+    /// Waits until there is something to read or to accept; a signal before that ends the process.
+    fn wait_for(&self, socket: &impl AsFd) -> Option<()> {
         loop {
             let mut polled = [
-                PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+                PollFd::new(socket.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut polled, PollTimeout::NONE) {

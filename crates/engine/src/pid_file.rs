@@ -24,6 +24,12 @@ pub(crate) fn write(path: &Path, pid: Pid) -> Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let new = path.with_file_name(format!(".{name}"));
     let step = || "pid file".to_owned();
-    std::fs::write(&new, pid.to_string()).at("write", new.to_string_lossy()).step(step)?;
-    std::fs::rename(&new, path).at("rename", path.to_string_lossy()).step(step)
+    let written = std::fs::write(&new, pid.to_string()).at("write", new.to_string_lossy());
+    let renamed = written
+        .and_then(|()| std::fs::rename(&new, path).at("rename", path.to_string_lossy()))
+        .step(step);
+    renamed.inspect_err(|_| {
+        // The first error is on its way to the user.
+        let _ = std::fs::remove_file(&new);
+    })
 }

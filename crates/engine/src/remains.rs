@@ -7,7 +7,7 @@ use crate::store::{ContainerDir, Phase, Record};
 /// Without a record it did not even come to write one.
 pub fn remains(dir: &ContainerDir, record: Option<&Record<'_>>) -> Option<Vec<String>> {
     let unfinished = record.is_none_or(|record| record.phase == Phase::Creating);
-    if !unfinished || dir.is_locked() || !dir.exists() {
+    if !unfinished || dir.is_locked() || !dir.exists().unwrap_or(true) {
         return None;
     }
     let mut things = vec![dir.path().display().to_string()];

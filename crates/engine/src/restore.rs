@@ -56,10 +56,10 @@ pub fn restore(request: &Request<'_>) -> Result<i32> {
         let (files, streams, joined, hook_files) = (&files, &streams, &joined, &hook_files);
         Restoring { request, plan, files, streams, joined, hook_files }.make(config)
     })?;
-    if request.create.detach {
+    let Some(signals) = &started.signals else {
         return Ok(0);
-    }
-    let status = foreground::wait(&started.pidfd, started.terminal)?;
+    };
+    let status = foreground::wait(&started.pidfd, started.terminal, signals)?;
     crate::delete::delete(request.create.store, request.create.id, true, request.create.warn)?;
     Ok(status)
 }
@@ -89,17 +89,16 @@ impl<'p> Restoring<'_, 'p> {
         }
         let mut options = self.describe(criu.pid())?;
         mounts::describe(&mut options, plan, notify.as_ref(), &place)?;
-        if !request.detach {
-            foreground::hold_signals()?;
-        }
+        let signals = foreground::hold_signals(request.detach)?;
         criu.call(&rpc::request(Kind::Restore, Some(&options)), |asked| {
             self.attend(&mut making, asked, &place, console.as_ref())
         })?;
         criu.end()?;
+        making.save(request)?;
         if let (Some(watcher), Some((_, init))) = (watcher, &making.child) {
             watcher.send(b"standard", init.as_fd())?;
         }
-        making.finish(request)
+        Ok(Started { signals, ..making.finish(request)? })
     }
 
     /// Starts CRIU in the container's cgroup, where all that it makes is born.

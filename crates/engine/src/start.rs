@@ -38,8 +38,9 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
     debug!("knock at {}", dir.path().display());
     let channel = Channel::from_socket(start_socket::knock(&dir)?);
     let running = agent::let_go(&channel, (Pid::from_raw(record.pid), &init), agent.as_ref());
-    dir.unlink(START_SOCKET)?;
+    // An init that was not reached waits on.
     running?;
+    dir.unlink(START_SOCKET)?;
     let started = run_poststart(&record);
     drop(lock);
     if started.is_err() {

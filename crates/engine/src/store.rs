@@ -370,7 +370,10 @@ impl Store {
                 return Err(errno).at("mkdir", path.to_string_lossy()).map_err(Into::into);
             }
         }
-        ContainerDir::open(path)
+        ContainerDir::open(path.clone()).inspect_err(|_| {
+            // The first error is on its way to the user.
+            let _ = unlinkat(nix::fcntl::AT_FDCWD, &path, UnlinkatFlags::RemoveDir);
+        })
     }
 
     /// The directory of a container that exists.
@@ -474,14 +477,17 @@ impl ContainerDir {
 
     /// Whether the directory is still the one that its path names: `delete` may have come between
     /// opening and locking it.
-    pub fn exists(&self) -> bool {
-        nix::sys::stat::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 0)
+    pub fn exists(&self) -> Result<bool> {
+        let stat = nix::sys::stat::fstat(&self.fd).at("fstat", text(&self.path))?;
+        Ok(stat.st_nlink > 0)
     }
 
     /// Reads the record's bytes.
     pub fn read_record(&self) -> Result<RecordBytes> {
         for name in [STATE_FILE, CREATING_FILE, STATE_FILE] {
             match self.read(name) {
+                // Its `create` is at the point of writing it, or was ended there: there is nothing.
+                Ok(bytes) if bytes.is_empty() && name == CREATING_FILE => {}
                 Ok(bytes) => return Ok(RecordBytes { file: self.path.join(name), bytes }),
                 // The third look is for a `create` that finished between the first two.
                 Err(sys::Error { errno: Errno::ENOENT, .. }) => {}
@@ -595,7 +601,7 @@ impl ContainerDir {
     /// Removes the directory with all that is in it: the record last, so that what could not be
     /// removed is found again.
     pub(crate) fn remove(&self) -> Result<()> {
-        for name in [START_SOCKET, SECCOMP_FILE, CREATING_FILE, STATE_FILE, EXEC_FILE] {
+        for name in [START_SOCKET, SECCOMP_FILE, EXEC_FILE, CREATING_FILE, STATE_FILE] {
             self.unlink(name)?;
         }
         match unlinkat(nix::fcntl::AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {

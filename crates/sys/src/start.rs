@@ -8,6 +8,8 @@ use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
 
+use nix::errno::Errno;
+
 static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
 
 /// What the program was called with, its own name first. Nothing where [`main!`](crate::main) did not
@@ -65,8 +67,10 @@ pub unsafe fn start(count: libc::c_int, words: *const *const libc::c_char) {
 fn has_standard_descriptors() -> bool {
     let mut three = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: it is an array of three.
-    if unsafe { libc::poll(three.as_mut_ptr(), 3, 0) } < 0 {
-        return false;
+    while unsafe { libc::poll(three.as_mut_ptr(), 3, 0) } < 0 {
+        if Errno::last() != Errno::EINTR {
+            return false;
+        }
     }
     let mut closed = three.iter().filter(|fd| fd.revents & libc::POLLNVAL != 0);
     // SAFETY: the path is a C string. The lowest free number, which it gets, is the one that is closed.

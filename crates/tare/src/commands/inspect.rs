@@ -73,7 +73,7 @@ static NO_ANNOTATIONS: StringMap<'static> = StringMap::new();
 /// The record of a container, which one that is just being created may lack.
 fn read_record(dir: &ContainerDir) -> engine::Result<Option<RecordBytes>> {
     match dir.read_record() {
-        Err(engine::Error::State(messages::DOES_NOT_EXIST)) if dir.exists() => Ok(None),
+        Err(engine::Error::State(messages::DOES_NOT_EXIST)) if dir.exists()? => Ok(None),
         other => other.map(Some),
     }
 }
