@@ -1,0 +1,89 @@
+//! Ends or fails a runtime's commands at every single system call, and looks at what is left: of the
+//! container, and of the machine. `docs/sweeps.md` tells how to run it, and a point of it again.
+
+#![forbid(unsafe_code)]
+
+mod calls;
+mod census;
+mod errno;
+mod kill;
+mod options;
+mod pairs;
+mod report;
+mod room;
+mod scenario;
+mod soak;
+mod tracer;
+mod truth;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use crate::options::Options;
+use crate::room::Room;
+use crate::scenario::Scenario;
+use crate::tracer::{Ended, Role};
+
+/// What goes wrong here ends a point, or the run: a sentence is enough.
+type Result<T> = std::result::Result<T, String>;
+
+/// All points of it that are wanted; true if all held.
+type Sweep = fn(&Room, &Options) -> Result<bool>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == tracer::DOOR) {
+        return tracer::be_traced(words.get(1..).unwrap_or_default());
+    }
+    match Options::parse(&words).and_then(|options| sweep(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(sentence) => {
+            eprintln!("sweep: {sentence}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// All that is wanted; true if nothing failed.
+fn sweep(options: &Options) -> Result<bool> {
+    // All that a dead runtime leaves comes to this process.
+    nix::sys::prctl::set_child_subreaper(true).map_err(|e| format!("prctl: {e}"))?;
+    let room = Room::make(&options.runtime, &options.rootfs)?;
+    warm_up(&room)?;
+    let sweeps: [(&str, Sweep); 4] = [
+        ("kill", kill::sweep),
+        ("errno", errno::sweep),
+        ("pairs", pairs::sweep),
+        ("soak", soak::sweep),
+    ];
+    let mut held = true;
+    if !sweeps.iter().any(|(name, _)| options.wants(name)) {
+        return Err(format!("{:?}: kill, errno, pairs or soak", options.only));
+    }
+    for (name, sweep) in sweeps {
+        if options.wants(name) {
+            held &= sweep(&room, options)?;
+        }
+    }
+    Ok(held)
+}
+
+/// Makes what stays once it is there: directories in the root, the cgroup above the containers'.
+fn warm_up(room: &Room) -> Result<()> {
+    let line = "run --bundle @true ID";
+    room.call(line)?.ok(line).map(|_| ())
+}
+
+/// The calls that the scenario's command makes when nobody hinders it.
+fn dry_run(room: &Room, scenario: &Scenario) -> Result<BTreeMap<Role, Vec<i64>>> {
+    let before = census::Census::take(room);
+    let init = scenario.set_up(room)?;
+    let (traced, output) = room.traced(scenario.line, init, None)?;
+    if traced.ended != Ended::Exited(0) {
+        return Err(format!("{}: {:?}, {:?}", scenario.name, traced.ended, output.stderr));
+    }
+    scenario.check(room, &truth::status(room)?, true)?;
+    kill::gone(room, &before)?;
+    Ok(traced.calls)
+}

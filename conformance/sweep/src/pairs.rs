@@ -1,0 +1,113 @@
+//! Two commands on one container at once, in every pair, and now and then one of them is killed.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::census::{self, Census};
+use crate::kill;
+use crate::options::{Options, number};
+use crate::report::{Outcome, Tally};
+use crate::room::{Output, Room};
+use crate::tracer::Ended;
+use crate::truth;
+
+/// How many rounds there are, and of a sample.
+const ROUNDS: [usize; 2] = [10_000, 200];
+
+const COMMANDS: &[&str] = &[
+    "create --bundle @plain ID",
+    "start ID",
+    "exec ID /busybox true",
+    "update --pids-limit 60 ID",
+    "pause ID",
+    "resume ID",
+    "kill ID KILL",
+    "delete ID",
+    "delete --force ID",
+    "state ID",
+    "list",
+    "run --detach --bundle @plain ID",
+];
+
+/// What there is before: nothing, or a container that was created, or that runs.
+const BEFORE: [&[&str]; 3] =
+    [&[], &["create --bundle @plain ID"], &["run --detach --bundle @plain ID"]];
+
+/// All rounds that are wanted; true if all held.
+pub(crate) fn sweep(room: &Room, options: &Options) -> Result<bool> {
+    let mut tally = Tally::new("pairs");
+    let [all, sample] = ROUNDS;
+    let rounds = options.rounds.unwrap_or(if options.sample.is_some() { sample } else { all });
+    let first = options.sample.unwrap_or(0);
+    let rounds = match options.only.get(1) {
+        Some(round) => vec![number(round)?],
+        None => (first..first + rounds).collect(),
+    };
+    for round in rounds {
+        if !tally.count(&round.to_string(), at(room, round).map(|()| Outcome::Held)) {
+            census::clean(room);
+        }
+    }
+    Ok(tally.print())
+}
+
+fn at(room: &Room, round: usize) -> Result<()> {
+    // A multiplier without a factor in common with the table's size: neighbours differ, none is left out.
+    let pair = round * 61 % (COMMANDS.len() * COMMANDS.len());
+    let lines = [pair / COMMANDS.len(), pair % COMMANDS.len()]
+        .map(|at| COMMANDS.get(at).copied().unwrap_or_default());
+    let before = Census::take(room);
+    for line in BEFORE.get(round % BEFORE.len()).copied().unwrap_or_default() {
+        room.call(line)?.ok(line)?;
+    }
+    let [first, second] = lines;
+    let mut commands = [room.spawn(first, "first")?, room.spawn(second, "second")?];
+    // Every second round one is killed, within the time that a command takes.
+    let victim = round / 2 % 2;
+    if round % 2 == 1 {
+        std::thread::sleep(Duration::from_micros((round * 7919 % 6000) as u64));
+        if let Some(command) = commands.get_mut(victim) {
+            let _ = command.kill();
+        }
+    }
+    // What came into a frozen container waits, as all in there do, until it is thawed.
+    if lines.iter().any(|line| line.starts_with("pause")) {
+        std::thread::sleep(Duration::from_millis(30));
+        room.call("resume ID")?;
+    }
+    let [first, second] = &mut commands;
+    let outputs = [room.wait(first, "first")?, room.wait(second, "second")?];
+    outputs
+        .iter()
+        .try_for_each(check)
+        .and_then(|()| truth::status(room).map(|_| ()))
+        .and_then(|()| kill::gone(room, &before))
+        .map_err(|why| format!("{} beside {}: {why}", lines[0], lines[1]))
+}
+
+/// A command that fails says why, in one sentence.
+fn check(output: &Output) -> Result<()> {
+    let lines = output.stderr.lines().count();
+    match output.ended {
+        Ended::Exited(0) => Ok(()),
+        // The status of what `exec` has started, and the other command ended.
+        Ended::Exited(137) if lines == 0 => Ok(()),
+        Ended::Exited(_) if lines == 1 && !output.stderr.contains("panicked") => Ok(()),
+        Ended::Killed(nix::sys::signal::Signal::SIGKILL) => Ok(()),
+        ended => Err(format!("{ended:?}, {:?}", output.stderr)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_is_played_in_every_state_with_and_without_a_kill() {
+        let pairs = COMMANDS.len() * COMMANDS.len();
+        let all: std::collections::BTreeSet<(usize, usize, usize)> = (0..ROUNDS[0])
+            .map(|round| (round * 61 % pairs, round / pairs % BEFORE.len(), round % 2))
+            .collect();
+        assert!(all.len() >= pairs * 3, "{}", all.len());
+    }
+}
