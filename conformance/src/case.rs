@@ -32,6 +32,8 @@ pub(crate) struct Case {
     pub bound: Duration,
     /// How long a state that must come is waited for.
     pub patience: Duration,
+    /// How often a test of a race tries to lose it.
+    pub rounds: u32,
     /// How long what has been killed may take to be gone.
     pause: Duration,
     busybox: PathBuf,
@@ -54,6 +56,7 @@ impl Case {
             root: scratch.join("root"),
             bound: Duration::from_secs(20) * scale.patience,
             patience: Duration::from_millis(if scale.null { 100 } else { 5000 }) * scale.patience,
+            rounds: scale.rounds,
             pause: Duration::from_millis(350) * scale.patience,
             busybox: parent.join("busybox"),
             tag: tag.to_owned(),

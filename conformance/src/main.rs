@@ -58,6 +58,14 @@ fn cli() -> Command {
                 .default_value("1")
                 .help("Wait longer for everything: for a slow machine"),
         )
+        .arg(
+            Arg::new("rounds")
+                .long("rounds")
+                .value_name("N")
+                .value_parser(value_parser!(u32).range(1..))
+                .default_value("200")
+                .help("How often each race is run; with thousands, give it --patience, too"),
+        )
         .arg(flag("systemd").help("Let systemd make the cgroups: --systemd-cgroup in every call"))
         .arg(flag("verbose").help("Print what each failing test found"))
         .arg(flag("list").help("Print the tests and the sentences they hold"))
@@ -87,10 +95,14 @@ fn main() -> ExitCode {
         return single::threads(*count);
     }
     layout::choose(args.get_flag("systemd"));
-    let patience = args.get_one("patience").copied().unwrap_or(1);
+    let number = |name: &str| args.get_one::<u32>(name).copied().unwrap_or(1);
+    let scale = |null| schedule::Scale {
+        null,
+        patience: number("patience"),
+        rounds: if null { 1 } else { number("rounds") },
+    };
     if let [name, runtime, scratch, tag] = &words("single")[..] {
-        let scale = schedule::Scale { null: args.get_flag("null"), patience };
-        return single::run(name, runtime, scratch, tag, scale);
+        return single::run(name, runtime, scratch, tag, scale(args.get_flag("null")));
     }
     if let Some(list) = args.get_one::<String>("compatibility") {
         let page = std::fs::read_to_string(list).map_err(|error| error.to_string());
@@ -118,14 +130,14 @@ fn main() -> ExitCode {
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let verbose = args.get_flag("verbose");
     let result = if args.get_flag("null") {
-        null::run(&tests, jobs, patience)
+        null::run(&tests, jobs, scale(true))
     } else {
         let runtimes = words("runtime").iter().map(|word| named(word)).collect::<Vec<_>>();
         if runtimes.is_empty() {
             eprintln!("conformance: no runtime given");
             return ExitCode::from(2);
         }
-        schedule::grade(&runtimes, &tests, jobs, schedule::Scale { null: false, patience })
+        schedule::grade(&runtimes, &tests, jobs, scale(false))
             .map(|columns| report::print(&tests, &columns, verbose))
     };
     match result {

@@ -8,9 +8,9 @@ use crate::verdict::Verdict;
 
 /// Runs the tests on a runtime that always succeeds and on one that always fails; true if none
 /// passes on either.
-pub(crate) fn run(tests: &[(String, Test)], jobs: usize, patience: u32) -> Verdict<bool> {
+pub(crate) fn run(tests: &[(String, Test)], jobs: usize, scale: Scale) -> Verdict<bool> {
     let nothing = ["true", "false"].map(|name| (name.to_owned(), PathBuf::from("/bin").join(name)));
-    let columns = schedule::grade(&nothing, tests, jobs, Scale { null: true, patience })?;
+    let columns = schedule::grade(&nothing, tests, jobs, scale)?;
     let mut passes = 0;
     for column in &columns {
         for ((name, _), outcome) in tests.iter().zip(&column.outcomes) {

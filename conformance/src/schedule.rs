@@ -23,6 +23,8 @@ pub(crate) struct Scale {
     pub null: bool,
     /// What every bound is multiplied by.
     pub patience: u32,
+    /// How often a race is run.
+    pub rounds: u32,
 }
 
 /// What one test came to on one runtime.
@@ -128,6 +130,7 @@ fn process(
     let mut command = Command::new("/proc/self/exe");
     command.arg("--single").arg(name).arg(runtime).arg(scratch).arg(tag);
     command.arg("--patience").arg(scale.patience.to_string());
+    command.arg("--rounds").arg(scale.rounds.to_string());
     if scale.null {
         command.arg("--null");
     }

@@ -1,5 +1,9 @@
 //! The chapters, in the order of the table. A long chapter has several files.
 
+mod attacks;
+mod attacks_exec;
+mod attacks_input;
+mod attacks_race;
 mod bad_input;
 mod bad_properties;
 mod cgroup_block;
@@ -138,4 +142,14 @@ pub(crate) const ALL: &[Chapter] = &[
     ("bad-input", &[bad_input::FILES, bad_input::IDS, bad_properties::PROPERTIES]),
     ("checkpoint", &[checkpoint::COMMANDS, checkpoint::TESTS]),
     ("security", &[security::TESTS, security_binary::TESTS]),
+    (
+        "attacks",
+        &[
+            attacks::LINKS,
+            attacks::WAYS_OUT,
+            attacks_race::RACES,
+            attacks_exec::EXEC,
+            attacks_input::INPUT,
+        ],
+    ),
 ];

@@ -13,6 +13,7 @@
 //! A filter without no_new_privs needs `CAP_SYS_ADMIN`: it is kept over step 2 and dropped in step 5.
 
 use std::ffi::CString;
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use bpf::seccomp::Filter;
@@ -33,6 +34,8 @@ use crate::rootfs::c_string;
 
 /// `SCHED_DEADLINE` (sched(7)).
 const SCHED_DEADLINE: u32 = 6;
+/// Larger than any table of users, in bytes.
+const LARGEST_PASSWD: u64 = 16 * 1024 * 1024;
 /// `CAP_SYS_ADMIN`.
 const SYS_ADMIN: u64 = 1 << 21;
 
@@ -41,7 +44,8 @@ const SYS_ADMIN: u64 = 1 << 21;
 pub(crate) struct Surroundings<'a> {
     /// The filter.
     pub(crate) filter: Option<Filter>,
-    /// The label file of this process, opened while procfs was still the host's.
+    /// The label file of this process, which is the only one that may write to it, opened while procfs
+    /// was still the host's.
     pub(crate) label: Option<OwnedFd>,
     /// Whether it sets its resource limits itself; else they are set from outside.
     pub(crate) own_rlimits: bool,
@@ -212,7 +216,7 @@ pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
         Some(Label::SeLinux(_)) => Some(procfs::open("thread-self/attr/exec", write)?),
         Some(Label::AppArmor(_)) => match procfs::open("thread-self/attr/apparmor/exec", write) {
             // Before Linux 5.8 the modules shared one file.
-            Err(error) if error.errno == Errno::ENOENT => {
+            Err(Error::Kernel { error: sys::Error { errno: Errno::ENOENT, .. }, .. }) => {
                 Some(procfs::open("thread-self/attr/exec", write)?)
             }
             other => Some(other?),
@@ -373,11 +377,28 @@ fn environment(process: &Process<'_>, extra: &[String]) -> Vec<String> {
     environment.extend(extra.iter().cloned());
     if !environment.iter().any(|variable| variable.starts_with("HOME=") && variable.len() > 5) {
         environment.retain(|variable| !variable.starts_with("HOME="));
-        let home = crate::store::read_path("/etc/passwd").ok();
+        let home = passwd().ok();
         let home = home.as_deref().and_then(|table| home_of(table, process.uid));
         environment.push(format!("HOME={}", home.as_deref().unwrap_or("/")));
     }
     environment
+}
+
+/// The container's table of users, as far as it is one: what an image has there may as well be a device
+/// that never ends, or a pipe that never begins.
+fn passwd() -> nix::Result<Vec<u8>> {
+    const PATH: &str = "/etc/passwd";
+    // Opening a device may do something; what it is is known first.
+    if nix::sys::stat::stat(PATH)?.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+        return Err(Errno::EINVAL);
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = std::fs::File::from(openat(AT_FDCWD, PATH, flags, Mode::empty())?);
+    let mut table = Vec::new();
+    match file.take(LARGEST_PASSWD).read_to_end(&mut table) {
+        Ok(_) => Ok(table),
+        Err(error) => Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
+    }
 }
 
 /// Field 6 of the first line for `uid` (passwd(5)).

@@ -248,6 +248,9 @@ fn make<'p>(
     extra_env.extend(notify::variable());
     let start = making.way_to_start(for_start)?;
     let program = making.set_device_rules(&place, &join, plan, request.is_rootless(plan))?;
+    if !plan.rootless {
+        init::hide()?;
+    }
     let (forked, needs_unit) = making.clone_init(plan, &place, &join)?;
     match forked {
         Forked::Child => {

@@ -197,7 +197,9 @@ fn start(
     let agent = Agent::connect(record.agent.as_ref(), state)?;
     let join = join(request.cgroups, record)?;
     let (channel, child_channel) = Channel::pair()?;
-    let label = confine::open_label(process.label.as_ref())?;
+    if !record.rootless {
+        init::hide()?;
+    }
     let joined = enter_before_clone(record, &init)?;
     if let Some(cpus) = &process.cpus.initial {
         // Inherited by the process, and then the kernel's to reconcile with its cgroup.
@@ -218,7 +220,7 @@ fn start(
                 console,
                 around: Surroundings {
                     filter,
-                    label,
+                    label: None,
                     cpus: Cpus::of_exec(&process.cpus),
                     own_rlimits: !record.has_namespace("user"),
                     may_lack_groups: record.rootless,
@@ -375,18 +377,25 @@ fn run(child: Child<'_>) -> ! {
     let channel = Rc::new(child.channel);
     steps::go_through(&channel);
     debug!("nsexec container setup: joins those of process {}", child.record.pid);
-    let mut keep = vec![channel.as_fd(), child.init.as_fd()];
-    keep.extend(child.console.as_ref().map(AsFd::as_fd));
-    keep.extend(child.around.label.as_ref().map(AsFd::as_fd));
-    let preserved = child.around.preserved;
     if let Some(cpus) = &child.process.cpus.initial {
         debug!("nsexec: affinity: {}", mask(cpus));
     }
+    let Child { record, process, init, console, .. } = child;
+    let preserved = child.around.preserved;
     let error = match init::wait_for_unit(&channel, child.needs_unit)
-        .and_then(|()| leave_the_host(child.record, child.join, preserved, &keep))
-        .and_then(|()| enter(child.record, child.init, child.joined))
-        .and_then(|()| set_up_terminal(&channel, child.console.as_ref(), child.process))
-        .and_then(|()| confine::confine(child.process, child.around))
+        .and_then(|()| confine::open_label(process.label.as_ref()))
+        .and_then(|label| {
+            let mut keep = vec![channel.as_fd(), init.as_fd()];
+            keep.extend(console.as_ref().map(AsFd::as_fd));
+            keep.extend(label.as_ref().map(AsFd::as_fd));
+            leave_the_host(child.join, preserved, &keep)?;
+            Ok(label)
+        })
+        .and_then(|label| {
+            enter(record, init, child.joined)?;
+            set_up_terminal(&channel, console.as_ref(), process)?;
+            confine::confine(process, Surroundings { label, ..child.around })
+        })
         .and_then(|confined| channel.send(&Message::Ready).map(|()| confined))
     {
         Err(error) => error,
@@ -405,17 +414,10 @@ fn run(child: Child<'_>) -> ! {
 }
 
 /// Joins the cgroup, and lets go of everything else: what is in the container must find nothing of
-/// the host in this process, nor look into it before execve (CVE-2016-9962, CVE-2024-21626).
-fn leave_the_host(
-    record: &Record<'_>,
-    join: &cgroup::Join,
-    preserved: u32,
-    keep: &[BorrowedFd<'_>],
-) -> Result<()> {
+/// the host in this process (CVE-2024-21626).
+fn leave_the_host(join: &cgroup::Join, preserved: u32, keep: &[BorrowedFd<'_>]) -> Result<()> {
     init::join_cgroup(join)?;
-    sys::close_all_but(3 + preserved, keep)?;
-    // As in `init`: a user's own process must stay its own.
-    if record.rootless { Ok(()) } else { Ok(sys::set_dumpable(false)?) }
+    Ok(sys::close_all_but(3 + preserved, keep)?)
 }
 
 /// The CPUs as a mask, in hexadecimal digits.

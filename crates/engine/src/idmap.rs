@@ -16,8 +16,8 @@ use sys::{Clone3, Context, Forked};
 
 use crate::channel::Channel;
 use crate::error::{Error, Result, Step};
-use crate::process;
 use crate::rootfs::mount_name;
+use crate::{process, procfs};
 
 /// Maps the ids of mount `index`, which is detached, as the plan says.
 pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> Result<()> {
@@ -108,9 +108,7 @@ fn write_map(pid: Pid, file: &str, map: &[IdMapping]) -> Result<()> {
 }
 
 fn write_file(pid: Pid, file: &str, text: &str) -> Result<()> {
-    let path = format!("/proc/{pid}/{file}");
-    Ok(std::fs::write(&path, text)
-        .at("write", format!("{path}: {}", text.trim_end().replace('\n', ", ")))?)
+    procfs::write(&format!("{pid}/{file}"), text)
 }
 
 fn run_helper(program: &str, pid: Pid, map: &[IdMapping]) -> Result<()> {

@@ -29,7 +29,7 @@ use crate::listen::Passed;
 use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
 use crate::rootfs::{Rootfs, c_string};
-use crate::{devices, steps, store, trace};
+use crate::{devices, procfs, steps, store, trace};
 
 /// `CLONE_NEWTIME`, which nix doesn't name.
 const CLONE_NEWTIME: i32 = 0x80;
@@ -143,8 +143,7 @@ fn stage(init: &Init<'_>) -> Result<()> {
     if namespaces.creates(NamespaceKind::Time) {
         unshare(CloneFlags::from_bits_retain(CLONE_NEWTIME)).at("unshare", "time namespace")?;
         if !namespaces.time_offsets.is_empty() {
-            std::fs::write("/proc/self/timens_offsets", &namespaces.time_offsets)
-                .at("write", "/proc/self/timens_offsets")
+            procfs::write("self/timens_offsets", &namespaces.time_offsets)
                 .step(|| "linux.timeOffsets".to_owned())?;
         }
     }
@@ -231,9 +230,18 @@ pub(crate) fn wait_for_parent(channel: &Channel) -> Result<()> {
     }
 }
 
+/// Forbids others to look into this process, and into what it clones from its birth on: in a pid
+/// namespace that is joined the container's processes see it before it has let go of the host
+/// (CVE-2016-9962).
+///
+/// Not for a user: of a process that may not be looked at, a user owns nothing in procfs, and the runtime
+/// itself could set nothing from outside. It has no powers either that could be stolen.
+pub(crate) fn hide() -> Result<()> {
+    Ok(sys::set_dumpable(false)?)
+}
+
 /// From here on what is in the container may look at this process, a created one for as long as it
-/// waits: so nothing of the runtime's, nor of its caller's, is open in it any more, and nobody may
-/// open what is (CVE-2016-9962, CVE-2024-21626).
+/// waits: so nothing of the runtime's, nor of its caller's, is open in it any more (CVE-2024-21626).
 fn leave_the_host(init: &Init<'_>) -> Result<()> {
     let _step = trace::step("close what is the host's", "");
     let mut keep = vec![init.channel.as_fd()];
@@ -242,13 +250,7 @@ fn leave_the_host(init: &Init<'_>) -> Result<()> {
     }
     keep.extend(init.console.as_ref().map(AsFd::as_fd));
     keep.extend(init.hook_files.descriptors());
-    sys::close_all_but(3 + init.passed.descriptors, &keep)?;
-    if init.plan.rootless {
-        // Of a process that may not be looked at, a user owns nothing in procfs: the runtime itself
-        // could set nothing from outside. It has no powers either that could be stolen.
-        return Ok(());
-    }
-    Ok(sys::set_dumpable(false)?)
+    Ok(sys::close_all_but(3 + init.passed.descriptors, &keep)?)
 }
 
 /// From a process in its namespaces to one that only has to be started.
@@ -325,8 +327,9 @@ fn set_up_network(plan: &Create<'_>, channel: &Channel) -> Result<()> {
     Ok(())
 }
 
-/// Host name, domain name and kernel parameters. The host's procfs is still there, so the
-/// parameters are written below one that no container can have tampered with (CVE-2025-52881).
+/// Host name, domain name and kernel parameters. The host's procfs is still there, and the parameters
+/// are written below one that is proven to be procfs: a mount namespace that is joined may be another
+/// container's, with anything at `/proc` (CVE-2025-52881).
 fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
     let _step = trace::step("names, sysctls", "");
     if !plan.hostname.is_empty() {
@@ -338,14 +341,8 @@ fn set_up_kernel_names(plan: &Create<'_>) -> Result<()> {
     }
     for sysctl in &plan.sysctls {
         debug!("init: sysctl {}={}", sysctl.name, sysctl.value);
-        let path = format!("/proc/sys/{}", sysctl.path);
-        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-        let step = || format!("linux.sysctl[{}]", sysctl.name);
-        let file =
-            openat(AT_FDCWD, path.as_str(), flags, Mode::empty()).at("open", &path).step(step)?;
-        store::write_all(file.as_fd(), sysctl.value.as_bytes())
-            .at("write", sysctl.value)
-            .step(step)?;
+        procfs::write(&format!("sys/{}", sysctl.path), sysctl.value)
+            .step(|| format!("linux.sysctl[{}]", sysctl.name))?;
     }
     Ok(())
 }

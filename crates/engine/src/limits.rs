@@ -8,8 +8,8 @@ use sys::{Clone3, Context, Forked};
 
 use crate::error::{Error, Result, Step};
 use crate::messages;
-use crate::trace;
 use crate::units::NewUnit;
+use crate::{procfs, trace};
 
 /// Where the container's cgroup is to be, and the unit that it is with systemd.
 pub(crate) fn place(plan: &plan::Create<'_>) -> Result<(Cgroup, Option<NewUnit>)> {
@@ -82,9 +82,7 @@ pub(crate) fn set_on_process(pid: Pid, process: &plan::Process<'_>, rlimits: boo
         set_rlimits(pid, process)?;
     }
     if let Some(score) = process.oom_score_adj {
-        let path = format!("/proc/{pid}/oom_score_adj");
-        std::fs::write(&path, score.to_string())
-            .at("write", format!("{path}: {score}"))
+        procfs::write(&format!("{pid}/oom_score_adj"), &score.to_string())
             .step(|| "process.oomScoreAdj".to_owned())?;
     }
     Ok(())

@@ -1,7 +1,11 @@
 //! `--pid-file`: the pid in decimal, no newline, whole or not at all.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use nix::unistd::{AccessFlags, Pid, access};
 use sys::Context;
 
@@ -24,7 +28,15 @@ pub(crate) fn write(path: &Path, pid: Pid) -> Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let new = path.with_file_name(format!(".{name}"));
     let step = || "pid file".to_owned();
-    let written = std::fs::write(&new, pid.to_string()).at("write", new.to_string_lossy());
+    // As `write` of std, but never through a link, wherever somebody has made it lead.
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(&new)
+        .and_then(|mut file| file.write_all(pid.to_string().as_bytes()))
+        .at("write", new.to_string_lossy());
     let renamed = written
         .and_then(|()| std::fs::rename(&new, path).at("rename", path.to_string_lossy()))
         .step(step);

@@ -18,6 +18,9 @@ use sys::Context;
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
+/// As often the kernel is asked again when something was renamed meanwhile.
+const MOST_TRIES: usize = 64;
+
 /// What to make when a path does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -72,6 +75,21 @@ pub(crate) fn open_without_links(root: BorrowedFd<'_>, path: &str) -> Result<Own
     }
 }
 
+/// A handle to the root of what is mounted, the last of all, on the very directory behind `place`: found by
+/// no name, which may be another directory's by now. `path` is what it was called.
+pub(crate) fn mounted_on(
+    place: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+    path: &str,
+) -> Result<OwnedFd, sys::Error> {
+    // In a root of its own a directory is what is above it; and going up ends on top of its mounts.
+    match open_how(place, "..", ResolveFlag::RESOLVE_IN_ROOT) {
+        Err(Errno::ENOSYS | Errno::EPERM) => return open(root, path, Missing::Fail),
+        other => other,
+    }
+    .at("open", path)
+}
+
 /// Opens what `path` names inside `root` for use, not only as a handle.
 pub(crate) fn open_for_use(
     root: BorrowedFd<'_>,
@@ -102,13 +120,10 @@ fn open_flags(
     resolve: ResolveFlag,
 ) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new().flags(flags).resolve(resolve);
-    loop {
-        // EAGAIN: something was renamed meanwhile and the kernel could not be sure (openat2(2)).
-        match openat2(root, path, how) {
-            Err(Errno::EAGAIN) => {}
-            other => return other,
-        }
-    }
+    // EAGAIN: something was renamed meanwhile and the kernel could not be sure (openat2(2)). Who renames
+    // all the time, to hold us up, is met with [`Walk`], which no rename disturbs.
+    let mut tries = (0..MOST_TRIES).map(|_| openat2(root, path, how));
+    tries.find(|opened| !matches!(opened, Err(Errno::EAGAIN))).unwrap_or(Err(Errno::ENOSYS))
 }
 
 /// Whether a handle is of a directory.

@@ -48,8 +48,8 @@ pub(crate) struct Rootfs {
     tree: OwnedFd,
     /// Bind sources that were opened early, by place in `mounts`.
     sources: HashMap<usize, OwnedFd>,
-    /// Destinations of file systems that are to be read-only once they are filled.
-    read_only_later: Vec<String>,
+    /// File systems that are to be read-only once they are filled, with their destinations.
+    read_only_later: Vec<(OwnedFd, String)>,
     /// The SELinux label of new file systems.
     label: MountLabel<String>,
 }
@@ -136,24 +136,26 @@ impl Rootfs {
             What::Bind { source, recursive, attributes, .. } => {
                 self.bind(mount, source, *recursive, *attributes, map)
             }
-            What::Filesystem { .. } => {
-                self.filesystem(mount).and_then(|()| self.map_filesystem(mount, map))
-            }
+            What::Filesystem { .. } => self.filesystem(mount, map),
             What::Cgroup { flags } => self.cgroup(mount, *flags, cgroup),
-            What::Remount { flags, data } => {
-                let target = self.target(mount, Missing::Fail)?;
-                fchdir(&target).at("fchdir", &mount.destination)?;
-                let flags = MsFlags::from_bits_retain(*flags) | MsFlags::MS_REMOUNT;
-                mount_at(".", Some(data), flags)
-            }
+            What::Remount { flags, data } => self.remount(mount, *flags, data),
         }
-        .and_then(|()| self.adjust(mount))
+        .and_then(|mounted| self.adjust(mount, mounted))
         .step(|| mount_name(mount))
+    }
+
+    fn remount(&self, mount: &Mount<'_>, flags: u64, data: &str) -> Result<Mounted> {
+        let target = self.target(mount, Missing::Fail)?;
+        fchdir(&target).at("fchdir", &mount.destination)?;
+        let flags = MsFlags::from_bits_retain(flags) | MsFlags::MS_REMOUNT;
+        mount_at(".", Some(data), flags)?;
+        Ok(Mounted::Is(target))
     }
 
     /// Opens a mount's destination; what is inside procfs is only for the few files that may be.
     fn target(&self, mount: &Mount<'_>, missing: Missing) -> Result<OwnedFd> {
-        let target = resolve::open(self.tree.as_fd(), &mount.destination, missing)?;
+        let target = resolve::open(self.tree.as_fd(), &mount.destination, missing)
+            .map_err(|error| circle(error, mount))?;
         let textual = PROC_FILES.contains(&&*mount.destination);
         if !textual && sys::magic(target.as_fd())? == PROC_MAGIC && mount.destination != "/proc" {
             return Err(Error::Escape {
@@ -171,7 +173,7 @@ impl Rootfs {
         recursive: bool,
         attributes: BindAttributes,
         map: &MapIds<'_>,
-    ) -> Result<()> {
+    ) -> Result<Mounted> {
         let tree = match self.sources.remove(&mount.index) {
             Some(tree) => tree,
             None => open_source(source, recursive)?,
@@ -192,12 +194,27 @@ impl Rootfs {
         }
         sys::move_mount(tree.as_fd(), target.as_fd())
             .map_err(|error| sys::Error { object: mount.destination.to_string(), ..error })?;
-        Ok(())
+        Ok(Mounted::Is(tree))
     }
 
-    fn filesystem(&mut self, mount: &Mount<'_>) -> Result<()> {
+    fn filesystem(&mut self, mount: &Mount<'_>, map: &MapIds<'_>) -> Result<Mounted> {
+        let mut mounted = self.new_filesystem(mount)?;
+        if mount.id_map.is_some() {
+            mounted = self.map_filesystem(mount, mounted, map)?;
+        }
+        if is_filled_first(&mount.what) {
+            let root = match &mounted {
+                Mounted::Is(root) => root.try_clone().at("dup", &mount.destination)?,
+                Mounted::On(place) => self.mounted_on(place, mount)?,
+            };
+            self.read_only_later.push((root, mount.destination.clone().into_owned()));
+        }
+        Ok(mounted)
+    }
+
+    fn new_filesystem(&self, mount: &Mount<'_>) -> Result<Mounted> {
         let What::Filesystem { kind, source, flags, data, copy_up } = &mount.what else {
-            return Ok(());
+            return Err(sys::Error::new("mount", &*mount.destination, Errno::EINVAL).into());
         };
         let mut data = Cow::Borrowed(data.as_str());
         let target = match *kind {
@@ -213,39 +230,42 @@ impl Rootfs {
             _ => self.target(mount, Missing::MakeDirectory)?,
         };
         let mut flags = MsFlags::from_bits_retain(*flags);
-        if *kind == "tmpfs" && flags.contains(MsFlags::MS_RDONLY) {
-            // Later mounts and the device nodes need places in it.
+        if is_filled_first(&mount.what) {
             flags.remove(MsFlags::MS_RDONLY);
-            self.read_only_later.push(mount.destination.clone().into_owned());
         }
         let hidden = if *copy_up { Some(copy_up::open(target.as_fd())?) } else { None };
         fchdir(&target).at("fchdir", &mount.destination)?;
         mount_new(kind, source, flags, &data, &mount.destination)?;
         if *kind == "mqueue" && !self.label.context.is_empty() {
             // It takes no option for it.
-            let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
-            fchdir(&new).at("fchdir", &mount.destination)?;
+            fchdir(&self.mounted_on(&target, mount)?).at("fchdir", &mount.destination)?;
             sys::set_label_here(&self.label.context).step(|| "linux.mountLabel".to_owned())?;
         }
         if let Some(hidden) = hidden {
-            let new = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
-            copy_up::copy(hidden, new)?;
+            copy_up::copy(hidden, self.mounted_on(&target, mount)?)?;
         }
-        Ok(())
+        Ok(Mounted::On(target))
+    }
+
+    fn mounted_on(&self, place: &OwnedFd, mount: &Mount<'_>) -> Result<OwnedFd> {
+        Ok(resolve::mounted_on(place.as_fd(), self.tree.as_fd(), &mount.destination)?)
     }
 
     /// Puts a mount of the new file system whose ids are mapped in the place of the one that was made.
-    fn map_filesystem(&self, mount: &Mount<'_>, map: &MapIds<'_>) -> Result<()> {
-        if mount.id_map.is_none() {
-            return Ok(());
-        }
-        let made = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+    fn map_filesystem(
+        &self,
+        mount: &Mount<'_>,
+        mounted: Mounted,
+        map: &MapIds<'_>,
+    ) -> Result<Mounted> {
+        let Mounted::On(place) = mounted else { return Ok(mounted) };
+        let made = self.mounted_on(&place, mount)?;
         let tree = sys::open_tree(made.as_fd(), c"", CLONE)?;
         fchdir(&made).at("fchdir", &mount.destination)?;
         umount2(".", MntFlags::MNT_DETACH).at("umount2", &mount.destination)?;
         map(mount.index, tree.try_clone().at("dup", &mount.destination)?)?;
-        let target = self.target(mount, Missing::Fail)?;
-        Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
+        sys::move_mount(tree.as_fd(), place.as_fd())?;
+        Ok(Mounted::Is(tree))
     }
 
     /// A destination, with the permissions that it has if it exists already: as in runc a tmpfs takes
@@ -276,7 +296,12 @@ impl Rootfs {
     }
 
     /// The container's own cgroups, as a tree of the host's shape.
-    fn cgroup(&mut self, mount: &Mount<'_>, flags: u64, cgroup: &cgroup::Cgroup) -> Result<()> {
+    fn cgroup(
+        &mut self,
+        mount: &Mount<'_>,
+        flags: u64,
+        cgroup: &cgroup::Cgroup,
+    ) -> Result<Mounted> {
         let target = self.target(mount, Missing::MakeDirectory)?;
         let flags = MsFlags::from_bits_truncate(flags);
         fchdir(&target).at("fchdir", &mount.destination)?;
@@ -286,7 +311,7 @@ impl Rootfs {
         let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         let data = self.label.with("mode=755");
         mount_new("tmpfs", "tmpfs", safe, &data, &mount.destination)?;
-        let top = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+        let top = self.mounted_on(&target, mount)?;
         // Nobody else can reach this file system yet: names in it are what they were made as.
         for (directory, names, path) in hierarchies(cgroup) {
             mkdirat(&top, directory.as_str(), Mode::from_bits_truncate(0o755))
@@ -304,9 +329,9 @@ impl Rootfs {
         if flags.contains(MsFlags::MS_RDONLY) {
             // Later mounts may need places in it.
             change(top.as_fd(), Attributes { set: 0, clear: READ_ONLY.set }, false)?;
-            self.read_only_later.push(mount.destination.clone().into_owned());
+            self.read_only_later.push((top, mount.destination.clone().into_owned()));
         }
-        Ok(())
+        Ok(Mounted::On(target))
     }
 
     fn cgroup2(
@@ -315,7 +340,7 @@ impl Rootfs {
         target: OwnedFd,
         flags: MsFlags,
         cgroup: &cgroup::Cgroup,
-    ) -> Result<()> {
+    ) -> Result<Mounted> {
         match mount_new("cgroup2", "cgroup", flags, "", &mount.destination) {
             // Not ours to mount: in a user namespace without a cgroup namespace of its own.
             Err(Error::Kernel {
@@ -326,20 +351,26 @@ impl Rootfs {
                 // Recursive: mounts that a user namespace has inherited come together or not at all.
                 let clone = OpenTree { recursive: true, ..CLONE };
                 let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, clone)?;
-                let attributes = Attributes { set: mount_attributes(flags), clear: 0 };
+                // Those of the host are not for a container that has none of its own (CVE-2023-25809).
+                let foreign = if cgroup.is_empty() { READ_ONLY.set } else { 0 };
+                let attributes = Attributes { set: mount_attributes(flags) | foreign, clear: 0 };
                 change(tree.as_fd(), attributes, true)?;
-                Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
+                sys::move_mount(tree.as_fd(), target.as_fd())?;
+                Ok(Mounted::Is(tree))
             }
-            other => other,
+            other => other.map(|()| Mounted::On(target)),
         }
     }
 
     /// Propagation and recursive attributes, once the mount is in its place.
-    fn adjust(&self, mount: &Mount<'_>) -> Result<()> {
+    fn adjust(&self, mount: &Mount<'_>, mounted: Mounted) -> Result<()> {
         if mount.propagation.is_empty() && mount.recursive == Attributes::default() {
             return Ok(());
         }
-        let mounted = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
+        let mounted = match mounted {
+            Mounted::Is(mounted) => mounted,
+            Mounted::On(place) => self.mounted_on(&place, mount)?,
+        };
         change(mounted.as_fd(), mount.recursive, true)?;
         propagate(mounted.as_fd(), mount)
     }
@@ -388,8 +419,7 @@ impl Rootfs {
 
     /// File systems that had to be written to first.
     pub(crate) fn make_filled_read_only(&self) -> Result<()> {
-        for destination in &self.read_only_later {
-            let mounted = resolve::open(self.tree.as_fd(), destination, Missing::Fail)?;
+        for (mounted, destination) in &self.read_only_later {
             change(mounted.as_fd(), READ_ONLY, false).step(|| destination.clone())?;
         }
         Ok(())
@@ -458,7 +488,7 @@ impl Rootfs {
                 fchdir(&target).at("fchdir", path).step(step)?;
                 let data = self.label.with("nr_blocks=1,nr_inodes=2");
                 mount_new("tmpfs", "tmpfs", MsFlags::MS_RDONLY, &data, path).step(step)?;
-                empty = Some(resolve::open(self.tree.as_fd(), path, Missing::Fail)?);
+                empty = Some(resolve::mounted_on(target.as_fd(), self.tree.as_fd(), path)?);
                 continue;
             }
             let cover = match (directory, &empty, &null) {
@@ -473,8 +503,22 @@ impl Rootfs {
     }
 }
 
+/// Whether it is made writable, and read-only later: later mounts and the device nodes need places in it.
+fn is_filled_first(what: &What<'_>) -> bool {
+    matches!(what, What::Filesystem { kind: "tmpfs", flags, .. }
+        if MsFlags::from_bits_retain(*flags).contains(MsFlags::MS_RDONLY))
+}
+
 /// Who maps the ids of the mount with that place in the plan, which is detached.
 type MapIds<'m> = dyn Fn(usize, OwnedFd) -> Result<()> + 'm;
+
+/// What has been mounted, for what is left to do with it.
+enum Mounted {
+    /// Its root.
+    Is(OwnedFd),
+    /// It covers this directory.
+    On(OwnedFd),
+}
 
 const CLONE: OpenTree = OpenTree { clone: true, recursive: false, no_follow: false };
 const READ_ONLY: Attributes = Attributes { set: sys::Attributes::READ_ONLY.set, clear: 0 };
@@ -510,6 +554,19 @@ pub(crate) fn mount_name(mount: &Mount<'_>) -> String {
             format!("error mounting {kind:?} to rootfs at {to:?} (mounts[{}])", mount.index)
         }
         _ => format!("error mounting to rootfs at {to:?} (mounts[{}])", mount.index),
+    }
+}
+
+/// A link of procfs leads anywhere, and is never followed; the kernel has one number for it and for links
+/// that lead in a circle.
+fn circle(error: sys::Error, mount: &Mount<'_>) -> Error {
+    match error.errno {
+        Errno::ELOOP => {
+            let why =
+                "leads in a circle, or through a link of procfs, which may lead out of the root";
+            Error::Escape { path: mount.destination.clone().into_owned(), why }
+        }
+        _ => error.into(),
     }
 }
 
@@ -565,7 +622,7 @@ fn propagate(mounted: BorrowedFd<'_>, mount: &Mount<'_>) -> Result<()> {
 }
 
 /// Gives a bind its attributes: what is not named goes, unless it is locked.
-fn change_bind(mount: BorrowedFd<'_>, attributes: BindAttributes) -> Result<()> {
+pub(crate) fn change_bind(mount: BorrowedFd<'_>, attributes: BindAttributes) -> Result<()> {
     let BindAttributes { named, others } = attributes;
     match change(mount, attributes.unlocked(), false) {
         Err(Error::Kernel { error: sys::Error { errno: Errno::EPERM, .. }, .. }) if others != 0 => {

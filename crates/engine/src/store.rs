@@ -655,13 +655,6 @@ impl RecordBytes {
     }
 }
 
-/// Reads the file at `path` to its end.
-pub(crate) fn read_path(path: &str) -> nix::Result<Vec<u8>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let file = openat(nix::fcntl::AT_FDCWD, path, flags, Mode::empty())?;
-    read_all(file.as_fd())
-}
-
 /// Reads a file to its end.
 pub(crate) fn read_all(file: BorrowedFd<'_>) -> nix::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(4096);

@@ -512,8 +512,24 @@ pub(crate) fn mount<'a>(
         let hint = "no uidMappings, gidMappings, idmap and ridmap: only root may map ids of mounts";
         findings.refuse(at(""), "id-mapped mounts are not supported for rootless containers", hint);
     }
-    let (propagation, recursive) = (options.propagation, options.recursive);
+    let (propagation, mut recursive) = (options.propagation, options.recursive);
+    let may_own_cgroups = host.rootless || namespaces.has(NamespaceKind::User);
+    if may_own_cgroups && shows_cgroups(&what) && recursive.clear & MOUNT_ATTR_RDONLY == 0 {
+        recursive.set |= MOUNT_ATTR_RDONLY;
+    }
     Some(Mount { index, destination, what, id_map, propagation, recursive })
+}
+
+/// Whether a bind shows the host's sysfs read-only, and with it the cgroups that are mounted there: some of
+/// them may belong to who runs the container, and must be no more writable (CVE-2023-25809).
+fn shows_cgroups(what: &What<'_>) -> bool {
+    match what {
+        What::Bind { source, recursive: true, attributes, .. } => {
+            attributes.named.set & MOUNT_ATTR_RDONLY != 0
+                && ["/sys", "/sys/fs", "/sys/fs/cgroup"].contains(&&*clean(source))
+        }
+        _ => false,
+    }
 }
 
 /// How the mount's ids are mapped: as it says itself, or else (`idmap`) as the container's are.

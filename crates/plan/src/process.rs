@@ -120,6 +120,22 @@ pub(crate) fn none() -> Process<'static> {
     }
 }
 
+/// The largest number is no id: to the kernel it means "leave it as it is", and that is root.
+fn refuse_no_ids(user: &spec::User, at: &str, findings: &mut Findings) {
+    let groups = user.additional_gids.iter().enumerate();
+    let groups = groups.map(|(n, gid)| (*gid, "group", format!("{at}/user/additionalGids/{n}")));
+    let own = [
+        (user.uid, "user", format!("{at}/user/uid")),
+        (user.gid, "group", format!("{at}/user/gid")),
+    ];
+    for (id, kind, pointer) in own.into_iter().chain(groups) {
+        if id == u32::MAX {
+            let sentence = format!("{id} is no {kind}: the kernel would keep the one that it has");
+            findings.refuse(pointer, sentence, "a number below 4294967295");
+        }
+    }
+}
+
 pub(crate) fn process<'a>(
     process: &'a spec::Process<'a>,
     at: &str,
@@ -137,6 +153,7 @@ pub(crate) fn process<'a>(
         let sentence = format!("Cwd must be an absolute path, not {:?}", process.cwd);
         findings.refuse(format!("{at}/cwd"), sentence, format!("/{}", process.cwd));
     }
+    refuse_no_ids(&process.user, at, findings);
     let capabilities = process.capabilities.as_ref();
     Process {
         args: process.args.iter().map(|arg| arg.as_str()).collect(),

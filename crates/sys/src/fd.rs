@@ -2,8 +2,10 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{AT_FDCWD, FcntlArg, FdFlag, OFlag, fcntl, openat};
+use nix::sys::stat::Mode;
 
 use crate::{Context, Error, Result};
 
@@ -67,9 +69,19 @@ fn close_between(first: u32, last: u32) -> Result<()> {
     Ok(())
 }
 
+/// The numbers of this process's descriptors. What is at `/proc` in a mount namespace that was joined may be
+/// no procfs, and hide some.
 fn open_descriptors() -> Result<Vec<u32>> {
-    let entries = std::fs::read_dir("/proc/self/fd").at("opendir", "/proc/self/fd")?;
-    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    const PROC: i64 = 0x9fa0;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = openat(AT_FDCWD, "/proc/self/fd", flags, Mode::empty());
+    let directory = directory.at("open", "/proc/self/fd")?;
+    if crate::magic(directory.as_fd())? != PROC {
+        return Err(Error::new("open", "/proc/self/fd, which is no procfs", Errno::ENOTSUP));
+    }
+    let mut entries = Dir::from_fd(directory).at("opendir", "/proc/self/fd")?;
+    let numbers =
+        entries.iter().filter_map(|entry| entry.ok()?.file_name().to_str().ok()?.parse().ok());
     Ok(numbers.collect())
 }
 

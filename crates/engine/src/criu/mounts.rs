@@ -20,7 +20,7 @@ use super::rpc::{self, opts};
 use super::wire::Message;
 use crate::error::{Error, Result, Step};
 use crate::resolve::{self, Missing};
-use crate::rootfs::{c_string, hierarchies, mount_name};
+use crate::rootfs::{c_string, change_bind, hierarchies, mount_name};
 use crate::store::Record;
 use crate::{mount_table, notify};
 
@@ -39,27 +39,29 @@ pub(crate) fn leave_out(
     let mut leave = |place: &str, name: Option<&str>| {
         let place = resolved(root.as_fd(), "", place);
         if mounted.contains(place.as_str()) {
+            check_key(&place)?;
             options.message(opts::EXT_MNT, &rpc::pair(&place, name.unwrap_or(&place)));
         }
+        Ok::<(), Error>(())
     };
     for bind in config.mounts.iter().filter(|mount| plan::is_bind(mount)) {
-        leave(inside(&bind.destination, &record.rootfs), None);
+        leave(inside(&bind.destination, &record.rootfs), None)?;
     }
-    leave(notify::INSIDE, None);
+    leave(notify::INSIDE, None)?;
     // v2 is a file system of the container's own.
     for place in table.iter().filter(|entry| entry.kind == "cgroup").map(|entry| &entry.place) {
-        leave(place, None);
+        leave(place, None)?;
     }
     let Some(linux) = &config.linux else { return Ok(()) };
     for path in &linux.masked_paths {
         let masked = resolve::open(root.as_fd(), path, Missing::Fail);
         if masked.is_ok_and(|masked| resolve::is_directory(masked.as_fd()).is_ok_and(|is| !is)) {
-            leave(path, Some(NULL));
+            leave(path, Some(NULL))?;
         }
     }
     let devices = linux.devices.iter().map(|device| device.path.as_str());
     for path in DEFAULT_DEVICES.iter().map(|(path, ..)| *path).chain(devices) {
-        leave(path, None);
+        leave(path, None)?;
     }
     Ok(())
 }
@@ -76,24 +78,39 @@ pub(crate) fn describe(
     let base = path_of(root.as_fd());
     let mut put = |place: &str, source: &str| {
         let place = resolved(root.as_fd(), &base, place);
+        check_key(&place)?;
         options.message(opts::EXT_MNT, &rpc::pair(&place, source));
+        Ok::<(), Error>(())
     };
     for mount in plan.mounts.iter().chain(extra) {
         match &mount.what {
-            What::Bind { source, .. } => put(&mount.destination, source),
+            What::Bind { source, .. } => put(&mount.destination, source)?,
             What::Cgroup { .. } if !cgroup.is_unified() => {
                 for (directory, _, path) in hierarchies(cgroup) {
-                    put(&format!("{}/{directory}", mount.destination), path);
+                    put(&format!("{}/{directory}", mount.destination), path)?;
                 }
             }
             _ => {}
         }
     }
-    put(NULL, NULL);
+    put(NULL, NULL)?;
     if plan.device_source == DeviceSource::Bind {
-        plan.devices.iter().for_each(|device| put(device.path, device.path));
+        plan.devices.iter().try_for_each(|device| put(device.path, device.path))?;
     }
     Ok(())
+}
+
+/// CRIU keeps a name and what comes in its place as one text, `mnt[NAME]:PLACE`, and takes the first `]` for
+/// the name's end: a directory of the image's may not choose the place (CVE-2026-115520,
+/// CVE-2026-119101).
+fn check_key(place: &str) -> Result<()> {
+    match place.contains(']') {
+        false => Ok(()),
+        true => {
+            let why = "has a bracket in it, which CRIU would take for the end of the name";
+            Err(Error::Escape { path: place.to_owned(), why })
+        }
+    }
 }
 
 /// In the process that becomes CRIU: makes a mount namespace of its own, in which the container's root
@@ -129,8 +146,10 @@ pub(crate) fn set_up_root(
 /// Makes what `mount` is mounted on. A bind is then mounted there, for what is mounted inside it.
 fn make_place(root: BorrowedFd<'_>, mount: &Mount<'_>, covers: &mut Vec<OwnedFd>) -> Result<()> {
     match &mount.what {
-        What::Bind { source, .. } => {
+        What::Bind { source, attributes, .. } => {
             let cover = clone_tree(source)?;
+            // Also here nothing is made in what is bound read-only.
+            change_bind(cover.as_fd(), *attributes)?;
             let missing = match resolve::is_directory(cover.as_fd())? {
                 true => Missing::MakeDirectory,
                 false => Missing::MakeFile,
@@ -240,6 +259,14 @@ mod tests {
             assert_eq!(resolved(root.as_fd(), &base, path), inside, "{path}");
         }
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_criu_would_cut_short_is_an_attack() {
+        assert!(check_key("/data/a b[0").is_ok());
+        for place in ["/data]:/etc", "/data]"] {
+            assert!(matches!(check_key(place), Err(Error::Escape { .. })), "{place}");
+        }
     }
 
     #[test]
