@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod advisories;
 mod bundle;
 mod call;
 mod case;

@@ -80,6 +80,40 @@ fn behind<'t>(call: Call<'t>, script: &str) -> Call<'t> {
 
 /// The chapter's tests of links in an image.
 pub(crate) const LINKS: &[Test] = &[
+    test("links-at-dev", "CVE-2026-41579: the image's own /dev is a link", |t| {
+        linked(t, &["dev"], bare_dev)
+    }),
+    test("links-at-console", "CVE-2025-52565, CVE-2026-88264: a link at /dev/console", |t| {
+        let sentinel = Sentinel::new(t)?;
+        for name in ["", "file", "new", "sub/deep/new"] {
+            let b = bare_dev(t.bundle()?, "").set("/process/terminal", true);
+            let b = b.mount("/dev/pts", "devpts", "devpts", &["newinstance", "ptmxmode=0666"]);
+            symlink(sentinel.0.join(name), b.rootfs("dev/console"))?;
+            let (terminal, stdio) = crate::console::Terminal::open(t)?;
+            let call = b.sh("echo ran").call("run")?.through(["setsid", "-c", "-w"]);
+            let run = call.stdio(stdio).spawn()?;
+            // Refused or not: what it has said is on the terminal.
+            run.wait()?;
+            terminal.shows("ran").or_else(|_| terminal.shows("error"))?;
+            sentinel.unchanged()?;
+        }
+        is(t.bundle()?.says("echo good")?.as_str(), "good")
+    }),
+    test(
+        "masks-by-a-link",
+        "CVE-2025-31133: /dev/null as a link to a file of procfs, with which others are masked",
+        |t| {
+            let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern")?;
+            let b = bare_dev(t.bundle()?, "");
+            symlink("/proc/sys/kernel/core_pattern", b.rootfs("dev/null"))?;
+            let b = b.set("/linux/maskedPaths", json!(["/etc/group"]));
+            let out = b.sh("cat /etc/group; echo ran").run()?;
+            ran_or_told(&out)?;
+            lacks(&out.stdout, pattern.trim())?;
+            is(fs::read_to_string("/proc/sys/kernel/core_pattern")?, pattern)?;
+            is(t.bundle()?.says("echo good")?.as_str(), "good")
+        },
+    ),
     test("links-at-devices", "CVE-2026-41579, CVE-2026-88265: a link at each device's name", |t| {
         let names = ["dev/null", "dev/zero", "dev/full", "dev/random", "dev/urandom", "dev/tty"];
         linked(t, &names, bare_dev)
@@ -166,6 +200,17 @@ pub(crate) const LINKS: &[Test] = &[
             t.nothing_left()
         },
     ),
+    test(
+        "read-only-is-kept",
+        "CVE-2026-115521: the mount that becomes read-only is the one that was meant",
+        |t| {
+            // Whatever is found at its place by then: here, another mount.
+            let b = t.bundle()?.mount("/m", "tmpfs", "tmpfs", &["ro"]);
+            let b = b.mount("/m", "tmpfs", "tmpfs", &["rw"]);
+            let modes = "awk '$5 == \"/m\" { print substr($6, 1, 2) }' /proc/self/mountinfo";
+            is(b.says(modes)?.as_str(), "ro\nrw")
+        },
+    ),
     test("endless-passwd", "an image's /etc/passwd that never ends, or never begins", |t| {
         for (make, name) in [("ln -s /dev/zero", "zero"), ("mkfifo", "fifo")] {
             let b = t.bundle()?.set("/process/env", json!(["PATH=/bin"]));
@@ -204,19 +249,27 @@ pub(crate) const WAYS_OUT: &[Test] = &[
         "binary-by-exec",
         "CVE-2019-5736: exec of a script whose interpreter is /proc/self/exe",
         |t| {
+            // A copy, which may be lost.
+            let copy = t.path("runtime-copy");
+            fs::copy(&t.runtime, &copy)?;
+            let instead = format!("shift; exec {} \"$@\"", copy.display());
             let b = t.bundle()?.caps(&["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]);
             fs::write(b.rootfs("entry"), "#!/proc/self/exe\n")?;
             t.host(["chmod", "755", &b.rootfs("entry").to_string_lossy()])?;
-            let before = digest(t, &t.runtime)?;
+            let before = digest(t, &copy)?;
+            // Whatever runs here and is not of the image is held open until it can be written to.
             let write = "echo up; while :; do for e in /proc/[0-9]*/exe; do \
-                     (exec 4<$e && echo bad >/proc/self/fd/4) 2>/dev/null; done; done";
+                     case $(readlink $e 2>/dev/null) in */busybox | '') continue ;; esac; \
+                     (exec 4<$e && echo caught && n=0 && while [ $n -lt 500 ]; do \
+                     echo bad >/proc/self/fd/4 && break; n=$((n + 1)); done) 2>/dev/null; done; done";
             let c = b.sh(write).start()?;
             c.shows("up")?;
-            for _ in 0..4 {
-                let out = c.exec([], ["/entry", "--version"]).output()?;
+            for _ in 0..30 {
+                let call = c.exec([], ["/entry", "--version"]);
+                let out = call.through(["/bin/sh", "-c", &instead, "sh"]).output()?;
                 that(!out.stdout.is_empty() || !out.stderr.is_empty(), "it says something")?;
             }
-            is(digest(t, &t.runtime)?, before)
+            is(digest(t, &copy)?, before)
         },
     ),
     test(
@@ -233,14 +286,13 @@ pub(crate) const WAYS_OUT: &[Test] = &[
     ),
     test(
         "sysctl-redirected",
-        "CVE-2025-52881: a file of the host's mounted over the sysctl that is written",
+        "CVE-2025-52881: a tree of the host's mounted over the sysctls that are written",
         |t| {
             layout::root()?;
             let sentinel = Sentinel::new(t)?;
-            let file = sentinel.0.join("file");
             let b = t.bundle()?.set("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" }));
             let script = "echo ran $(cat /proc/sys/net/ipv4/ip_forward)";
-            let mount = format!("mount --bind {} /proc/sys/net/ipv4/ip_forward", file.display());
+            let mount = format!("mount --bind {} /proc/sys", false_sysctls(&sentinel));
             let out = behind(b.sh(script).call("run")?, &mount).output()?;
             sentinel.unchanged()?;
             ran_or_told(&out)?;
@@ -255,8 +307,8 @@ pub(crate) const WAYS_OUT: &[Test] = &[
             layout::root()?;
             let sentinel = Sentinel::new(t)?;
             let mount = format!(
-                "mount --bind {} /proc/sys/net/ipv4/ip_forward; touch {}; exec sleep 100",
-                sentinel.0.join("file").display(),
+                "mount --bind {} /proc/sys; touch {}; exec sleep 100",
+                false_sysctls(&sentinel),
                 t.path("mounted").display()
             );
             let other = t.keep(["unshare", "-m", "sh", "-c", &mount])?;
@@ -338,6 +390,11 @@ pub(crate) const WAYS_OUT: &[Test] = &[
         },
     ),
 ];
+
+/// A tree of the host's that has a file where the sysctl is that the tests write.
+fn false_sysctls(sentinel: &Sentinel) -> String {
+    sentinel.0.join("sub").display().to_string()
+}
 
 /// A cgroup that is removed when this is dropped.
 struct Directory(PathBuf);

@@ -20,6 +20,9 @@ impl Sentinel {
         fs::write(dir.join("file"), "of the host")?;
         fs::create_dir_all(dir.join("sub/deep"))?;
         fs::write(dir.join("sub/deep/file"), "of the host, too")?;
+        // The place of a sysctl, for who mounts the tree over /proc/sys.
+        fs::create_dir_all(dir.join("sub/net/ipv4"))?;
+        fs::write(dir.join("sub/net/ipv4/ip_forward"), "of the host")?;
         let before = tree(&dir)?;
         Ok(Self(dir, before))
     }

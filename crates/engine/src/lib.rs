@@ -29,6 +29,8 @@ mod events;
 mod examine;
 mod exec;
 mod foreground;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hooks;
 mod host_mounts;
 mod idmap;

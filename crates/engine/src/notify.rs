@@ -90,7 +90,7 @@ impl Listener {
             let mut buffer = [0; 4096];
             let length = self.socket.recv(&mut buffer).at("recv", SOCKET)?;
             let message = buffer.get(..length).unwrap_or_default();
-            if message.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+            if says_ready(message) {
                 return tell(&self.manager, pid);
             }
         }
@@ -120,6 +120,11 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether one of a message's lines is the word (sd_notify(3)).
+pub(crate) fn says_ready(message: &[u8]) -> bool {
+    message.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
 }
 
 /// Tells the manager, and waits until it has read it: it may look at this process to know who spoke.

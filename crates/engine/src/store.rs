@@ -488,7 +488,7 @@ impl ContainerDir {
             match self.read(name) {
                 // Its `create` is at the point of writing it, or was ended there: there is nothing.
                 Ok(bytes) if bytes.is_empty() && name == CREATING_FILE => {}
-                Ok(bytes) => return Ok(RecordBytes { file: self.path.join(name), bytes }),
+                Ok(bytes) => return Ok(RecordBytes::of(self.path.join(name), bytes)),
                 // The third look is for a `create` that finished between the first two.
                 Err(sys::Error { errno: Errno::ENOENT, .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -521,7 +521,7 @@ impl ContainerDir {
 
     /// Reads what `exec` needs.
     pub(crate) fn read_exec(&self) -> Result<RecordBytes> {
-        Ok(RecordBytes { file: self.path.join(EXEC_FILE), bytes: self.read(EXEC_FILE)? })
+        Ok(RecordBytes::of(self.path.join(EXEC_FILE), self.read(EXEC_FILE)?))
     }
 
     fn to_json(&self, value: &impl Serialize) -> Result<Vec<u8>> {
@@ -621,6 +621,11 @@ impl AsFd for ContainerDir {
 }
 
 impl RecordBytes {
+    /// Bytes that are from `file`.
+    pub(crate) fn of(file: PathBuf, bytes: Vec<u8>) -> RecordBytes {
+        RecordBytes { file, bytes }
+    }
+
     /// The record, borrowing from these bytes.
     pub fn record(&self) -> Result<Record<'_>> {
         let damaged = |why: String| Error::Damaged { file: self.file.display().to_string(), why };
@@ -653,6 +658,13 @@ impl RecordBytes {
     fn damaged(&self, why: String) -> Error {
         Error::Damaged { file: self.file.display().to_string(), why }
     }
+}
+
+/// Reads the file at `path` to its end.
+pub(crate) fn read_path(path: &str) -> nix::Result<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let file = openat(nix::fcntl::AT_FDCWD, path, flags, Mode::empty())?;
+    read_all(file.as_fd())
 }
 
 /// Reads a file to its end.
@@ -707,7 +719,7 @@ mod tests {
     #[test]
     fn what_was_added_to_a_record_is_not_part_of_it() {
         let lines = |text: &str| {
-            let bytes = RecordBytes { file: PathBuf::new(), bytes: text.into() };
+            let bytes = RecordBytes::of(PathBuf::new(), text.into());
             let (record, number) = bytes.lines();
             (String::from_utf8(record.to_vec()).unwrap(), number)
         };

@@ -22,3 +22,12 @@ pub(crate) mod wire;
 
 pub use failure::{Failure, Why};
 pub use options::{CRIU_CONFIG_ANNOTATION, CriuCgroups, CriuOptions, NetworkLock};
+
+/// Reads a response, for the fuzzer.
+#[cfg(fuzzing)]
+pub(crate) fn read_response(bytes: &[u8]) {
+    if let Ok(response) = rpc::Response::parse(bytes) {
+        assert!(!response.kind_name().is_empty());
+        response.is_notification();
+    }
+}
