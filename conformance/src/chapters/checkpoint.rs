@@ -9,9 +9,10 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::case::{Case, PATH};
-use crate::console::receive;
+use crate::chapters::mounts::Mounted;
 use crate::container::Container;
 use crate::layout;
+use crate::socket::{Socket, is_pidfd_of};
 use crate::table::{Test, test};
 use crate::verdict::{Miss, Verdict, has, is, that};
 use serde_json::json;
@@ -82,6 +83,15 @@ pub(super) fn restore<'t>(b: &Bundle<'t>, flags: &[&str]) -> Call<'t> {
     let call = t.call(["restore", "--detach", "--image-path"]).arg(t.path("images"));
     let call = call.arg("--work-path").arg(t.path("work")).arg("--bundle").arg(&b.dir);
     call.args(flags.iter().copied()).arg(&b.id).stdio(nowhere())
+}
+
+/// `restore` must fail with `part` in its log.
+#[track_caller]
+fn restore_fails(b: &Bundle<'_>, part: &str) -> Verdict {
+    let log = b.case.path("log");
+    let out = restore(b, &[]).global(["--log", &log.to_string_lossy()]).output()?;
+    that(out.code == 1, "it fails")?;
+    has(fs::read_to_string(log)?, part)
 }
 
 /// There and back; the process must count on from where it was.
@@ -192,19 +202,19 @@ pub(crate) const TESTS: &[Test] = &[
     test("terminal", "runc: --console-socket of restore gets the terminal's master", |t| {
         criu(None)?;
         let b = t.bundle()?.set("/process/terminal", true).args(["/bin/sh"]);
-        let socket = crate::console::ConsoleSocket::listen(t)?;
-        let create = b.flags(["--console-socket", &socket.flag()]);
+        let socket = Socket::listen(t)?;
+        let create = b.flags(["--console-socket", &socket.name()]);
         create.call("create")?.ok()?;
-        let (_, terminal) = socket.receive()?;
+        let (_, terminal) = socket.terminal()?;
         let c = Container::new(t, &create.id, t.path("nothing"));
         c.start()?;
         terminal.types("x=saved; echo is=$x\n")?;
         terminal.shows("is=saved")?;
         checkpoint(&c, &[]).ok()?;
         drop(terminal);
-        let socket = crate::console::ConsoleSocket::listen(t)?;
-        restore(&create, &["--console-socket", &socket.flag()]).ok()?;
-        let (_, terminal) = socket.receive()?;
+        let socket = Socket::listen(t)?;
+        restore(&create, &["--console-socket", &socket.name()]).ok()?;
+        let (_, terminal) = socket.terminal()?;
         terminal.types("echo still=$x\n")?;
         terminal.shows("still=saved")
     }),
@@ -262,18 +272,16 @@ pub(crate) const TESTS: &[Test] = &[
     test("shared-host", "runc: a root below a shared mount, as with systemd", |t| {
         criu(None)?;
         let dir = t.dir("shared")?;
-        let place = dir.to_string_lossy().into_owned();
-        t.host(["mount", "-t", "tmpfs", "tmpfs", &place])?;
-        t.host(["mount", "--make-shared", &place])?;
-        let b = t.bundle()?;
-        t.host(["cp", "-a", &b.rootfs("").to_string_lossy(), &format!("{place}/root")])?;
-        let b = b.set("/root/path", format!("{place}/root")).sh("while true; do sleep 0.1; done");
+        let _mounted = Mounted::tmpfs(t, &dir)?.shared(t)?;
+        let (b, root) = (t.bundle()?, dir.join("root"));
+        let place = root.to_string_lossy();
+        t.host(["cp", "-a", &b.rootfs("").to_string_lossy(), &place])?;
+        let b = b.set("/root/path", place.as_ref()).sh("while true; do sleep 0.1; done");
         let c = start(&b)?;
         let done = checkpoint(&c, &[]).ok().and_then(|_| restore(&b, &[]).ok());
         let running = done.and_then(|_| c.is("running"));
-        let inside = mounted_below(&dir.join("root"));
+        let inside = mounted_below(&root);
         c.call("delete").arg("--force").ok()?;
-        t.host(["umount", &place])?;
         running?;
         is(inside?, 0)
     }),
@@ -322,11 +330,7 @@ pub(crate) const TESTS: &[Test] = &[
         checkpoint(&c, &[]).ok()?;
         let b = b.hook("createRuntime", "echo broken >&2; exit 3");
         b.write()?;
-        let out = restore(&b, &[]).stdio(nowhere());
-        let log = t.path("log");
-        let out = out.global(["--log", &log.to_string_lossy()]).output()?;
-        that(out.code == 1, "it fails")?;
-        has(fs::read_to_string(log)?, "exit status 3")?;
+        restore_fails(&b, "exit status 3")?;
         t.nothing_left()
     }),
     test("pre-dump", "runc: memory ahead of the checkpoint, which refers to it", |t| {
@@ -411,10 +415,7 @@ pub(crate) const TESTS: &[Test] = &[
         let (b, c) = counting(t, t.bundle()?)?;
         checkpoint(&c, &[]).ok()?;
         fs::remove_file(t.path("images/inventory.img"))?;
-        let log = t.path("log");
-        let out = restore(&b, &[]).global(["--log", &log.to_string_lossy()]).output()?;
-        that(out.code == 1, "it fails")?;
-        has(fs::read_to_string(log)?, "inventory.img")?;
+        restore_fails(&b, "inventory.img")?;
         t.nothing_left()
     }),
     test("restore-no-images", "a directory that isn't there is named, and nothing is left", |t| {
@@ -454,29 +455,21 @@ pub(crate) const TESTS: &[Test] = &[
         "pidfd-receiver",
         "crun: run.oci.pidfd_receiver gets a descriptor of what is restored",
         |t| {
-            let path = t.path("pidfd.sock");
-            let listener = std::os::unix::net::UnixListener::bind(&path)?;
-            listener.set_nonblocking(true)?;
+            let receiver = Socket::listen(t)?;
             let (b, c) = counting(t, t.bundle()?)?;
             checkpoint(&c, &[]).ok()?;
-            let annotation = json!({ "run.oci.pidfd_receiver": path.to_string_lossy() });
+            let annotation = json!({ "run.oci.pidfd_receiver": receiver.name() });
             let b = b.set("/annotations", annotation);
             b.write()?;
             restore(&b, &[]).ok()?;
-            let (descriptors, _) = receive(t, &listener)?;
-            is(descriptors.len(), 1)?;
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&descriptors[0]);
-            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
-            has(info, &format!("Pid:\t{}\n", c.pid()?))
+            let (descriptors, _) = receiver.receive()?;
+            is_pidfd_of(&descriptors, &c.pid()?.to_string())
         },
     ),
     test("restore-existing", "runc: the id must be free", |t| {
         let (b, c) = counting(t, t.bundle()?)?;
         checkpoint(&c, &["--leave-running"]).ok()?;
-        let log = t.path("log");
-        let out = restore(&b, &[]).global(["--log", &log.to_string_lossy()]).output()?;
-        that(out.code == 1, "it fails")?;
-        has(fs::read_to_string(log)?, "container with given ID already exists")?;
+        restore_fails(&b, "container with given ID already exists")?;
         c.is("running")?;
         counts_on(&b)
     }),

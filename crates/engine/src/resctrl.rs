@@ -19,7 +19,7 @@ use spec::Text;
 use sys::Context;
 
 use crate::error::{Error, Result};
-use crate::store::write_all;
+use crate::store::{read_path, write_all};
 use crate::{messages, mount_table};
 
 /// Where it belongs. The kernel makes this directory if the machine has what resctrl shares out.
@@ -282,7 +282,7 @@ fn counters(directory: &str) -> Vec<Counted> {
 }
 
 fn read(file: &str) -> std::result::Result<String, sys::Error> {
-    Ok(String::from_utf8_lossy(&std::fs::read(file).at("read", file)?).into_owned())
+    Ok(String::from_utf8_lossy(&read_path(file).at("read", file)?).into_owned())
 }
 
 /// A number that the kernel has; 0 if it has none.
