@@ -5,6 +5,7 @@ use super::property::Property;
 use super::unit::{Instance, Unit};
 use super::wire::Writer;
 use crate::error::{Error, Result};
+use crate::path;
 
 /// A connection to a systemd.
 #[derive(Debug)]
@@ -182,15 +183,17 @@ impl Systemd {
         Ok(())
     }
 
-    /// Has systemd put a process into the unit's cgroup, or one below: for a user who may not move it
-    /// there from where it is.
+    /// Has systemd put a process into the unit's cgroup, or one below, with or without a slash before
+    /// it: for a user who may not move it there from where it is.
     ///
     /// # Errors
     /// [`Error::Systemd`] for what systemd refuses.
     pub fn attach(&mut self, unit: &Unit, below: &str, pid: u32) -> Result<()> {
         let mut body = Writer::default();
         body.text(unit.name());
-        body.text(if below.is_empty() { "/" } else { below });
+        // Systemd wants an absolute path.
+        let below = path::clean(below);
+        body.text(if below.is_empty() { "/" } else { &below });
         body.array(4, |to| to.u32(pid));
         self.bus
             .send(&to_manager("AttachProcessesToUnit", "ssau", body))
