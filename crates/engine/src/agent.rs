@@ -82,6 +82,11 @@ pub(crate) fn let_go(
                 return Err(error).step(|| NAME.to_owned());
             }
             (Message::Failed(failure), _) => return Err(Error::Init(failure)),
+            // Not the user's program, which would have heard the word.
+            (Message::Unheard, _) => {
+                let how = "the process ended before it was started".to_owned();
+                return Err(Error::Died { how });
+            }
             _ => return Ok(()),
         }
     }

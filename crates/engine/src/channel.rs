@@ -59,6 +59,8 @@ pub(crate) enum Message {
     Failed(Failure),
     /// It closed its end: it has executed the program, or has ended.
     Closed,
+    /// It has ended, without having read what it was told.
+    Unheard,
 }
 
 /// Why the child failed, as it crosses to the parent.
@@ -190,7 +192,7 @@ impl Channel {
                 write(&self.0, &failure.to_bytes()).at("write", "")?;
                 Ok(())
             }
-            Message::Closed => Ok(()),
+            Message::Closed | Message::Unheard => Ok(()),
         }
     }
 
@@ -223,7 +225,9 @@ impl Channel {
 
     fn receive_any(&self) -> Result<Message> {
         let mut buffer = vec![0; LONGEST];
-        let (length, fd) = self.read(&mut buffer)?;
+        let Some((length, fd)) = read_message(self.0.as_fd(), &mut buffer)? else {
+            return Ok(Message::Unheard);
+        };
         let message = match (buffer.get(..length).unwrap_or_default(), fd) {
             ([], _) => Message::Closed,
             (b"M", _) => Message::NeedsMaps,
@@ -281,10 +285,6 @@ impl Channel {
             }
         }
     }
-
-    fn read(&self, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
-        read_with_fd(self.0.as_fd(), buffer)
-    }
 }
 
 impl AsFd for Channel {
@@ -293,19 +293,26 @@ impl AsFd for Channel {
     }
 }
 
-/// Reads one message and the descriptor that came with it.
+/// Reads one message and the descriptor that came with it; nothing once the other end is closed.
 pub(crate) fn read_with_fd(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
 ) -> Result<(usize, Option<OwnedFd>)> {
+    Ok(read_message(socket, buffer)?.unwrap_or_default())
+}
+
+/// The same; `None` if the other end was closed with our words unread.
+fn read_message(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> Result<Option<(usize, Option<OwnedFd>)>> {
     let mut space = nix::cmsg_space!(RawFd);
     let mut parts = [IoSliceMut::new(buffer)];
     let received = loop {
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
             Err(Errno::EINTR) => {}
-            // The other end was closed with our words unread: it is gone all the same.
-            Err(Errno::ECONNRESET) => return Ok((0, None)),
+            Err(Errno::ECONNRESET) => return Ok(None),
             other => break other.at("recvmsg", "")?,
         }
     };
@@ -317,7 +324,7 @@ pub(crate) fn read_with_fd(
             fd = Some(sys::take_inherited(*first)?);
         }
     }
-    Ok((received.bytes, fd))
+    Ok(Some((received.bytes, fd)))
 }
 
 #[cfg(test)]

@@ -556,7 +556,7 @@ impl<'p> Making<'p> {
                 // socket is only CRIU's to send.
                 Message::Step(_) | Message::Listener(_) | Message::Socket(_) => {}
                 Message::Failed(failure) => return Err(Error::Init(failure.during_init())),
-                Message::Closed => return Err(self.died()),
+                Message::Closed | Message::Unheard => return Err(self.died()),
             }
         }
     }

@@ -349,7 +349,7 @@ fn attend(channel: &Channel, attach: impl Fn() -> Result<()>) -> Result<Option<O
                 return Ok(terminal);
             }
             Message::Failed(failure) => return Err(Error::Init(failure)),
-            Message::Closed => {
+            Message::Closed | Message::Unheard => {
                 let how = "the process ended before it was set up".to_owned();
                 return Err(Error::Died { how });
             }

@@ -120,10 +120,10 @@ impl Starting {
         loop {
             match (channel.receive()?, socket.take()) {
                 (Word::Socket(other), _) => socket = Some(other),
-                (Word::Closed, Some(socket)) => {
+                (Word::Closed | Word::Unheard, Some(socket)) => {
                     return Ok(Criu { socket, pid, process, said, log });
                 }
-                (Word::Closed, None) => {
+                (Word::Closed | Word::Unheard, None) => {
                     let why = "criu: the process ended before it was set up".to_owned();
                     return Err(Error::Criu(Failure::NotStarted(why)));
                 }
