@@ -41,6 +41,11 @@ pub(crate) fn by_number(number: i64) -> Option<&'static Call> {
     CALLS.iter().find(|call| call.number == number)
 }
 
+/// The call with this name.
+pub(crate) fn by_name(name: &str) -> Option<&'static Call> {
+    CALLS.iter().find(|call| call.name() == name)
+}
+
 macro_rules! calls {
     ($($name:ident $object:expr => [$($errno:ident)*];)*) => {
         &[$(Call {
@@ -86,7 +91,7 @@ static CALLS: &[Call] = calls! {
     SYS_fchmodat Path(1) => [EPERM EIO];
     SYS_fchown File(0) => [EPERM EIO];
     SYS_fchownat Path(1) => [EPERM EIO];
-    SYS_fcntl File(0) => [EMFILE EINTR];
+    SYS_fcntl File(0) => [EINTR];
     SYS_flock File(0) => [EINTR ENOLCK];
     SYS_fstat File(0) => [EIO ENOMEM];
     SYS_fstatfs File(0) => [EIO EINTR];

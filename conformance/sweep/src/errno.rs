@@ -128,9 +128,13 @@ fn at(
     Ok(Outcome::Held)
 }
 
-/// Whether what the call is about can have such an error: sockets have no disk, nor a device.
+/// Whether the call that is there this time can have such an error: it may be another one than in the
+/// dry run, and sockets have no disk, nor a device.
 fn can_fail(call: &str, errno: Errno) -> bool {
-    !call.contains(" socket:") || !matches!(errno, Errno::EIO | Errno::ENOSPC | Errno::EBUSY)
+    let name = call.split(' ').next().unwrap_or_default();
+    calls::by_name(name).is_some_and(|call| call.errnos.contains(&errno))
+        && !(call.contains(" socket:")
+            && matches!(errno, Errno::EIO | Errno::ENOSPC | Errno::EBUSY))
 }
 
 /// Success in full where that is known to be so; else one sentence, and nothing left.
@@ -141,11 +145,14 @@ fn judge(
     output: &Output,
     survived: Option<&Survived>,
 ) -> Result<()> {
-    let succeeded = match output.ended {
-        Ended::Hung => return Err("hangs".to_owned()),
-        Ended::Killed(_) if survived.is_some_and(|row| row.killed) => return Ok(()),
-        Ended::Killed(signal) => return Err(format!("ended by {signal}")),
-        Ended::Exited(status) => status == 0,
+    let succeeded = match (output.ended, survived) {
+        (Ended::Hung, _) => return Err("hangs".to_owned()),
+        (Ended::Killed(_), Some(row)) if row.killed => {
+            row.used.set(true);
+            return Ok(());
+        }
+        (Ended::Killed(signal), _) => return Err(format!("ended by {signal}")),
+        (Ended::Exited(status), _) => status == 0,
     };
     let sentence = output.stderr.strip_suffix('\n').unwrap_or(&output.stderr);
     let is_one = !sentence.is_empty() && !sentence.contains('\n') && !sentence.contains("panicked");
@@ -157,11 +164,10 @@ fn judge(
         },
         _ => {}
     }
-    let status = truth::status(room)?;
-    if !succeeded && scenario.makes() && status.name == "gone" {
+    if !succeeded && scenario.makes() && truth::status(room)?.name == "gone" {
         return before.is_back(room);
     }
-    scenario.check(room, &status, succeeded)
+    scenario.check(room, succeeded)
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn dry_run(room: &Room, scenario: &Scenario) -> Result<BTreeMap<Role, Vec<i64>>>
     if traced.ended != Ended::Exited(0) {
         return Err(format!("{}: {:?}, {:?}", scenario.name, traced.ended, output.stderr));
     }
-    scenario.check(room, &truth::status(room)?, true)?;
+    scenario.check(room, true)?;
     kill::gone(room, &before)?;
     Ok(traced.calls)
 }

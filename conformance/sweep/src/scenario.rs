@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::room::{ID, Room};
-use crate::truth::{self, Status};
+use crate::truth;
 
 /// A command that is swept.
 pub(crate) struct Scenario {
@@ -154,6 +154,9 @@ impl Scenario {
     pub(crate) fn set_up(&self, room: &Room) -> Result<Option<i32>> {
         for line in self.before {
             room.call(line)?.ok(line)?;
+            if line.starts_with("kill") {
+                becomes(room, &["stopped"])?;
+            }
         }
         Ok(if self.init { Some(truth::status(room)?.pid) } else { None })
     }
@@ -164,13 +167,23 @@ impl Scenario {
     }
 
     /// What must be so after the command.
-    pub(crate) fn check(&self, room: &Room, status: &Status, succeeded: bool) -> Result<()> {
-        let allowed = if succeeded { std::slice::from_ref(&self.done) } else { self.failed };
-        if !allowed.contains(&status.name.as_str()) {
-            return Err(format!("the container is {}, not {}", status.name, allowed.join(" or ")));
-        }
+    pub(crate) fn check(&self, room: &Room, succeeded: bool) -> Result<()> {
+        becomes(room, if succeeded { std::slice::from_ref(&self.done) } else { self.failed })?;
         (self.holds)(room, succeeded)
     }
+}
+
+/// Who was killed may take a moment to die.
+fn becomes(room: &Room, wanted: &[&str]) -> Result<()> {
+    let mut is = String::new();
+    for _ in 0..500 {
+        is = truth::status(room)?.name;
+        if wanted.contains(&is.as_str()) {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    Err(format!("the container is {is}, not {}", wanted.join(" or ")))
 }
 
 fn nothing(_: &Room, _: bool) -> Result<()> {
