@@ -166,18 +166,8 @@ impl Report {
         }
         write!(out, "\n| | |")?;
         self.runtimes.iter().try_for_each(|name| write!(out, " {name} |"))?;
-        writeln!(out, "\n|{}", "---|".repeat(2 + self.runtimes.len()))?;
-        for Count { name, unit, values } in &self.counts {
-            write!(out, "| {name} | {unit} |")?;
-            for value in values {
-                match value {
-                    Some(value) => write!(out, " {value} |")?,
-                    None => write!(out, " - |")?,
-                }
-            }
-            writeln!(out)?;
-        }
-        Ok(())
+        writeln!(out, " at most | |\n|{}", "---|".repeat(4 + self.runtimes.len()))?;
+        self.counts.iter().try_for_each(|count| write_count(out, count))
     }
 
     /// The figures, for machines; with the counts that a later run can be compared with.
@@ -220,6 +210,23 @@ impl Report {
         let (_, after) = rest.split_once(END).ok_or(format!("{name}: no {END}"))?;
         let new = format!("{before}{BEGIN}\n{}\n{END}{after}", self.text());
         fs::write(page, new).map_err(|error| format!("{name}: {error}"))
+    }
+}
+
+fn write_count(out: &mut String, count: &Count) -> std::fmt::Result {
+    write!(out, "| {} | {} |", count.name, count.unit)?;
+    for value in &count.values {
+        match value {
+            Some(value) => write!(out, " {value} |")?,
+            None => write!(out, " - |")?,
+        }
+    }
+    match (count.most(), count.values.first().copied().flatten()) {
+        (Some(most), Some(ours)) => {
+            let verdict = if ours <= most { "met" } else { "**missed**" };
+            writeln!(out, " {most} | {verdict} |")
+        }
+        _ => writeln!(out, " | |"),
     }
 }
 
