@@ -15,7 +15,7 @@ use crate::shell::Outcome;
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) script: String,
-    /// What is typed at the prompt, for a check that runs on a terminal.
+    /// What is typed, a line at each prompt, for a check that runs on a terminal.
     pub(crate) typed: Option<&'static str>,
     /// The runtime's command without which the check is for a later release.
     pub(crate) needs: Option<&'static str>,
@@ -71,7 +71,7 @@ impl Check {
         self
     }
 
-    /// Runs on a terminal, and types this line at the first prompt.
+    /// Runs on a terminal, and types each of these lines at a prompt of its own.
     pub(crate) fn types(mut self, keys: &'static str) -> Self {
         self.typed = Some(keys);
         self

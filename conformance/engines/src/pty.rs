@@ -47,14 +47,18 @@ impl Pty {
         String::from_utf8_lossy(&seen).replace('\r', "")
     }
 
-    /// Types `keys` as soon as there is a prompt, or not at all if none comes in time.
-    pub(crate) fn type_at_prompt(&mut self, keys: &str, limit: Duration) -> Result<()> {
+    /// Types each line of `keys` as soon as there is a prompt for it, or not at all if none comes in
+    /// time. No line has a prompt's character in it, as the terminal shows what is typed.
+    pub(crate) fn type_at_prompts(&mut self, keys: &str, limit: Duration) -> Result<()> {
         let start = Instant::now();
-        while start.elapsed() < limit {
-            if self.seen().contains(['#', '$']) {
-                return self.type_slowly(keys);
+        for (before, line) in keys.split_inclusive('\n').enumerate() {
+            while self.seen().matches(['#', '$']).count() <= before {
+                if start.elapsed() > limit {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(20));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            self.type_slowly(line)?;
         }
         Ok(())
     }

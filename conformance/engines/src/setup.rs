@@ -82,7 +82,8 @@ fn containerd(shell: &mut Shell) -> Result<()> {
         "STOPPED",
         "eval until ctr task ls | grep -w $N | grep -q STOPPED; do sleep 0.1; done",
     );
-    shell.set("RUN", &format!("ctr run --runc-binary {HOME}/bin/tare"));
+    shell.set("RUN", "ctr-run");
+    program("ctr-run", CTR_RUN)?;
     daemon(shell, "containerd", "containerd")?;
     ready(shell, "ctr version")?;
     for (root, image) in [("$ROOTFS", "$I"), ("$DEBIAN", "$D")] {
@@ -110,6 +111,9 @@ fn docker(shell: &mut Shell) -> Result<()> {
     )?;
     Ok(())
 }
+
+/// `ctr run` with this runtime; what the task prints without a terminal comes by way of a file.
+const CTR_RUN: &str = include_str!("ctr-run.sh");
 
 /// Imports a root filesystem into containerd, as an archive in the form of an OCI image layout.
 const ARCHIVE: &str = include_str!("archive.sh");

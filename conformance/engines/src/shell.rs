@@ -57,7 +57,7 @@ impl Shell {
         Ok(Outcome { code, said: String::from_utf8_lossy(&said).into_owned(), took })
     }
 
-    /// Runs a script on a terminal of its own, and types `keys` when there is a prompt.
+    /// Runs a script on a terminal of its own, and types each line of `keys` when there is a prompt.
     pub(crate) fn run_on_pty(&self, script: &str, keys: &str, limit: Duration) -> Result<Outcome> {
         let (mut pty, theirs) = Pty::open()?;
         let share = || theirs.try_clone().map(Stdio::from).doing("share a pty");
@@ -68,7 +68,7 @@ impl Shell {
         let mut child = command.spawn().doing("start a shell on a pty")?;
         // The command holds copies of the pty's other end; without them no end would be seen.
         drop((command, theirs));
-        pty.type_at_prompt(keys, limit / 2)?;
+        pty.type_at_prompts(keys, limit / 2)?;
         let code = wait(&mut child, start + limit)?;
         let took = start.elapsed();
         pty.drain();

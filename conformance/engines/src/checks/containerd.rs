@@ -26,6 +26,16 @@ pub(crate) fn run() -> Vec<Check> {
         .has("BinaryName = \"/run/engines/bin/tare\"")
         .has("ok"),
         check("run: output", "$RUN --rm $I $N echo hello").prints("hello"),
+        // The task lives until its line has been seen, and ctr-run.sh has no part in it.
+        check(
+            "run: input and output by ctr's own pipes",
+            "mkfifo $W/in; exec 3<> $W/in; : > $W/out
+            $E run --rm --runc-binary $HOME/bin/tare $I $N sh -c 'echo up; read x; exit $x' \
+            < $W/in > $W/out &
+            until grep up $W/out; do sleep 0.05; done; echo 7 >&3; wait $!",
+        )
+        .prints("up")
+        .exits(7),
         check("run: exit code", "$RUN --rm $I $N sh -c 'exit 7'").exits(7),
         check("run: what can't be executed", "$RUN --rm $I $N /etc/passwd")
             .exits(1)
@@ -43,7 +53,9 @@ pub(crate) fn run() -> Vec<Check> {
         check("run: 2 MB of output", "$RUN --rm $I $N sh -c 'yes | head -c 2000000' | wc -c")
             .prints("2000000"),
         check("run -t: a terminal of the right size", "$RUN --rm -t $I $N sh")
-            .types("sleep 0.5; tty; stty size; exit 4\n")
+            // Its end is typed at a prompt of its own: all before has come through then, and what comes
+            // at the very end ctr may lose.
+            .types("until stty size | grep 101; do sleep 0.1; done; tty\nexit 4\n")
             .has("/dev/pts/0")
             .has("33 101")
             .exits(4),
@@ -152,7 +164,7 @@ pub(crate) fn tasks() -> Vec<Check> {
         .exits(1)
         .has("executable file not found"),
         check("exec -t: a terminal", sleeper!("", "$E task exec -t --exec-id x $N sh"))
-            .types("sleep 0.5; tty; stty size; exit 4\n")
+            .types("until stty size | grep 101; do sleep 0.1; done; tty; exit 4\n")
             .has("/dev/pts/0")
             .has("33 101")
             .exits(4),
@@ -235,7 +247,11 @@ pub(crate) fn tasks() -> Vec<Check> {
             while $E task ls -q | grep -x $N; do sleep 0.1; done"
             ),
         ),
-        check("create, then start", "$E container create $I $N echo late; $E task start $N")
-            .prints("late"),
+        check(
+            "create, then start",
+            "$E container create $I $N echo late; $E task start --log-uri file://$W/log $N
+            cat $W/log",
+        )
+        .prints("late"),
     ]
 }

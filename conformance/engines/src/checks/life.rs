@@ -49,7 +49,7 @@ pub(crate) fn exec() -> Vec<Check> {
         )
         .prints("137 143"),
         check("exec -it: a terminal", sleeper!("$E exec -it $N sh"))
-            .types("sleep 0.5; tty; stty size; exit 4\n")
+            .types("until stty size | grep 101; do sleep 0.1; done; tty; exit 4\n")
             .has("/dev/pts/0")
             .has("33 101")
             .exits(4),

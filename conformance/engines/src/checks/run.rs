@@ -26,7 +26,7 @@ pub(crate) fn basics() -> Vec<Check> {
         check("run -t: a terminal without input", "$E run --rm -t $I sh -c 'test -t 1 && tty'")
             .has("/dev/pts/0"),
         check("run -it: a terminal of the right size", "$E run --rm -it $I sh")
-            .types("sleep 0.5; tty; stty size; exit 4\n")
+            .types("until stty size | grep 101; do sleep 0.1; done; tty; exit 4\n")
             .has("/dev/pts/0")
             .has("33 101")
             .exits(4),
