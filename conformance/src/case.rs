@@ -14,7 +14,7 @@ use crate::bundle::Bundle;
 use crate::call::{Call, Output};
 use crate::leftover::{self, raw};
 use crate::schedule::Scale;
-use crate::verdict::{Verdict, fail};
+use crate::verdict::{Verdict, fail, needs};
 
 /// The PATH of the runtime under test.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -69,6 +69,11 @@ impl Case {
         &self.busybox
     }
 
+    /// A file that all tests of a run share.
+    pub(crate) fn of_the_run(&self, name: &str) -> PathBuf {
+        self.busybox.with_file_name(name)
+    }
+
     /// The next number of this case.
     pub(crate) fn number(&self) -> u32 {
         self.serial.set(self.serial.get() + 1);
@@ -120,6 +125,21 @@ impl Case {
     /// Calls the runtime with `args` to its end.
     pub(crate) fn rt<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Verdict<Output> {
         self.call(args).output()
+    }
+
+    /// Skips on a runtime beside tare where `what` is not present. tare is not let off: it could lose
+    /// it, and nobody would notice.
+    pub(crate) fn others_may_lack(&self, what: &str, present: bool) -> Verdict {
+        let version = self.rt(["--version"])?.stdout;
+        let known = ["runc ", "crun ", "youki "].iter().any(|name| version.starts_with(name));
+        // tare says that it is runc, for those who ask, and in a further line that it is not.
+        let tare = version.lines().any(|line| line.starts_with("tare: "));
+        needs(present || tare || !known, what)
+    }
+
+    /// Skips on the runtimes beside tare, which alone has `what`.
+    pub(crate) fn tares(&self, what: &str) -> Verdict {
+        self.others_may_lack(what, false)
     }
 
     /// Runs a program of the host and returns its standard output; it must exit 0.

@@ -2,79 +2,15 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::termios::{Winsize, tcgetwinsize, tcsetwinsize};
 
 use crate::case::Case;
 use crate::verdict::{Verdict, fail};
-
-/// A listening socket for `--console-socket`.
-pub(crate) struct ConsoleSocket<'t> {
-    case: &'t Case,
-    listener: UnixListener,
-    /// The socket's path.
-    pub(crate) path: PathBuf,
-}
-
-impl<'t> ConsoleSocket<'t> {
-    /// Listens in the case's directory.
-    pub(crate) fn listen(case: &'t Case) -> Verdict<Self> {
-        let path = case.path(&format!("tty{}.sock", case.number()));
-        let listener = UnixListener::bind(&path)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self { case, listener, path })
-    }
-
-    /// The path as a flag's value.
-    pub(crate) fn flag(&self) -> String {
-        self.path.to_string_lossy().into_owned()
-    }
-
-    /// Receives descriptors: how many came with the first message, its text, and the terminal.
-    #[track_caller]
-    pub(crate) fn receive(&self) -> Verdict<(String, Terminal<'t>)> {
-        let (descriptors, text) = receive(self.case, &self.listener)?;
-        match <[OwnedFd; 1]>::try_from(descriptors) {
-            Ok([master]) => Ok((text, Terminal::new(self.case, master)?)),
-            Err(other) => fail(format!("{} descriptors, wanted one", other.len())),
-        }
-    }
-}
-
-/// Accepts a connection and takes its first message: descriptors and text.
-#[track_caller]
-pub(crate) fn receive(case: &Case, listener: &UnixListener) -> Verdict<(Vec<OwnedFd>, String)> {
-    let mut stream = None;
-    case.until("a connection", || {
-        stream = listener.accept().ok();
-        Ok(stream.is_some())
-    })?;
-    let Some((stream, _)) = stream else {
-        return fail("no connection");
-    };
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(case.patience))?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut text = [0; 4096];
-    let mut into = [IoSliceMut::new(&mut text)];
-    let received = recvmsg(&stream, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let mut descriptors = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(some) = message {
-            descriptors.extend(some);
-        }
-    }
-    Ok((descriptors, String::from_utf8_lossy(&text[..received.bytes]).into_owned()))
-}
 
 /// The outer end of a pseudoterminal.
 pub(crate) struct Terminal<'t> {
@@ -84,7 +20,8 @@ pub(crate) struct Terminal<'t> {
 }
 
 impl<'t> Terminal<'t> {
-    fn new(case: &'t Case, master: OwnedFd) -> Verdict<Self> {
+    /// The terminal whose outer end this is.
+    pub(crate) fn new(case: &'t Case, master: OwnedFd) -> Verdict<Self> {
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Self { case, master: master.into(), seen: RefCell::default() })
     }

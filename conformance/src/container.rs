@@ -54,6 +54,12 @@ impl<'t> Container<'t> {
         self.rt("state")?.json()
     }
 
+    /// The `data` of `events --stats`.
+    #[track_caller]
+    pub(crate) fn stats(&self) -> Verdict<Value> {
+        Ok(self.call("events").arg("--stats").output()?.json()?["data"].take())
+    }
+
     /// The status that `state` tells.
     #[track_caller]
     pub(crate) fn status(&self) -> Verdict<String> {

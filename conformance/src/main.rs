@@ -22,6 +22,7 @@ mod report;
 mod rootfs;
 mod schedule;
 mod single;
+mod socket;
 mod systemd;
 mod table;
 mod verdict;

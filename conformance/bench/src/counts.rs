@@ -195,7 +195,7 @@ fn status(pid: i32, name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
-/// The smallest memory limit, to 32 KiB, with which /bin/true runs.
+/// The smallest memory limit, to 32 KiB, with which /bin/true runs; none if 64 MiB are not enough.
 fn smallest_limit(room: &Room<'_>, instance: &Instance<'_>) -> Result<Option<u64>> {
     const STEP: u64 = 32;
     let runs = |steps: u64| -> Result<bool> {
@@ -211,6 +211,9 @@ fn smallest_limit(room: &Room<'_>, instance: &Instance<'_>) -> Result<Option<u64
         Ok(ran)
     };
     let (mut fails, mut works) = (0, 64 * 1024 / STEP);
+    if !runs(works)? {
+        return Ok(None);
+    }
     while works - fails > 1 {
         let middle = (works + fails) / 2;
         if runs(middle)? { works = middle } else { fails = middle }
@@ -229,11 +232,19 @@ fn call_cost(room: &Room<'_>, instance: &Instance<'_>) -> Result<Option<u64>> {
         let run = |bundle: &str| {
             let words = instance.words(&["run", "--bundle", bundle, &instance.id()]);
             let once = || {
-                let quiet = Command::new(&instance.runtime.path)
+                // dd's own account goes to standard error.
+                let output = Command::new(&instance.runtime.path)
                     .args(words.iter().skip(1))
-                    .stderr(Stdio::null())
-                    .status();
-                quiet.map(|_| ()).map_err(|error| error.to_string())
+                    .output()
+                    .map_err(|error| error.to_string())?;
+                match output.status.success() {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "{words:?}: {}, {}",
+                        output.status,
+                        String::from_utf8_lossy(&output.stderr).trim()
+                    )),
+                }
             };
             cost::of(once).map(|cost| cost.cpu as f64)
         };

@@ -40,7 +40,7 @@ fn measure(options: &Options) -> Result<bool> {
     if let Some(file) = &options.check {
         return counts::check(&room, file);
     }
-    let mut report = Report::of(options)?;
+    let mut report = Report::of(options);
     if options.wants("times") {
         for scene in scene::ALL.iter().filter(|scene| options.wants_scene(scene.name)) {
             report.scene(scene, scene::play(scene, &room, options)?);

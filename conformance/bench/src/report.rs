@@ -75,10 +75,10 @@ impl Row {
 }
 
 impl Report {
-    pub(crate) fn of(options: &Options) -> Result<Report> {
+    pub(crate) fn of(options: &Options) -> Report {
         let runtimes = options.runtimes.iter().map(|runtime| runtime.name.clone()).collect();
         let machine = machine(options);
-        Ok(Report { runtimes, rows: Vec::new(), counts: Vec::new(), growth: None, machine })
+        Report { runtimes, rows: Vec::new(), counts: Vec::new(), growth: None, machine }
     }
 
     pub(crate) fn scene(&mut self, scene: &Scene, played: Played) {

@@ -58,9 +58,8 @@ fn id(t: &Case, id: &str) -> Verdict {
 /// `create` with a `--root` on which there is room for directories, but not for a file.
 fn on_full_disk(t: &Case) -> Verdict<Output> {
     let root = t.dir("full")?;
-    let point = root.to_string_lossy().into_owned();
-    t.host(["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=20", "conformance", &point])?;
-    let _mounted = Mounted::adopt(&root);
+    let tmpfs = ["-t", "tmpfs", "-o", "size=4k,nr_inodes=20", "conformance"];
+    let _mounted = Mounted::new(t, &root, &tmpfs)?;
     fs::write(root.join("page"), [0; 4096])?;
     let b = t.bundle()?.sleeps();
     t.owns(&root, &b.id);

@@ -119,7 +119,7 @@ pub(crate) const BLOCK: &[Test] = &[
         c.says(READ)?;
         let file = either("blkio.throttle.io_service_bytes_recursive", "io.stat");
         needs(path("blkio", &c.id, file).exists(), "a kernel that counts block IO")?;
-        let data = c.call("events").arg("--stats").output()?.json()?["data"].take();
+        let data = c.stats()?;
         let list = data["blkio"]["ioServiceBytesRecursive"].as_array().cloned().unwrap_or_default();
         let ours = |entry: &&Value| {
             entry["major"] == 7

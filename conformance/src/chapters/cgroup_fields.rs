@@ -134,7 +134,7 @@ pub(crate) const MEMORY: &[Test] = &[
         let more = json!({ "hugepageLimits": [{ "pageSize": "2MB", "limit": 2_097_152 }] });
         t.call(["update", "--resources", "-", &c.id]).stdin(more.to_string())?.ok()?;
         is(read("unified", &c.id, "hugetlb.2MB.max")?.as_str(), "2097152")?;
-        let data = c.call("events").arg("--stats").output()?.json()?["data"].take();
+        let data = c.stats()?;
         that(data["hugetlb"]["2MB"].is_object(), format!("{} has the pages", data["hugetlb"]))
     }),
     test("rdma", "spec, RDMA: handles and objects of a device", |t| {

@@ -150,7 +150,7 @@ fn kernel(c: &Container<'_>) -> Numbers {
 
 /// All that `events` tells of these.
 fn told(c: &Container<'_>) -> Verdict<Numbers> {
-    let data = c.call("events").arg("--stats").output()?.json()?["data"].take();
+    let data = c.stats()?;
     let mut numbers = Numbers::new();
     for part in ["cpu", "memory", "pids"] {
         flatten(&format!("/{part}"), &data[part], &mut numbers);
@@ -244,7 +244,7 @@ pub(crate) const NUMBERS: &[Test] = &[
         let b = threads(t.bundle()?.set("/linux/resources/pids/limit", 20), 5)?;
         let c = b.start()?;
         c.shows("5 threads")?;
-        let data = c.call("events").arg("--stats").output()?.json()?["data"].take();
+        let data = c.stats()?;
         // The first thread is not among the five.
         is(number(&data, "/pids/current")?, 6)?;
         is(read("pids", &c.id, "pids.current")?.as_str(), "6")?;
@@ -262,7 +262,7 @@ pub(crate) const NUMBERS: &[Test] = &[
         needs(!unified() && Path::new("/sys/fs/cgroup/unified").exists(), "v1 and v2")?;
         let c = t.bundle()?.sleeps().start()?;
         needs(fs::read_to_string(there(&c)).is_ok(), "a kernel with PSI")?;
-        let data = c.call("events").arg("--stats").output()?.json()?["data"].take();
+        let data = c.stats()?;
         for part in ["/cpu/psi", "/memory/psi", "/blkio/psi"] {
             number(&data, &format!("{part}/full/total"))?;
         }

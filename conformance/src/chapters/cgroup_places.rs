@@ -2,10 +2,11 @@
 
 use super::cgroup_fields::MANY;
 use crate::bundle::Bundle;
+use crate::case::Case;
 use crate::layout::{self, either, hierarchies, hierarchy, path, read, unified};
 use crate::leftover;
 use crate::table::{Test, test};
-use crate::verdict::{has, is, needs, that};
+use crate::verdict::{Verdict, has, is, needs, that};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -172,10 +173,14 @@ pub(crate) const PLACES: &[Test] = &[
     }),
 ];
 
-/// Rules that deny everything and then allow what is given.
-fn rules(b: Bundle<'_>, allowed: serde_json::Value) -> Bundle<'_> {
-    let b = b.set("/linux/resources/devices", json!([{ "allow": false, "access": "rwm" }]));
-    b.push("/linux/resources/devices", allowed)
+/// A bundle whose rules deny everything and then allow `access` to a block device of major 7.
+fn allowing<'t>(t: &'t Case, minor: Option<u32>, access: &str) -> Verdict<Bundle<'t>> {
+    layout::root()?;
+    let mut rule = json!({ "allow": true, "type": "b", "major": 7, "access": access });
+    if let Some(minor) = minor {
+        rule["minor"] = json!(minor);
+    }
+    Ok(t.bundle()?.push("/linux/resources/devices", rule))
 }
 
 const OPEN: &str = "mknod /dev/x b 7 0 && dd if=/dev/x of=/dev/null bs=1 count=0 2>&1; echo rc $?";
@@ -189,38 +194,24 @@ pub(crate) const DEVICES: &[Test] = &[
         has(said, "rc 1")
     }),
     test("devices-allowed", "spec, Allowed devices: what is allowed can be opened", |t| {
-        layout::root()?;
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
-        let said = rules(t.bundle()?, rule).says(OPEN)?;
-        has(said, "rc 0")
+        has(allowing(t, Some(0), "rwm")?.says(OPEN)?, "rc 0")
     }),
     test("devices-read-only", "spec, Allowed devices: access r allows no writing", |t| {
-        layout::root()?;
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rm" });
-        let b = rules(t.bundle()?, rule);
-        let said =
-            b.says(&format!("{OPEN}; dd if=/dev/null of=/dev/x count=0 2>&1; echo rc $?"))?;
+        let write = "dd if=/dev/null of=/dev/x count=0 2>&1; echo rc $?";
+        let said = allowing(t, Some(0), "rm")?.says(&format!("{OPEN}; {write}"))?;
         has(&said, "rc 0")?;
         has(&said, "Operation not permitted")?;
         has(said, "rc 1")
     }),
     test("devices-wildcard-minor", "spec, Allowed devices: an unset minor means all", |t| {
-        layout::root()?;
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "access": "rwm" });
-        let said = rules(t.bundle()?, rule).says(OPEN)?;
-        has(said, "rc 0")
+        has(allowing(t, None, "rwm")?.says(OPEN)?, "rc 0")
     }),
     test("devices-other-minor", "a rule for one minor does not open another", |t| {
-        layout::root()?;
-        let rule = json!({ "allow": true, "type": "b", "major": 7, "minor": 1, "access": "rwm" });
-        let said = rules(t.bundle()?, rule).says(OPEN)?;
-        has(said, "Operation not permitted")
+        has(allowing(t, Some(1), "rwm")?.says(OPEN)?, "Operation not permitted")
     }),
     test("devices-later-rule-wins", "spec, Allowed devices: the rules apply in order", |t| {
-        layout::root()?;
-        let allow = json!({ "allow": true, "type": "b", "major": 7, "minor": 0, "access": "rwm" });
         let deny = json!({ "allow": false, "type": "b", "major": 7, "minor": 0, "access": "rw" });
-        let b = rules(t.bundle()?, allow).push("/linux/resources/devices", deny);
+        let b = allowing(t, Some(0), "rwm")?.push("/linux/resources/devices", deny);
         has(b.says(OPEN)?, "Operation not permitted")
     }),
     test(

@@ -10,12 +10,6 @@ use crate::layout::{either, path, read, unified};
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, fail, is, needs, that};
 
-/// The `data` of `events --stats`.
-#[track_caller]
-fn stats(c: &Container<'_>) -> Verdict<Value> {
-    Ok(c.call("events").arg("--stats").output()?.json()?["data"].take())
-}
-
 /// A number in it.
 #[track_caller]
 pub(super) fn number(data: &Value, pointer: &str) -> Verdict<u64> {
@@ -46,7 +40,7 @@ pub(crate) const STATS: &[Test] = &[
         let b = b.mount("/mem", "tmpfs", "tmpfs", &["size=40m"]);
         let c = b.sh("dd if=/dev/zero of=/mem/x bs=1M count=16 && echo up; sleep 100").start()?;
         c.shows("up")?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         is(number(&data, "/memory/usage/limit")?, 64 * MB)?;
         let usage = number(&data, "/memory/usage/usage")?;
         that((16 * MB..64 * MB).contains(&usage), format!("{usage} bytes are in use"))?;
@@ -57,7 +51,7 @@ pub(crate) const STATS: &[Test] = &[
     test("stats-memory-raw", "events: raw has every line of memory.stat", |t| {
         controller("memory")?;
         let c = t.bundle()?.sleeps().start()?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         let text = read("memory", &c.id, "memory.stat")?;
         that(text.lines().count() > 10, "memory.stat has lines")?;
         for name in text.lines().filter_map(|line| line.split(' ').next()) {
@@ -70,14 +64,14 @@ pub(crate) const STATS: &[Test] = &[
         let b = t.bundle()?.set("/linux/resources/memory/limit", 64 * MB);
         let c = b.set("/linux/resources/memory/swap", 96 * MB).sleeps().start()?;
         needs(path("memory", &c.id, file).exists(), "swap accounting")?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         is(number(&data, "/memory/swap/limit")?, 96 * MB)
     }),
     test("stats-pids", "events: pids are the kernel's count and limit", |t| {
         let b = t.bundle()?.set("/linux/resources/pids/limit", 12);
         let c = b.sh("sleep 100 & sleep 100 & echo up; wait").start()?;
         c.shows("up")?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         is(number(&data, "/pids/limit")?, 12)?;
         is(number(&data, "/pids/current")?.to_string(), read("pids", &c.id, "pids.current")?)?;
         is(number(&data, "/pids/current")?, 3)
@@ -86,7 +80,7 @@ pub(crate) const STATS: &[Test] = &[
         let c = t.bundle()?.sh("while :; do (true); done").start()?;
         t.until("some CPU time", || Ok(used(&c)? > 20_000_000))?;
         let before = used(&c)?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         let after = used(&c)?;
         let total = number(&data, "/cpu/usage/total")?;
         that((before..=after).contains(&total), format!("{before} <= {total} <= {after}"))?;
@@ -105,7 +99,7 @@ pub(crate) const STATS: &[Test] = &[
         };
         t.until("throttling", || Ok(file("nr_throttled ")? > 2))?;
         let before = (file("nr_periods ")?, file("nr_throttled ")?);
-        let data = stats(&c)?;
+        let data = c.stats()?;
         let after = (file("nr_periods ")?, file("nr_throttled ")?);
         let periods = number(&data, "/cpu/throttling/periods")?;
         let held = number(&data, "/cpu/throttling/throttledPeriods")?;
@@ -116,14 +110,14 @@ pub(crate) const STATS: &[Test] = &[
     test("stats-cpuset", "events: the CPUs and memory nodes of v1's cpuset", |t| {
         needs(!unified(), "cgroup v1")?;
         let c = t.bundle()?.set("/linux/resources/cpu/cpus", "0").sleeps().start()?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         is(&data["cpuset"]["cpus"], &json!([0]))?;
         is(&data["cpuset"]["mems"], &json!([0]))
     }),
     test("stats-hugetlb", "events: huge pages, by their size", |t| {
         controller("hugetlb")?;
         let c = t.bundle()?.sleeps().start()?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         is(number(&data, "/hugetlb/2MB/failcnt")?, 0)
     }),
     test("stats-pressure", "runc 1.2: the pressure (PSI) of v2", |t| {
@@ -131,7 +125,7 @@ pub(crate) const STATS: &[Test] = &[
         let c = t.bundle()?.sh(BUSY).start()?;
         let there = fs::read_to_string(path("cpu", &c.id, "cpu.pressure")).is_ok();
         needs(there, "a kernel with PSI")?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         for part in ["/cpu/psi", "/memory/psi", "/blkio/psi"] {
             number(&data, &format!("{part}/some/total"))?;
         }
@@ -141,7 +135,7 @@ pub(crate) const STATS: &[Test] = &[
         controller("blkio")?;
         needs(fs::exists("/sys/dev/block/7:0")?, "the block device 7:0")?;
         let c = t.bundle()?.sleeps().start()?;
-        let data = stats(&c)?;
+        let data = c.stats()?;
         that(data["blkio"].is_object(), format!("blkio is there: {data}"))?;
         let file = either("blkio.throttle.io_service_bytes_recursive", "io.stat");
         let text = fs::read_to_string(path("blkio", &c.id, file)).unwrap_or_default();
@@ -163,11 +157,11 @@ pub(crate) const STATS: &[Test] = &[
         let c = t.bundle()?.sleeps().start()?;
         c.pid()?;
         c.rt("pause")?.ok()?;
-        is(number(&stats(&c)?, "/pids/current")?, 1)?;
+        is(number(&c.stats()?, "/pids/current")?, 1)?;
         c.is("paused")
     }),
     test("stats-created", "events of a container that has not started", |t| {
         let c = t.bundle()?.set("/linux/resources/pids/limit", 44).sleeps().create()?;
-        is(number(&stats(&c)?, "/pids/limit")?, 44)
+        is(number(&c.stats()?, "/pids/limit")?, 44)
     }),
 ];

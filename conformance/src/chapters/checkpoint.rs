@@ -9,8 +9,10 @@ use std::process::{Command, Stdio};
 use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::case::{Case, PATH};
+use crate::chapters::mounts::Mounted;
 use crate::container::Container;
 use crate::layout;
+use crate::socket::Socket;
 use crate::table::{Test, test};
 use crate::verdict::{Miss, Verdict, has, is, that};
 
@@ -80,6 +82,15 @@ pub(super) fn restore<'t>(b: &Bundle<'t>, flags: &[&str]) -> Call<'t> {
     let call = t.call(["restore", "--detach", "--image-path"]).arg(t.path("images"));
     let call = call.arg("--work-path").arg(t.path("work")).arg("--bundle").arg(&b.dir);
     call.args(flags.iter().copied()).arg(&b.id).stdio(nowhere())
+}
+
+/// `restore` must fail with `part` in its log.
+#[track_caller]
+fn restore_fails(b: &Bundle<'_>, part: &str) -> Verdict {
+    let log = b.case.path("log");
+    let out = restore(b, &[]).global(["--log", &log.to_string_lossy()]).output()?;
+    that(out.code == 1, "it fails")?;
+    has(fs::read_to_string(log)?, part)
 }
 
 /// There and back; the process must count on from where it was.
@@ -190,19 +201,19 @@ pub(crate) const TESTS: &[Test] = &[
     test("terminal", "runc: --console-socket of restore gets the terminal's master", |t| {
         criu(None)?;
         let b = t.bundle()?.set("/process/terminal", true).args(["/bin/sh"]);
-        let socket = crate::console::ConsoleSocket::listen(t)?;
-        let create = b.flags(["--console-socket", &socket.flag()]);
+        let socket = Socket::listen(t)?;
+        let create = b.flags(["--console-socket", &socket.name()]);
         create.call("create")?.ok()?;
-        let (_, terminal) = socket.receive()?;
+        let (_, terminal) = socket.terminal()?;
         let c = Container::new(t, &create.id, t.path("nothing"));
         c.start()?;
         terminal.types("x=saved; echo is=$x\n")?;
         terminal.shows("is=saved")?;
         checkpoint(&c, &[]).ok()?;
         drop(terminal);
-        let socket = crate::console::ConsoleSocket::listen(t)?;
-        restore(&create, &["--console-socket", &socket.flag()]).ok()?;
-        let (_, terminal) = socket.receive()?;
+        let socket = Socket::listen(t)?;
+        restore(&create, &["--console-socket", &socket.name()]).ok()?;
+        let (_, terminal) = socket.terminal()?;
         terminal.types("echo still=$x\n")?;
         terminal.shows("still=saved")
     }),
@@ -260,18 +271,16 @@ pub(crate) const TESTS: &[Test] = &[
     test("shared-host", "runc: a root below a shared mount, as with systemd", |t| {
         criu(None)?;
         let dir = t.dir("shared")?;
-        let place = dir.to_string_lossy().into_owned();
-        t.host(["mount", "-t", "tmpfs", "tmpfs", &place])?;
-        t.host(["mount", "--make-shared", &place])?;
-        let b = t.bundle()?;
-        t.host(["cp", "-a", &b.rootfs("").to_string_lossy(), &format!("{place}/root")])?;
-        let b = b.set("/root/path", format!("{place}/root")).sh("while true; do sleep 0.1; done");
+        let _mounted = Mounted::tmpfs(t, &dir)?.shared(t)?;
+        let (b, root) = (t.bundle()?, dir.join("root"));
+        let place = root.to_string_lossy();
+        t.host(["cp", "-a", &b.rootfs("").to_string_lossy(), &place])?;
+        let b = b.set("/root/path", place.as_ref()).sh("while true; do sleep 0.1; done");
         let c = start(&b)?;
         let done = checkpoint(&c, &[]).ok().and_then(|_| restore(&b, &[]).ok());
         let running = done.and_then(|_| c.is("running"));
-        let inside = mounted_below(&dir.join("root"));
+        let inside = mounted_below(&root);
         c.call("delete").arg("--force").ok()?;
-        t.host(["umount", &place])?;
         running?;
         is(inside?, 0)
     }),
@@ -320,11 +329,7 @@ pub(crate) const TESTS: &[Test] = &[
         checkpoint(&c, &[]).ok()?;
         let b = b.hook("createRuntime", "echo broken >&2; exit 3");
         b.write()?;
-        let out = restore(&b, &[]).stdio(nowhere());
-        let log = t.path("log");
-        let out = out.global(["--log", &log.to_string_lossy()]).output()?;
-        that(out.code == 1, "it fails")?;
-        has(fs::read_to_string(log)?, "exit status 3")?;
+        restore_fails(&b, "exit status 3")?;
         t.nothing_left()
     }),
     test("pre-dump", "runc: memory ahead of the checkpoint, which refers to it", |t| {
@@ -409,10 +414,7 @@ pub(crate) const TESTS: &[Test] = &[
         let (b, c) = counting(t, t.bundle()?)?;
         checkpoint(&c, &[]).ok()?;
         fs::remove_file(t.path("images/inventory.img"))?;
-        let log = t.path("log");
-        let out = restore(&b, &[]).global(["--log", &log.to_string_lossy()]).output()?;
-        that(out.code == 1, "it fails")?;
-        has(fs::read_to_string(log)?, "inventory.img")?;
+        restore_fails(&b, "inventory.img")?;
         t.nothing_left()
     }),
     test("restore-no-images", "a directory that isn't there is named, and nothing is left", |t| {
@@ -428,10 +430,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("restore-existing", "runc: the id must be free", |t| {
         let (b, c) = counting(t, t.bundle()?)?;
         checkpoint(&c, &["--leave-running"]).ok()?;
-        let log = t.path("log");
-        let out = restore(&b, &[]).global(["--log", &log.to_string_lossy()]).output()?;
-        that(out.code == 1, "it fails")?;
-        has(fs::read_to_string(log)?, "container with given ID already exists")?;
+        restore_fails(&b, "container with given ID already exists")?;
         c.is("running")?;
         counts_on(&b)
     }),

@@ -1,5 +1,5 @@
-//! Looking before and after: `check`, `plan`, timelines. tare has these commands alone; where a
-//! runtime lacks one, its tests are skipped.
+//! Looking before and after: `check`, `plan`, timelines. tare alone has these commands; on other
+//! runtimes the tests are skipped.
 
 use std::fs;
 
@@ -9,18 +9,11 @@ use crate::bundle::Bundle;
 use crate::call::Output;
 use crate::case::Case;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, fail, has, is, lacks, needs, that};
-
-/// A runtime that has the command says so in its help.
-fn has_command(t: &Case, command: &str) -> Verdict {
-    let help = t.rt([command, "--help"])?;
-    let named = help.code == 0 && help.stdout.contains(&format!(" {command} "));
-    needs(named, &format!("the command {command}"))
-}
+use crate::verdict::{Verdict, fail, has, is, lacks, that};
 
 /// `command` with flags on a bundle.
 fn look(b: &Bundle<'_>, command: &str, flags: &[&str]) -> Verdict<Output> {
-    has_command(b.case, command)?;
+    b.case.tares(&format!("the command {command}"))?;
     b.write()?;
     b.case.call([command]).args(flags.iter().copied()).arg(&b.dir).output()
 }
@@ -46,7 +39,7 @@ fn at<'e>(errors: &'e [Value], pointer: &str) -> Verdict<&'e Value> {
 
 /// Writes config.json as it is typed.
 fn typed<'t>(t: &'t Case, text: &str) -> Verdict<(Bundle<'t>, Output)> {
-    has_command(t, "check")?;
+    t.tares("the command check")?;
     let b = t.bundle()?;
     fs::write(b.dir.join("config.json"), text)?;
     let out = t.call(["check"]).arg(&b.dir).output()?;
@@ -149,7 +142,7 @@ pub(crate) const TESTS: &[Test] = &[
         has(&out.stdout, "config.json:3:16: error: ")
     }),
     test("check-missing", "check: a bundle without a configuration is told as any error", |t| {
-        has_command(t, "check")?;
+        t.tares("the command check")?;
         let out = t.call(["check", "--json"]).arg(t.dir("empty")?).output()?;
         out.exits(1)?;
         let document: Value = serde_json::from_str(&out.stdout)?;
@@ -218,7 +211,7 @@ pub(crate) const TESTS: &[Test] = &[
         look(&b, "plan", &[])?.refused(&["/process/cwd", "absolute"])
     }),
     test("trace-create", "--trace: the steps of both processes, whatever create waits for", |t| {
-        has_command(t, "trace")?;
+        t.tares("the command trace")?;
         let file = t.path("trace.json");
         let b = t.bundle()?.sleeps().hook("createRuntime", "sleep 0.05");
         let b = b.flags(["--trace", &file.to_string_lossy()]);
@@ -244,7 +237,7 @@ pub(crate) const TESTS: &[Test] = &[
         c.is("running")
     }),
     test("trace-failure", "--trace: what a failed create did is in the file", |t| {
-        has_command(t, "trace")?;
+        t.tares("the command trace")?;
         let file = t.path("trace.json");
         let flags = ["--trace".to_owned(), file.to_string_lossy().into_owned()];
         let b = t.bundle()?.args(["/no/such/program"]).flags(flags.iter().map(String::as_str));
@@ -256,7 +249,7 @@ pub(crate) const TESTS: &[Test] = &[
         "trace-run",
         "--trace: run writes it when the program runs; the container is the same",
         |t| {
-            has_command(t, "trace")?;
+            t.tares("the command trace")?;
             let file = t.path("trace.json");
             let b = t.bundle()?.sh("echo out; ls /proc/self/fd; sleep 0.1");
             let plain = b.run()?.ok()?;
@@ -270,7 +263,7 @@ pub(crate) const TESTS: &[Test] = &[
         "trace-refused",
         "--trace: a file that can't be written fails before anything is done",
         |t| {
-            has_command(t, "trace")?;
+            t.tares("the command trace")?;
             let b = t.bundle()?.flags(["--trace", "/no/such/dir/trace"]);
             b.refused(&["/no/such/dir/trace", "no such file"])?;
             let broken = t.file("broken", "{}")?;

@@ -8,18 +8,19 @@ use serde_json::{Value, json};
 
 use crate::call::Output;
 use crate::case::Case;
+use crate::chapters::mounts::Mounted;
 use crate::container::Container;
 use crate::layout;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, has, is, needs, that};
+use crate::verdict::{Verdict, has, is, that};
 
-/// Skips where the runtime has no such command, or a user may not use it.
+/// Skips where another runtime has no such command, or a user may not use it.
 fn sleeping(t: &Case) -> Verdict<Container<'_>> {
     layout::root()?;
     let out = t.rt(["mounts"])?;
     let said = format!("{}{}", out.stdout, out.stderr);
     let unknown = said.contains("No help topic") || said.contains("unknown command");
-    needs(!unknown, "the command mounts")?;
+    t.others_may_lack("the command mounts", !unknown)?;
     t.bundle()?.sleeps().start()
 }
 
@@ -79,8 +80,7 @@ pub(crate) const CHANGES: &[Test] = &[
         let c = sleeping(t)?;
         let shared = t.dir("shared")?;
         let place = shared.to_string_lossy().into_owned();
-        t.host(["mount", "-t", "tmpfs", "tmpfs", &place])?;
-        t.host(["mount", "--make-shared", &place])?;
+        let _mounted = Mounted::tmpfs(t, &shared)?.shared(t)?;
         fs::create_dir(shared.join("sub"))?;
         let list = json!([bind(&shared, "/s", &["rbind"])]);
         let below = json!([{ "destination": "/s/sub", "type": "tmpfs", "source": "tmpfs" }]);
@@ -89,7 +89,6 @@ pub(crate) const CHANGES: &[Test] = &[
         let outside = table.matches(&format!(" {place}")).count();
         let inside = mounted(&c, "/s/sub");
         c.call("delete").arg("--force").ok()?;
-        t.host(["umount", &place])?;
         added?;
         is(inside?, 1)?;
         is(outside, 1)

@@ -5,10 +5,10 @@ use crate::chapters::mounts::Mounted;
 use crate::layout;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, lacks, needs, that};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The chapter's tests of types, destinations and order.
 pub(crate) const PLACES: &[Test] = &[
@@ -72,7 +72,7 @@ pub(crate) const PLACES: &[Test] = &[
         symlink("/real", b.rootfs("link"))?;
         let b = b.mount("/link/sub", "tmpfs", "tmpfs", &[]);
         is(b.says("stat -f -c %T /real/sub")?.as_str(), "tmpfs")?;
-        that(!std::path::Path::new("/real").exists(), "the host has no /real")
+        that(!Path::new("/real").exists(), "the host has no /real")
     }),
     test("destination-twice", "a mount on a mount covers it", |t| {
         let (under, over) = (t.dir("under")?, t.dir("over")?);
@@ -160,10 +160,7 @@ pub(crate) const PLACES: &[Test] = &[
         |t| {
             let b = t.bundle()?.set("/linux/rootfsPropagation", "rslave");
             let (root, inner) = (b.rootfs(""), b.rootfs("tmp"));
-            let name = root.to_string_lossy();
-            t.host(["mount", "--bind", &name, &name])?;
-            let _root = Mounted::adopt(&root);
-            t.host(["mount", "--make-shared", &name])?;
+            let _root = Mounted::bind(t, &root)?.shared(t)?;
             let c = b.sleeps().start()?;
             has(c.says("awk '$5 == \"/\"' /proc/self/mountinfo")?, "master:")?;
             let _inner = Mounted::tmpfs(t, &inner)?;
@@ -177,10 +174,7 @@ pub(crate) const PLACES: &[Test] = &[
         |t| {
             let b = t.bundle()?;
             let (root, inner) = (b.rootfs(""), b.rootfs("tmp"));
-            let name = root.to_string_lossy();
-            t.host(["mount", "--bind", &name, &name])?;
-            let _root = Mounted::adopt(&root);
-            t.host(["mount", "--make-shared", &name])?;
+            let _root = Mounted::bind(t, &root)?.shared(t)?;
             let c = b.sleeps().start()?;
             let _inner = Mounted::tmpfs(t, &inner)?;
             fs::write(inner.join("late"), "")?;
@@ -222,12 +216,8 @@ pub(crate) const PLACES: &[Test] = &[
         "id-mapped",
         "spec 1.1, Mounts: uidMappings and gidMappings map the owners of a bind mount",
         |t| {
-            let source = mappable(t)?;
             let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
-            let mount = json!({
-                "destination": "/m", "type": "bind", "source": source, "options": ["bind"],
-                "uidMappings": map, "gidMappings": map
-            });
+            let mount = mapped(&mappable(t)?, &map, &map);
             let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
             let b = b.push("/mounts", mount);
             is(b.says("stat -c %u:%g /m")?.as_str(), "1000:1001")
@@ -237,12 +227,9 @@ pub(crate) const PLACES: &[Test] = &[
         "id-mapped-without-user-namespace",
         "spec 1.1, Mounts: a mount's ids are mapped also where the container's are the host's",
         |t| {
-            let source = mappable(t)?;
-            let mount = json!({
-                "destination": "/m", "type": "bind", "source": source, "options": ["bind"],
-                "uidMappings": [{ "containerID": 1000, "hostID": 5, "size": 1 }],
-                "gidMappings": [{ "containerID": 1001, "hostID": 6, "size": 1 }]
-            });
+            let map =
+                |from: u32, to: u32| json!([{ "containerID": from, "hostID": to, "size": 1 }]);
+            let mount = mapped(&mappable(t)?, &map(1000, 5), &map(1001, 6));
             let b = t.bundle()?.push("/mounts", mount);
             is(b.says("stat -c %u:%g /m")?.as_str(), "5:6")
         },
@@ -265,6 +252,14 @@ pub(crate) const PLACES: &[Test] = &[
         t.bundle()?.push("/mounts", mount).refused(&["both uid and gid mappings"])
     }),
 ];
+
+/// A bind mount at `/m` whose owners are mapped.
+fn mapped(source: &Path, users: &Value, groups: &Value) -> Value {
+    json!({
+        "destination": "/m", "type": "bind", "source": source, "options": ["bind"],
+        "uidMappings": users, "gidMappings": groups
+    })
+}
 
 /// A directory of 1000:1001 on a file system whose mounts can have maps.
 fn mappable(t: &Case) -> Verdict<PathBuf> {

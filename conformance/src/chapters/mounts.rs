@@ -1,6 +1,7 @@
 //! Mounts: types, options, destinations and order.
 
 use std::fs;
+use std::path::Path;
 
 use crate::case::Case;
 use crate::table::{Test, test};
@@ -150,8 +151,7 @@ pub(crate) const OPTIONS: &[Test] = &[
     test("propagation-slave", "spec, Mounts: slave: what the host mounts below is seen", |t| {
         let outer = t.dir("outer")?;
         t.dir("outer/inner")?;
-        let _outer = Mounted::tmpfs(t, &outer)?;
-        t.host(["mount", "--make-shared", &outer.to_string_lossy()])?;
+        let _outer = Mounted::tmpfs(t, &outer)?.shared(t)?;
         let inner = t.dir("outer/inner")?;
         let b = t.bundle()?.bind(&outer, "/m", &["rbind", "rslave"]);
         let b = b.set("/linux/rootfsPropagation", "rslave");
@@ -189,17 +189,28 @@ fn peers(t: &Case, option: &str, field: &str) -> Verdict {
 pub(crate) struct Mounted(String);
 
 impl Mounted {
-    /// A small tmpfs.
-    pub(crate) fn tmpfs(t: &Case, point: &std::path::Path) -> Verdict<Self> {
-        let point = point.to_string_lossy().into_owned();
-        t.host(["mount", "-t", "tmpfs", "-o", "size=1m", "conformance", &point])?;
-        t.host(["mount", "--make-private", &point])?;
-        Ok(Self(point))
+    /// A small tmpfs, private.
+    pub(crate) fn tmpfs(t: &Case, point: &Path) -> Verdict<Self> {
+        Self::new(t, point, &["-t", "tmpfs", "-o", "size=8m", "conformance"])
     }
 
-    /// Takes over a mount that is there.
-    pub(crate) fn adopt(point: &std::path::Path) -> Self {
-        Self(point.to_string_lossy().into_owned())
+    /// A directory on itself, private.
+    pub(crate) fn bind(t: &Case, point: &Path) -> Verdict<Self> {
+        Self::new(t, point, &["--bind", &point.to_string_lossy()])
+    }
+
+    /// What mount(8) makes of these words there, private.
+    pub(crate) fn new(t: &Case, point: &Path, words: &[&str]) -> Verdict<Self> {
+        let mounted = Self(point.to_string_lossy().trim_end_matches('/').to_owned());
+        t.host(["mount"].iter().chain(words).copied().chain([mounted.0.as_str()]))?;
+        t.host(["mount", "--make-private", &mounted.0])?;
+        Ok(mounted)
+    }
+
+    /// From now on it is shared.
+    pub(crate) fn shared(self, t: &Case) -> Verdict<Self> {
+        t.host(["mount", "--make-shared", &self.0])?;
+        Ok(self)
     }
 }
 

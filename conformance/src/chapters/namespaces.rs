@@ -86,14 +86,13 @@ pub(crate) const TESTS: &[Test] = &[
     test("mount-shared-engines", "the mount that an engine has made of the root stays", |t| {
         let b = t.bundle()?.share("mount").sleeps();
         let root = b.rootfs("");
-        let name = root.to_string_lossy();
-        let name = name.trim_end_matches('/');
-        t.host(["mount", "--bind", name, name])?;
-        let _root = Mounted::adopt(&root);
+        let _root = Mounted::bind(t, &root)?;
         let c = b.start()?;
         is(c.says("echo runs")?.as_str(), "runs")?;
         t.rt(["delete", "--force", &c.id])?.ok()?;
         let table = fs::read_to_string("/proc/self/mountinfo")?;
+        let name = root.to_string_lossy();
+        let name = name.trim_end_matches('/');
         is(table.lines().filter(|line| line.contains(name)).count(), 1)
     }),
     test(

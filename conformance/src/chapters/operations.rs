@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::table::{Test, test};
-use crate::verdict::{has, is, needs, that};
+use crate::verdict::{has, is, that};
 
 /// The chapter's tests of command lines and output.
 pub(crate) const TESTS: &[Test] = &[
@@ -149,15 +149,13 @@ pub(crate) const TESTS: &[Test] = &[
         |t| {
             let flags = ["--cgroup-manager", "disabled"];
             let help = t.rt(["--help"])?;
-            needs(help.stdout.contains(flags[0]), "--cgroup-manager")?;
+            t.others_may_lack(flags[0], help.stdout.contains(flags[0]))?;
             let b = t.bundle()?.without("/linux/cgroupsPath").sh("sleep 50 & echo up; wait");
-            let create = b.call("create")?.global(flags).spawn()?;
-            let stdout = create.stdout.clone();
-            create.wait()?.ok()?;
-            t.call(["start", &b.id]).global(flags).ok()?;
-            t.until("a second process", || Ok(fs::read_to_string(&stdout)?.contains("up")))?;
-            let state = t.call(["state", &b.id]).global(flags).output()?.json()?;
-            let pids = t.call(["ps", "--format", "json", &b.id]).global(flags).output()?.json()?;
+            let c = b.create_by(b.call("create")?.global(flags))?;
+            c.call("start").global(flags).ok()?;
+            c.shows("up")?;
+            let state = c.call("state").global(flags).output()?.json()?;
+            let pids = t.call(["ps", "--format", "json", &c.id]).global(flags).output()?.json()?;
             is(pids.as_array().map(Vec::len), Some(2))?;
             that(
                 pids.as_array().is_some_and(|list| list.contains(&state["pid"])),

@@ -1,9 +1,9 @@
 //! Life cycle: the log, the forms of options, descriptors, and the lesser commands.
 
-use crate::console::receive;
 use crate::layout;
+use crate::socket::{Socket, is_pidfd_of};
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, fail, has, is, lacks, needs, that};
+use crate::verdict::{fail, has, is, lacks, that};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -35,8 +35,8 @@ pub(crate) const TESTS: &[Test] = &[
             let b = t.bundle()?.args(["/no/such/program"]);
             let call = b.call("create")?.global(flags);
             call.output()?.refused(&["no such file"])?;
+            t.tares("fields of a log line beside runc's")?;
             let line: Value = serde_json::from_str(&fs::read_to_string(log)?)?;
-            needs(line.get("operation").is_some(), "a runtime that logs more than a sentence")?;
             is(&line["level"], &json!("error"))?;
             is(&line["operation"], &json!("create"))?;
             is(&line["id"], &json!(b.id))?;
@@ -246,14 +246,10 @@ pub(crate) const TESTS: &[Test] = &[
         let listener = std::os::unix::net::UnixDatagram::bind(&socket)?;
         let b = t.bundle()?.sh("test -S $NOTIFY_SOCKET && echo $NOTIFY_SOCKET; exec sleep 100");
         let env = socket.to_string_lossy().into_owned();
-        let create = b.call("create")?.env("NOTIFY_SOCKET", &env).spawn()?;
-        let out = create.stdout.clone();
-        create.wait()?.ok()?;
+        let c = b.create_by(b.call("create")?.env("NOTIFY_SOCKET", &env))?;
         // start waits for READY=1 in the foreground; it need not come here.
-        let start = t.call(["start", &b.id]).env("NOTIFY_SOCKET", &env).spawn()?;
-        t.until("the path", || -> Verdict<bool> {
-            Ok(fs::read_to_string(&out)?.contains("/run/notify/notify.sock"))
-        })?;
+        let start = c.call("start").env("NOTIFY_SOCKET", &env).spawn()?;
+        c.shows("/run/notify/notify.sock")?;
         drop((start, listener));
         Ok(())
     }),
@@ -261,20 +257,13 @@ pub(crate) const TESTS: &[Test] = &[
         "pidfd-socket",
         "runc 1.2: --pidfd-socket receives a pidfd of the process, with the text standard",
         |t| {
-            let path = t.path("pidfd.sock");
-            let listener = std::os::unix::net::UnixListener::bind(&path)?;
-            listener.set_nonblocking(true)?;
-            let flags = ["--detach", "--pidfd-socket", &path.to_string_lossy()];
+            let socket = Socket::listen(t)?;
+            let flags = ["--detach", "--pidfd-socket", &socket.name()];
             let b = t.bundle()?.sleeps().flags(flags);
-            let run = b.call("run")?.spawn()?;
-            run.wait()?.ok()?;
-            let (descriptors, text) = receive(t, &listener)?;
+            b.call("run")?.ok()?;
+            let (descriptors, text) = socket.receive()?;
             is(text.as_str(), "standard")?;
-            is(descriptors.len(), 1)?;
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&descriptors[0]);
-            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
-            let pid = &t.rt(["state", &b.id])?.json()?["pid"];
-            has(info, &format!("Pid:\t{pid}\n"))
+            is_pidfd_of(&descriptors, &t.rt(["state", &b.id])?.json()?["pid"].to_string())
         },
     ),
 ];

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::console::receive;
+use crate::socket::Socket;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is};
 
@@ -90,15 +90,13 @@ pub(crate) const TESTS: &[Test] = &[
         "listener",
         "spec, Seccomp: listenerPath receives the container process state, and the descriptor",
         |t| {
-            let path = t.path("seccomp.sock");
-            let listener = std::os::unix::net::UnixListener::bind(&path)?;
-            listener.set_nonblocking(true)?;
+            let agent = Socket::listen(t)?;
             let mut filter = but("mkdir", "SCMP_ACT_NOTIFY");
-            filter["listenerPath"] = json!(path);
+            filter["listenerPath"] = json!(agent.path);
             filter["listenerMetadata"] = json!("of the engine");
             let b = t.bundle()?.set("/linux/seccomp", filter).sleeps();
             let run = b.flags(["--detach"]).call("run")?.spawn()?;
-            let (descriptors, text) = receive(t, &listener)?;
+            let (descriptors, text) = agent.receive()?;
             run.wait()?.ok()?;
             let state: Value = serde_json::from_str(&text)?;
             is(&state["fds"], &json!(["seccompFd"]))?;
@@ -111,18 +109,16 @@ pub(crate) const TESTS: &[Test] = &[
         "listener-start-exec",
         "runc: a listener for the created container by the time it is started, and one for each exec",
         |t| {
-            let path = t.path("seccomp.sock");
-            let listener = std::os::unix::net::UnixListener::bind(&path)?;
-            listener.set_nonblocking(true)?;
+            let agent = Socket::listen(t)?;
             let mut filter = but("mkdir", "SCMP_ACT_NOTIFY");
-            filter["listenerPath"] = json!(path);
+            filter["listenerPath"] = json!(agent.path);
             let c = t.bundle()?.set("/linux/seccomp", filter).sleeps().start()?;
-            let (descriptors, text) = receive(t, &listener)?;
+            let (descriptors, text) = agent.receive()?;
             let init: Value = serde_json::from_str(&text)?;
             is(&init["state"]["id"], &json!(c.id))?;
             is(descriptors.len(), 1)?;
             c.exec([], ["/bin/true"]).ok()?;
-            let (descriptors, text) = receive(t, &listener)?;
+            let (descriptors, text) = agent.receive()?;
             let exec: Value = serde_json::from_str(&text)?;
             is(&exec["state"]["pid"], &init["pid"])?;
             is(exec["pid"] == init["pid"], false)?;

@@ -4,7 +4,6 @@
 //! way of the program that makes calls inside the containers (`data/probe.c`).
 
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use super::seccomp_actions::{KEYCTL, bundle, keyctl};
 use crate::bundle::Bundle;
 use crate::case::Case;
-use crate::console::receive;
+use crate::socket::Socket;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, fail, has, is};
 
@@ -29,8 +28,7 @@ const CALL: [&str; 5] = ["/bin/probe", "call", KEYCTL, "0x7fff", "4711"];
 /// A socket on which containers hand in their listeners.
 struct Agent<'t> {
     case: &'t Case,
-    socket: UnixListener,
-    path: PathBuf,
+    socket: Socket<'t>,
 }
 
 /// A listener, and what was said about it.
@@ -59,16 +57,13 @@ struct Answer {
 
 impl<'t> Agent<'t> {
     fn listen(case: &'t Case) -> Verdict<Self> {
-        let path = case.path("agent.sock");
-        let socket = UnixListener::bind(&path)?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { case, socket, path })
+        Ok(Self { case, socket: Socket::listen(case)? })
     }
 
     /// A bundle whose filter asks this agent about keyctl(2).
     fn bundle(&self) -> Verdict<Bundle<'t>> {
         let mut filter = keyctl("SCMP_ACT_NOTIFY");
-        filter["listenerPath"] = json!(self.path);
+        filter["listenerPath"] = json!(self.socket.path);
         filter["listenerMetadata"] = json!("of the engine");
         bundle(self.case, filter)
     }
@@ -76,7 +71,7 @@ impl<'t> Agent<'t> {
     /// The next listener that is handed in.
     #[track_caller]
     fn meets(&self, bundle: &Bundle<'_>) -> Verdict<Listener> {
-        let (descriptors, text) = receive(self.case, &self.socket)?;
+        let (descriptors, text) = self.socket.receive()?;
         let Ok([descriptor]) = <[OwnedFd; 1]>::try_from(descriptors) else {
             return fail(format!("no descriptor, or several, with {text}"));
         };

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::bundle::Bundle;
 use crate::case::Case;
+use crate::container::Container;
 use crate::layout::{self, path};
 use crate::leftover;
 use crate::systemd::{self, Other, ctl, gone, property, reload, shows, slice, unit};
@@ -170,6 +171,16 @@ pub(crate) const UNITS: &[Test] = &[
 /// A first process that has no default for systemd's signal ends by it all the same.
 const ENDS_AT_TERM: &str = "trap exit TERM; echo up; while :; do sleep 0.05; done";
 
+/// A container whose unit somebody has stopped.
+#[track_caller]
+fn stopped_from_outside(t: &Case) -> Verdict<Container<'_>> {
+    let c = t.bundle()?.sh(ENDS_AT_TERM).start()?;
+    c.shows("up")?;
+    ctl(t, ["stop", &unit(&c.id)])?;
+    c.becomes("stopped")?;
+    Ok(c)
+}
+
 /// The chapter's tests of the unit's end.
 pub(crate) const ENDS: &[Test] = &[
     test(
@@ -261,10 +272,7 @@ pub(crate) const ENDS: &[Test] = &[
         "a container whose unit was stopped is stopped, and deleted",
         |t| {
             systemd::makes()?;
-            let c = t.bundle()?.sh(ENDS_AT_TERM).start()?;
-            c.shows("up")?;
-            ctl(t, ["stop", &unit(&c.id)])?;
-            c.becomes("stopped")?;
+            let c = stopped_from_outside(t)?;
             c.delete()?;
             gone(t, &unit(&c.id))
         },
@@ -320,10 +328,7 @@ pub(crate) const ENDS: &[Test] = &[
         "a unit that took the name since is not stopped by delete",
         |t| {
             systemd::makes()?;
-            let c = t.bundle()?.sh(ENDS_AT_TERM).start()?;
-            c.shows("up")?;
-            ctl(t, ["stop", &unit(&c.id)])?;
-            c.becomes("stopped")?;
+            let c = stopped_from_outside(t)?;
             gone(t, &unit(&c.id))?;
             let other = Other::scope(t, &unit(&c.id), slice(), &[])?;
             t.rt(["delete", "--force", &c.id])?.ok()?;

@@ -3,17 +3,18 @@
 use serde_json::json;
 
 use crate::bundle::Bundle;
-use crate::console::{ConsoleSocket, Terminal};
+use crate::console::Terminal;
 use crate::container::Container;
+use crate::socket::Socket;
 use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, that};
 
 /// Starts a container with a terminal; returns it and the terminal's outer end.
 fn on_tty<'t>(b: Bundle<'t>) -> Verdict<(Container<'t>, Terminal<'t>)> {
-    let socket = ConsoleSocket::listen(b.case)?;
-    let b = b.set("/process/terminal", true).flags(["--console-socket", &socket.flag()]);
+    let socket = Socket::listen(b.case)?;
+    let b = b.set("/process/terminal", true).flags(["--console-socket", &socket.name()]);
     let c = b.create()?;
-    let (_, terminal) = socket.receive()?;
+    let (_, terminal) = socket.terminal()?;
     c.start()?;
     Ok((c, terminal))
 }
@@ -24,10 +25,10 @@ pub(crate) const TESTS: &[Test] = &[
         "console-socket",
         "runc: one descriptor comes by SCM_RIGHTS, the name as its message",
         |t| {
-            let socket = ConsoleSocket::listen(t)?;
+            let socket = Socket::listen(t)?;
             let b = t.bundle()?.set("/process/terminal", true).sh("echo on a terminal; sleep 100");
-            let c = b.flags(["--console-socket", &socket.flag()]).create()?;
-            let (name, terminal) = socket.receive()?;
+            let c = b.flags(["--console-socket", &socket.name()]).create()?;
+            let (name, terminal) = socket.terminal()?;
             has(name, "/dev/p")?;
             c.start()?;
             terminal.shows("on a terminal\r\n")
@@ -105,8 +106,8 @@ pub(crate) const TESTS: &[Test] = &[
         "socket-without-tty",
         "runc: cannot use console socket if runc will not detach or allocate tty",
         |t| {
-            let socket = ConsoleSocket::listen(t)?;
-            let b = t.bundle()?.sh("true").flags(["--console-socket", &socket.flag()]);
+            let socket = Socket::listen(t)?;
+            let b = t.bundle()?.sh("true").flags(["--console-socket", &socket.name()]);
             b.run()?
                 .refused(&["cannot use console socket if", "will not detach or allocate tty"])?;
             t.nothing_left()
@@ -166,11 +167,11 @@ pub(crate) const TESTS: &[Test] = &[
     }),
     test("exec-tty", "runc: exec --tty with a console socket", |t| {
         let c = t.bundle()?.sleeps().start()?;
-        let socket = ConsoleSocket::listen(t)?;
-        let flag = socket.flag();
+        let socket = Socket::listen(t)?;
+        let flag = socket.name();
         let flags = ["--tty", "--console-socket", &flag, "--detach"];
         c.exec(flags, ["/bin/sh", "-c", "tty; test -t 0 && echo terminal"]).ok()?;
-        let (_, terminal) = socket.receive()?;
+        let (_, terminal) = socket.terminal()?;
         terminal.shows("/dev/pts/0")?;
         terminal.shows("terminal")
     }),
@@ -190,15 +191,15 @@ pub(crate) const TESTS: &[Test] = &[
     }),
     test("exec-console-size", "a process file's consoleSize", |t| {
         let c = t.bundle()?.sleeps().start()?;
-        let socket = ConsoleSocket::listen(t)?;
+        let socket = Socket::listen(t)?;
         let process = json!({
             "terminal": true, "consoleSize": { "height": 12, "width": 34 }, "cwd": "/",
             "user": { "uid": 0, "gid": 0 }, "env": ["PATH=/bin"],
             "args": ["/bin/sh", "-c", "stty size; sleep 100"]
         });
         let file = t.file("process.json", process.to_string())?.to_string_lossy().into_owned();
-        t.rt(["exec", "-d", "--console-socket", &socket.flag(), "--process", &file, &c.id])?
+        t.rt(["exec", "-d", "--console-socket", &socket.name(), "--process", &file, &c.id])?
             .ok()?;
-        socket.receive()?.1.shows("12 34")
+        socket.terminal()?.1.shows("12 34")
     }),
 ];
