@@ -70,7 +70,7 @@ pub(crate) fn run() -> Vec<Check> {
         )
         .prints("blue /tmp"),
         check("run --user: none but root's by default", "$RUN --rm $I $N id -u").prints("0"),
-        check("run --read-only", "$RUN --rm --read-only $I $N touch /f")
+        check("run --read-only", "$RUN --rm --read-only $I $N sh -c 'touch /f 2>&1'")
             .exits(1)
             .has("Read-only file system"),
         check(
@@ -80,7 +80,8 @@ pub(crate) fn run() -> Vec<Check> {
         .prints("f"),
         check(
             "run --mount: read-only",
-            "$RUN --rm --mount type=bind,src=$W,dst=/v,options=rbind:ro $I $N touch /v/f",
+            "$RUN --rm --mount type=bind,src=$W,dst=/v,options=rbind:ro $I $N sh -c \
+            'touch /v/f 2>&1'",
         )
         .exits(1)
         .has("Read-only file system"),
@@ -99,7 +100,7 @@ pub(crate) fn run() -> Vec<Check> {
             .prints("Seccomp: 2"),
         check("run: no new privileges", "$RUN --rm $I $N grep NoNewPrivs /proc/self/status")
             .prints("NoNewPrivs: 1"),
-        check("run --cap-drop", "$RUN --rm --cap-drop CAP_CHOWN $I $N chown 5 /tmp")
+        check("run --cap-drop", "$RUN --rm --cap-drop CAP_CHOWN $I $N sh -c 'chown 5 /tmp 2>&1'")
             .exits(1)
             .has("Operation not permitted"),
         check("run --cap-add", "$RUN --rm --cap-add CAP_NET_ADMIN $I $N ip link set lo up"),
