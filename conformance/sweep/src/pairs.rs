@@ -61,7 +61,8 @@ fn at(room: &Room, round: usize) -> Result<()> {
         room.call(line)?.ok(line)?;
     }
     let [first, second] = lines;
-    let mut commands = [room.spawn(first, "first")?, room.spawn(second, "second")?];
+    let names = ["first", "second"];
+    let mut commands = [room.spawn(first, names[0])?, room.spawn(second, names[1])?];
     // Every second round one is killed, within the time that a command takes.
     let victim = round / 2 % 2;
     if round % 2 == 1 {
@@ -71,12 +72,15 @@ fn at(room: &Room, round: usize) -> Result<()> {
         }
     }
     // What came into a frozen container waits, as all in there do, until it is thawed.
-    if lines.iter().any(|line| line.starts_with("pause")) {
-        std::thread::sleep(Duration::from_millis(30));
-        room.call("resume ID")?;
+    let is_pause = |at: usize| lines.get(at).is_some_and(|line| line.starts_with("pause"));
+    let mut outputs = Vec::new();
+    for at in if is_pause(1) { [1, 0] } else { [0, 1] } {
+        let (Some(command), Some(name)) = (commands.get_mut(at), names.get(at)) else { continue };
+        outputs.push(room.wait(command, name)?);
+        if is_pause(at) {
+            room.call("resume ID")?;
+        }
     }
-    let [first, second] = &mut commands;
-    let outputs = [room.wait(first, "first")?, room.wait(second, "second")?];
     outputs
         .iter()
         .try_for_each(check)
