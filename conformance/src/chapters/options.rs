@@ -3,7 +3,7 @@
 use crate::layout;
 use crate::socket::{Socket, is_pidfd_of};
 use crate::table::{Test, test};
-use crate::verdict::{fail, has, is, lacks, that};
+use crate::verdict::{Verdict, fail, has, is, lacks, that};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -164,6 +164,19 @@ pub(crate) const TESTS: &[Test] = &[
             is(&t.rt(["state", &c.id])?.json()?["status"], &json!("created"))
         },
     ),
+    test("ignored-signals", "what the caller ignores (nohup) the container does not", |t| {
+        let ignore = "trap '' HUP INT QUIT USR1 TERM; exec \"$@\"";
+        let b = t.bundle()?.args(["grep", "SigIgn", "/proc/self/status"]);
+        // Of the first 31: what is behind them is the C libraries'.
+        let ignored = |said: String| -> Verdict<u64> {
+            let mask = said.trim_start_matches("SigIgn:").trim();
+            Ok(u64::from_str_radix(mask, 16)? & 0x7fff_ffff)
+        };
+        is(ignored(b.call("run")?.through(["/bin/sh", "-c", ignore, "sh"]).ok()?)?, 0)?;
+        let c = t.bundle()?.sleeps().start()?;
+        let call = c.exec([], ["grep", "SigIgn", "/proc/self/status"]);
+        is(ignored(call.through(["/bin/sh", "-c", ignore, "sh"]).ok()?)?, 0)
+    }),
     test("listen-fds", "runc: LISTEN_FDS descriptors are passed, with LISTEN_PID 1", |t| {
         let file = t.file("three", "socket\n")?;
         // As systemd does it: the variable names the process that is to take the sockets.

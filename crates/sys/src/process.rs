@@ -191,8 +191,9 @@ pub fn set_domain_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives the calling process the signal state of a fresh one: none blocked, and SIGPIPE, which
-/// a program's start ignores, back to its default.
+/// Gives the calling process the signal state of a fresh one: none blocked, and the default action for
+/// each. Ignoring outlives execve(2): SIGPIPE, which a program's start ignores, and what the caller did,
+/// such as SIGHUP under nohup(1), would be ignored in the container.
 pub fn reset_signals() -> Result<()> {
     // SAFETY: sigset_t is plain data, and zeroed it is the empty set.
     let none: libc::sigset_t = unsafe { std::mem::zeroed() };
@@ -200,9 +201,12 @@ pub fn reset_signals() -> Result<()> {
     if unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) } < 0 {
         return Err(Error::last("sigprocmask", ""));
     }
-    // SAFETY: the default action is no function of this program.
-    if unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) } == libc::SIG_ERR {
-        return Err(Error::last("signal", "SIGPIPE"));
+    let all = libc::SIGHUP..=libc::SIGSYS;
+    for signal in all.filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        // SAFETY: the default action is no function of this program.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(Error::last("signal", signal.to_string()));
+        }
     }
     Ok(())
 }
