@@ -152,19 +152,22 @@ fn memory(room: &Room<'_>, bare: &Path) -> Result<Vec<Count>> {
     for instance in &room.instances {
         let (id, file) = (instance.id(), room.path("memory.pid"));
         let (bundle, process) = (room.path("sleep"), room.path("process.json"));
+        let probe = room.path("probe.pid");
         let life: [(&str, Vec<&str>); 5] = [
             ("create", vec!["create", "--bundle", &bundle, "--pid-file", &file, &id]),
             ("start", vec!["start", &id]),
             ("state", vec!["state", &id]),
-            ("exec", vec!["exec", "--detach", "--process", &process, &id]),
+            ("exec", vec!["exec", "--detach", "--pid-file", &probe, "--process", &process, &id]),
             ("delete", vec!["delete", "--force", &id]),
         ];
         for (name, words) in life {
-            // A dead process that nobody reaps would hold its pid namespace's init up.
-            cost::reap();
             let (peak, fault) = took(room, bare, &instance.words(&words))?;
             peaks.entry(name).or_default().push(Some(peak));
             faults.entry(name).or_default().push(Some(fault));
+            if name == "exec" {
+                // A dead process that nobody reaps would hold its pid namespace's init up.
+                cost::wait_for(pid(Path::new(&probe))?)?;
+            }
             if name == "create" {
                 let init = pid(Path::new(&file))?;
                 peaks.entry("created init").or_default().push(status(init, "VmHWM"));
