@@ -1,7 +1,7 @@
 //! Attacks: links in an image at every place that a runtime touches, links of the kernel's, and descriptors.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -52,6 +52,8 @@ fn linked<'t>(
             let targets = targets(&sentinel.0, &b)?;
             let Some(target) = targets.get(next) else { break };
             next += 1;
+            // Not even a user whose it is could write there.
+            fs::set_permissions(b.rootfs("sys"), Permissions::from_mode(0o755))?;
             let link = b.rootfs(place);
             let _ = fs::remove_dir_all(&link).or_else(|_| fs::remove_file(&link));
             if let Some(above) = link.parent() {
