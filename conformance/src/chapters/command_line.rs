@@ -99,6 +99,15 @@ pub(crate) const WORDS: &[Test] = &[
         b.call("create")?.through(super::rootless::user("4242")).ok()?;
         has(t.rt(["list"])?.ok()?, "#4242")
     }),
+    test("list-few-descriptors", "list shows more containers than it may have descriptors", |t| {
+        let made = (0..24).map(|_| t.bundle()?.sleeps().create());
+        let made: Vec<_> = made.collect::<Verdict<_>>()?;
+        let few = "ulimit -n 24; exec \"$@\"";
+        let listed = t.call(["list", "--quiet"]).through(["sh", "-c", few, "sh"]).ok()?;
+        is(listed.lines().count(), made.len())?;
+        let listed = t.call(["list"]).through(["sh", "-c", few, "sh"]).ok()?;
+        is(listed.lines().count(), made.len() + 1)
+    }),
     test("kill-empty-signal", "runc: an empty signal is SIGTERM", |t| {
         let c = t.bundle()?.share("pid").sleeps().start()?;
         t.rt(["kill", &c.id, ""])?.ok()?;

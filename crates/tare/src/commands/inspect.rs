@@ -1,6 +1,7 @@
 //! Looking at containers: state, list, ps.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
@@ -30,7 +31,12 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(dir: &ContainerDir, record: &'a Record<'a>) -> engine::Result<View<'a>> {
+    /// `owner` names a user.
+    fn of(
+        dir: &ContainerDir,
+        record: &'a Record<'a>,
+        owner: impl FnOnce(u32) -> String,
+    ) -> engine::Result<View<'a>> {
         let status = engine::status(dir, record)?;
         Ok(View {
             oci_version: spec::OCI_VERSION,
@@ -46,7 +52,11 @@ impl<'a> View<'a> {
     }
 
     /// A container whose `create` has made its directory, and not yet written down what it is.
-    fn without_record(id: &'a str, dir: &ContainerDir) -> View<'a> {
+    fn without_record(
+        id: &'a str,
+        dir: &ContainerDir,
+        owner: impl FnOnce(u32) -> String,
+    ) -> View<'a> {
         let status = match dir.is_locked() {
             true => ContainerStatus::Creating,
             false => ContainerStatus::Stopped,
@@ -108,12 +118,12 @@ pub(crate) fn state(parsed: &Parsed, log: &Log) -> Outcome {
     let dir = store(parsed)?.container(id(parsed))?;
     let bytes = read_record(&dir)?;
     let record = bytes.as_ref().map(RecordBytes::record).transpose()?;
-    let view = match &record {
-        Some(record) => View::of(&dir, record)?,
-        None => View::without_record(id(parsed), &dir),
-    };
     // As runc: only `list` names the owner.
-    let view = View { owner: String::new(), ..view };
+    let nobody = |_| String::new();
+    let view = match &record {
+        Some(record) => View::of(&dir, record, nobody)?,
+        None => View::without_record(id(parsed), &dir, nobody),
+    };
     if let Some(sentence) = remains(parsed, id(parsed), &dir, record.as_ref()) {
         log.warn(&sentence);
     }
@@ -141,14 +151,15 @@ pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
         let Ok(dir) = store.container(id) else {
             continue;
         };
+        // It is closed again: there may be more containers than descriptors.
         if let Ok(bytes) = read_record(&dir) {
-            records.push((id, dir, bytes));
+            records.push((id, bytes));
         }
     }
     let mut parsed_records = Vec::new();
-    for (id, dir, bytes) in &records {
+    for (id, bytes) in &records {
         match bytes.as_ref().map(RecordBytes::record).transpose() {
-            Ok(record) => parsed_records.push((id, dir, record)),
+            Ok(record) => parsed_records.push((id, record)),
             // It hides no other, and is not hidden itself.
             Err(error) => {
                 let clean = clean(parsed, id);
@@ -156,13 +167,17 @@ pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
             }
         }
     }
-    let mut views = Vec::new();
-    for (id, dir, record) in &parsed_records {
+    let (mut views, mut names) = (Vec::new(), BTreeMap::new());
+    for (id, record) in &parsed_records {
+        let Ok(dir) = store.container(id) else {
+            continue;
+        };
+        let owner = |uid| names.entry(uid).or_insert_with(|| owner(uid)).clone();
         views.push(match record {
-            Some(record) => View::of(dir, record)?,
-            None => View::without_record(id, dir),
+            Some(record) => View::of(&dir, record, owner)?,
+            None => View::without_record(id, &dir, owner),
         });
-        if let Some(sentence) = remains(parsed, id, dir, record.as_ref()) {
+        if let Some(sentence) = remains(parsed, id, &dir, record.as_ref()) {
             log.warn(&sentence);
         }
     }
