@@ -358,6 +358,7 @@ pub(crate) const WAYS_OUT: &[Test] = &[
             let named = listed.lines().filter_map(|line| line.rsplit_once(" @"));
             let ours = named.filter(|(_, name)| name.contains(&c.id) || name.contains("runc"));
             is(ours.map(|(_, name)| name).collect::<Vec<_>>(), [""; 0])?;
+            c.is("created")?;
             c.start()
         },
     ),
