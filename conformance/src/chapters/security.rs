@@ -99,12 +99,19 @@ pub(super) fn digest(t: &Case, path: &Path) -> Verdict<String> {
 }
 
 /// Runs `b`, which tries to write to the runtime's binary; it must be as it was.
-pub(super) fn binary_unchanged(t: &Case, b: &Bundle<'_>) -> Verdict<String> {
+fn binary_unchanged(t: &Case, b: &Bundle<'_>) -> Verdict<String> {
     let before = digest(t, &t.runtime)?;
     let out = b.run()?;
     is(digest(t, &t.runtime)?, before)?;
     t.nothing_left()?;
     Ok(format!("{}{}", out.stdout, out.stderr))
+}
+
+/// Runs `b`, which has the runtime's binary executed; that is as it was, says something, and still works.
+pub(super) fn binary_stays(t: &Case, b: &Bundle<'_>) -> Verdict {
+    let said = binary_unchanged(t, b)?;
+    that(!said.is_empty(), "it says something")?;
+    is(t.bundle()?.says("echo good")?.as_str(), "good")
 }
 
 /// The chapter's tests.

@@ -43,17 +43,10 @@ impl Census {
 
     /// Whether all is as it was; who dies may take a moment.
     pub(crate) fn is_back(&self, room: &Room) -> Result<()> {
-        let deadline = Instant::now() + DYING;
-        loop {
+        room::patiently(DYING, || {
             let now = Census::take(room);
-            if now == *self {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(self.difference(&now));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+            if now == *self { Ok(()) } else { Err(self.difference(&now)) }
+        })
     }
 
     fn difference(&self, now: &Census) -> String {

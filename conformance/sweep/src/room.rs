@@ -249,6 +249,17 @@ pub(crate) fn reap() {
     }
 }
 
+/// Looks again for a while: who is dying, or becoming something else, may take a moment.
+pub(crate) fn patiently<T>(most: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + most;
+    loop {
+        match look() {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+            last => return last,
+        }
+    }
+}
+
 /// Ends a process.
 pub(crate) fn end(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

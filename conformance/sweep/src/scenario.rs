@@ -1,7 +1,9 @@
 //! What is swept: each command, with what has to be there before.
 
+use std::time::Duration;
+
 use crate::Result;
-use crate::room::{ID, Room};
+use crate::room::{ID, Room, patiently};
 use crate::truth;
 
 /// A command that is swept.
@@ -24,6 +26,8 @@ pub(crate) struct Scenario {
 
 const CREATE: &str = "create --bundle @plain ID";
 const RUN: &str = "run --detach --bundle @plain ID";
+/// Who was killed may take this long to die, and to leave.
+const DYING: Duration = Duration::from_secs(1);
 const LIVES: &[&str] = &["created", "running"];
 
 /// All of them.
@@ -175,15 +179,13 @@ impl Scenario {
 
 /// Who was killed may take a moment to die.
 fn becomes(room: &Room, wanted: &[&str]) -> Result<()> {
-    let mut is = String::new();
-    for _ in 0..500 {
-        is = truth::status(room)?.name;
-        if wanted.contains(&is.as_str()) {
-            return Ok(());
+    patiently(DYING, || {
+        let is = truth::status(room)?.name;
+        match wanted.contains(&is.as_str()) {
+            true => Ok(()),
+            false => Err(format!("the container is {is}, not {}", wanted.join(" or "))),
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    Err(format!("the container is {is}, not {}", wanted.join(" or ")))
+    })
 }
 
 fn nothing(_: &Room, _: bool) -> Result<()> {
@@ -212,13 +214,10 @@ fn has_guest(room: &Room, succeeded: bool) -> Result<()> {
 
 /// Who was killed may take a moment to leave.
 fn has_members(room: &Room, wanted: usize) -> Result<()> {
-    for _ in 0..500 {
-        if truth::members(room) == wanted {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    Err(format!("{ID} has {} processes, not {wanted}", truth::members(room)))
+    patiently(DYING, || match truth::members(room) {
+        members if members == wanted => Ok(()),
+        members => Err(format!("{ID} has {members} processes, not {wanted}")),
+    })
 }
 
 /// The new limits, or all the old ones.

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::Result;
 use crate::census::hierarchies;
-use crate::room::{ID, Room};
+use crate::room::{ID, Room, patiently};
 use crate::tracer::Ended;
 
 /// How long a process may take to become what it is to be.
@@ -26,13 +26,7 @@ pub(crate) struct Status {
 /// Asks for the status, and checks the answer. Who is about to end, or to become the container's
 /// program, may take a moment.
 pub(crate) fn status(room: &Room) -> Result<Status> {
-    let deadline = Instant::now() + BECOMING;
-    loop {
-        match ask(room).and_then(|status| check(room, &status).map(|()| status)) {
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
-            other => return other,
-        }
-    }
+    patiently(BECOMING, || ask(room).and_then(|status| check(room, &status).map(|()| status)))
 }
 
 fn ask(room: &Room) -> Result<Status> {
