@@ -20,7 +20,7 @@ use bpf::seccomp::Filter;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, makedev, umask};
+use nix::sys::stat::{Mode, SFlag, fstat, umask};
 use nix::unistd::{
     AccessFlags, Gid, Pid, Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fchown,
 };
@@ -29,8 +29,8 @@ use sys::{CapabilitySets, Context};
 
 use crate::channel::{Channel, Failure, Message};
 use crate::error::{Error, Result, Step};
-use crate::procfs;
 use crate::rootfs::c_string;
+use crate::{devices, procfs, store};
 
 /// `SCHED_DEADLINE` (sched(7)).
 const SCHED_DEADLINE: u32 = 6;
@@ -182,7 +182,7 @@ impl Confined {
     pub(crate) fn seal(&self, channel: &Channel) -> Result<()> {
         let step = crate::trace::step("load the filter, execve", "");
         if let Some((file, label)) = &self.label {
-            crate::store::write_all(file.as_fd(), label.as_bytes())
+            store::write_all(file.as_fd(), label.as_bytes())
                 .at("write", label)
                 .step(|| "security label".to_owned())?;
         }
@@ -232,7 +232,7 @@ fn own_stdio(uid: u32) -> Result<()> {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for (n, stream) in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter().enumerate() {
         let Ok(stat) = fstat(stream) else { continue };
-        if is_null_device(&stat) {
+        if devices::is_null(&stat) {
             match own.get_or_insert_with(own_null) {
                 Some((null, file_system)) if *file_system != stat.st_dev => replace(n, null),
                 _ => {}
@@ -256,14 +256,10 @@ fn own_null() -> Option<(OwnedFd, u64)> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let open = |how| openat(AT_FDCWD, "/dev/null", flags | how, Mode::empty());
     // Opening a device may do something; that it is this one is known first.
-    open(OFlag::O_PATH).and_then(fstat).ok().filter(is_null_device)?;
+    open(OFlag::O_PATH).and_then(fstat).ok().filter(devices::is_null)?;
     let null = open(OFlag::O_RDWR).ok()?;
-    let stat = fstat(&null).ok().filter(is_null_device)?;
+    let stat = fstat(&null).ok().filter(devices::is_null)?;
     Some((null, stat.st_dev))
-}
-
-fn is_null_device(stat: &FileStat) -> bool {
-    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits() && stat.st_rdev == makedev(1, 3)
 }
 
 /// Puts the null device in the place of stream `n`, another null device: where this fails, that works as well.
@@ -389,7 +385,7 @@ fn environment(process: &Process<'_>, extra: &[String]) -> Vec<String> {
 fn passwd() -> nix::Result<Vec<u8>> {
     const PATH: &str = "/etc/passwd";
     // Opening a device may do something; what it is is known first.
-    if nix::sys::stat::stat(PATH)?.st_mode & SFlag::S_IFMT.bits() != SFlag::S_IFREG.bits() {
+    if !store::is_regular(&nix::sys::stat::stat(PATH)?) {
         return Err(Errno::EINVAL);
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;

@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::OFlag;
-use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::sys::stat::fstat;
 use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown};
 use plan::Terminal;
 use sys::{Context, OpenTree, WindowSize};
 
 use crate::channel::{Channel, Message};
+use crate::devices::is_character_device;
 use crate::error::{Error, Result, Step};
 use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
@@ -53,10 +54,7 @@ pub(crate) fn allocate(root: BorrowedFd<'_>, terminal: Terminal) -> Result<Pty> 
 
 /// The character device 5:2, whose opening makes a new terminal (pts(4)).
 fn is_multiplexer(file: &OwnedFd) -> bool {
-    fstat(file).is_ok_and(|stat| {
-        stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits()
-            && (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2)
-    })
+    fstat(file).is_ok_and(|stat| is_character_device(&stat, 5, 2))
 }
 
 impl Pty {

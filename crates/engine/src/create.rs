@@ -248,9 +248,7 @@ fn make<'p>(
     extra_env.extend(notify::variable());
     let start = making.way_to_start(for_start)?;
     let program = making.set_device_rules(&place, &join, plan, request.is_rootless(plan))?;
-    if !plan.rootless {
-        init::hide()?;
-    }
+    init::hide(plan.rootless)?;
     let (forked, needs_unit) = making.clone_init(plan, &place, &join)?;
     match forked {
         Forked::Child => {
@@ -340,9 +338,11 @@ impl<'p> Making<'p> {
         self.record.remember_cgroup(place);
         self.record.mounts_before = host_mounts::before(plan)?;
         let announced = self.dir.announce(&self.record)?;
-        self.dir.save_exec(&ExecRecord::new(&self.record, config, plan))?;
-        if let Some(seccomp) = &plan.seccomp {
-            self.dir.write(SECCOMP_FILE, &seccomp.filter.to_bytes())?;
+        let filter = plan.seccomp.as_ref().map(|seccomp| seccomp.filter.to_bytes());
+        let exec = ExecRecord::new(&self.record, config, &plan.policies, filter.as_deref());
+        self.dir.save_exec(&exec)?;
+        if let Some(filter) = filter {
+            self.dir.write(SECCOMP_FILE, &filter)?;
         }
         Ok(announced)
     }

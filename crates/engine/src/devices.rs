@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::stat::{Mode, SFlag, makedev, mknodat, umask};
+use nix::sys::stat::{FileStat, Mode, SFlag, makedev, mknodat, umask};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
 use plan::{DeviceNode, DeviceSource};
 use sys::{Context, OpenTree};
@@ -45,6 +45,17 @@ pub(crate) fn make(root: BorrowedFd<'_>, plan: &plan::Create<'_>) -> Result<()> 
         Ok(()) | Err(Errno::ENOENT) => link(&dev, "pts/ptmx", "ptmx"),
         Err(errno) => Ok(Err(errno).at("unlink", "/dev/ptmx")?),
     }
+}
+
+/// Whether it is the character device of these numbers.
+pub(crate) fn is_character_device(stat: &FileStat, major: u64, minor: u64) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits()
+        && stat.st_rdev == makedev(major, minor)
+}
+
+/// Whether it is the null device (null(4)).
+pub(crate) fn is_null(stat: &FileStat) -> bool {
+    is_character_device(stat, 1, 3)
 }
 
 fn has_kcore() -> bool {

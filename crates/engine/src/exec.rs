@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::Mode;
-use nix::unistd::{chroot, fchdir, setsid};
+use nix::unistd::{Pid, chroot, fchdir, setsid};
 use plan::{NamespaceKind, Policies, Process, Terminal};
 use spec::{ContainerStatus, Text};
 use sys::{Context, Forked};
@@ -197,9 +197,7 @@ fn start(
     let agent = Agent::connect(record.agent.as_ref(), state)?;
     let join = join(request.cgroups, record)?;
     let (channel, child_channel) = Channel::pair()?;
-    if !record.rootless {
-        init::hide()?;
-    }
+    init::hide(record.rootless)?;
     let joined = enter_before_clone(record, &init)?;
     if let Some(cpus) = &process.cpus.initial {
         // Inherited by the process, and then the kernel's to reconcile with its cgroup.
@@ -235,18 +233,30 @@ fn start(
     debug!("clone3: process {}", child.pid);
     sys::close_all(join.into_fds())?;
     drop(child_channel);
-    let terminal = attend(&channel, || {
-        let below = request.cgroups.iter().find(|(name, _)| name.is_empty());
-        units::attach(record, below.map(|(_, path)| *path), child.pid.as_raw().unsigned_abs())
-    })?;
-    record.resctrl.as_ref().map_or(Ok(()), |groups| groups.join(child.pid))?;
-    limits::set_on_process(child.pid, process, record.has_namespace("user"))?;
+    let terminal = accompany(request, record, process, (&channel, child.pid))?;
     if let Some(holder) = holder {
         holder.send(b"setns", child.pidfd()?.as_fd())?;
     }
     let signals = foreground::hold_signals(request.detach)?;
     let pidfd = release(request, &channel, child, agent.as_ref())?;
     Ok(Started { pidfd, terminal, signals })
+}
+
+/// What the runtime does from outside while the child makes itself ready, and then; the terminal, if it
+/// sent one.
+fn accompany(
+    request: &Request<'_>,
+    record: &Record<'_>,
+    process: &Process<'_>,
+    (channel, pid): (&Channel, Pid),
+) -> Result<Option<OwnedFd>> {
+    let terminal = attend(channel, || {
+        let below = request.cgroups.iter().find(|(name, _)| name.is_empty());
+        units::attach(record, below.map(|(_, path)| *path), pid.as_raw().unsigned_abs())
+    })?;
+    record.resctrl.as_ref().map_or(Ok(()), |groups| groups.join(pid))?;
+    limits::set_on_process(pid, process, record.has_namespace("user"))?;
+    Ok(terminal)
 }
 
 /// Lets the process go on to its program. From here on it lives whatever becomes of this one.
@@ -278,7 +288,7 @@ fn join(below: &[(&str, &str)], record: &Record<'_>) -> Result<cgroup::Join> {
 
 /// A process being made; dropped, it is ended.
 struct Making {
-    pid: nix::unistd::Pid,
+    pid: Pid,
     pidfd: Option<OwnedFd>,
 }
 
@@ -306,8 +316,9 @@ fn saved_filter(dir: &ContainerDir, fingerprint: Option<u32>) -> Result<Option<F
         file: dir.path().join(SECCOMP_FILE).display().to_string(),
         why,
     };
-    let filter = Filter::from_bytes(&dir.read_own(SECCOMP_FILE)?).map_err(damaged)?;
-    if filter.fingerprint() != fingerprint {
+    let bytes = dir.read_own(SECCOMP_FILE)?;
+    let filter = Filter::from_bytes(&bytes).map_err(damaged)?;
+    if Filter::fingerprint(&bytes) != fingerprint {
         return Err(damaged("is not the filter that the container was created with".to_owned()));
     }
     Ok(Some(filter))

@@ -236,8 +236,8 @@ pub(crate) fn wait_for_parent(channel: &Channel) -> Result<()> {
 ///
 /// Not for a user: of a process that may not be looked at, a user owns nothing in procfs, and the runtime
 /// itself could set nothing from outside. It has no powers either that could be stolen.
-pub(crate) fn hide() -> Result<()> {
-    Ok(sys::set_dumpable(false)?)
+pub(crate) fn hide(rootless: bool) -> Result<()> {
+    if rootless { Ok(()) } else { Ok(sys::set_dumpable(false)?) }
 }
 
 /// From here on what is in the container may look at this process, a created one for as long as it

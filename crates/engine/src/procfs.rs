@@ -11,8 +11,6 @@ use sys::{Context, OpenTree};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// f_type of procfs (statfs(2)).
-pub(crate) const MAGIC: i64 = 0x9fa0;
 /// The number of its root (`PROC_ROOT_INO`): no other directory of a procfs has it.
 const ROOT: u64 = 1;
 
@@ -21,7 +19,9 @@ pub(crate) fn open(path: &str, flags: OFlag) -> Result<OwnedFd> {
     let name = format!("/proc/{path}");
     let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let root = openat(AT_FDCWD, "/proc", directory, Mode::empty()).at("open", "/proc")?;
-    if sys::magic(root.as_fd())? != MAGIC || fstat(&root).at("fstat", "/proc")?.st_ino != ROOT {
+    if sys::magic(root.as_fd())? != sys::PROC_MAGIC
+        || fstat(&root).at("fstat", "/proc")?.st_ino != ROOT
+    {
         return Err(Error::Escape { path: "/proc".to_owned(), why: "is not the root of a procfs" });
     }
     match open_beneath(root.as_fd(), path, flags) {

@@ -20,13 +20,10 @@ use nix::unistd::{chdir, chroot, fchdir, symlinkat};
 use plan::{Attributes, BindAttributes, Mount, MountLabel, NamespaceKind, Propagation, What};
 use sys::{Context, OpenTree};
 
-use crate::copy_up;
 use crate::error::{Error, Result, Step};
 use crate::resolve::{self, Missing};
-use crate::trace;
+use crate::{copy_up, devices, trace};
 
-/// f_type of procfs (statfs(2)).
-const PROC_MAGIC: i64 = crate::procfs::MAGIC;
 /// Files of procfs that a mount may cover, as in runc: what lxcfs and the like replace.
 const PROC_FILES: [&str; 10] = [
     "/proc/cpuinfo",
@@ -157,7 +154,10 @@ impl Rootfs {
         let target = resolve::open(self.tree.as_fd(), &mount.destination, missing)
             .map_err(|error| circle(error, mount))?;
         let textual = PROC_FILES.contains(&&*mount.destination);
-        if !textual && sys::magic(target.as_fd())? == PROC_MAGIC && mount.destination != "/proc" {
+        if !textual
+            && sys::magic(target.as_fd())? == sys::PROC_MAGIC
+            && mount.destination != "/proc"
+        {
             return Err(Error::Escape {
                 path: mount.destination.clone().into_owned(),
                 why: "cannot be mounted because it is inside /proc",
@@ -580,10 +580,7 @@ fn not_ordinary(mount: &Mount<'_>) -> Error {
 fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
     let null = resolve::open_without_links(root, "/dev/null").at("open", "/dev/null")?;
     let stat = nix::sys::stat::fstat(&null).at("fstat", "/dev/null")?;
-    let kind = stat.st_mode & nix::sys::stat::SFlag::S_IFMT.bits();
-    let is_null = kind == nix::sys::stat::SFlag::S_IFCHR.bits()
-        && stat.st_rdev == nix::sys::stat::makedev(1, 3);
-    if is_null {
+    if devices::is_null(&stat) {
         return Ok(null);
     }
     let why = "is not the null device, so nothing can be masked with it";

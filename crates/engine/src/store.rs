@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use bpf::seccomp::Filter;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, mkdirat};
@@ -186,16 +187,17 @@ impl<'a> ExecRecord<'a> {
     pub(crate) fn new(
         record: &Record<'a>,
         config: &spec::Spec<'a>,
-        plan: &plan::Create<'_>,
+        policies: &plan::Policies,
+        filter: Option<&[u8]>,
     ) -> ExecRecord<'a> {
         let no_process = || spec::Process { cwd: Text::new("/"), ..spec::Process::default() };
-        let memory = plan.policies.memory.as_ref();
+        let memory = policies.memory.as_ref();
         ExecRecord {
             cgroup: record.cgroup.clone(),
             resctrl: record.resctrl.clone(),
             process: config.process.clone().unwrap_or_else(no_process),
-            filter: plan.seccomp.as_ref().map(|seccomp| seccomp.filter.fingerprint()),
-            personality: plan.policies.personality,
+            filter: filter.map(Filter::fingerprint),
+            personality: policies.personality,
             memory_policy: memory
                 .map(|policy| MemoryPolicyRecord(policy.mode, policy.nodes.words.clone())),
         }
@@ -693,7 +695,8 @@ pub(crate) fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Result<(
     Ok(())
 }
 
-fn is_regular(found: &FileStat) -> bool {
+/// Whether it is neither a directory, nor a device, a pipe, a socket.
+pub(crate) fn is_regular(found: &FileStat) -> bool {
     found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
 }
 

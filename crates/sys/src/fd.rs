@@ -72,11 +72,10 @@ fn close_between(first: u32, last: u32) -> Result<()> {
 /// The numbers of this process's descriptors. What is at `/proc` in a mount namespace that was joined may be
 /// no procfs, and hide some.
 fn open_descriptors() -> Result<Vec<u32>> {
-    const PROC: i64 = 0x9fa0;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = openat(AT_FDCWD, "/proc/self/fd", flags, Mode::empty());
     let directory = directory.at("open", "/proc/self/fd")?;
-    if crate::magic(directory.as_fd())? != PROC {
+    if crate::magic(directory.as_fd())? != crate::PROC_MAGIC {
         return Err(Error::new("open", "/proc/self/fd, which is no procfs", Errno::ENOTSUP));
     }
     let mut entries = Dir::from_fd(directory).at("opendir", "/proc/self/fd")?;

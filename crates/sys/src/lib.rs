@@ -31,8 +31,8 @@ pub use fd::{
 };
 pub use heap::Heap;
 pub use mount::{
-    Attributes, OpenTree, change_attributes, magic, map_ids, move_mount, move_mount_into,
-    open_tree, pivot_root_here, set_label_here, set_propagation,
+    Attributes, OpenTree, PROC_MAGIC, change_attributes, magic, map_ids, move_mount,
+    move_mount_into, open_tree, pivot_root_here, set_label_here, set_propagation,
 };
 pub use net::{create_interface_socket, loopback_up};
 pub use policy::{

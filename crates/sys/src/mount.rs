@@ -195,6 +195,9 @@ pub fn set_label_here(label: &str) -> Result<()> {
     Ok(())
 }
 
+/// `PROC_SUPER_MAGIC` (linux/magic.h): what [`magic`] is of procfs.
+pub const PROC_MAGIC: i64 = 0x9fa0;
+
 /// The magic number of the file system behind a descriptor (fstatfs(2)).
 pub fn magic(fd: BorrowedFd<'_>) -> Result<i64> {
     let stat = nix::sys::statfs::fstatfs(fd).at("fstatfs", "")?;

@@ -130,10 +130,10 @@ impl Filter {
         Ok(Filter { program, flags, notify: flags & NEW_LISTENER != 0 })
     }
 
-    /// A number by which to know it again (FNV-1a over [`Filter::to_bytes`]): other filters have
-    /// another one, if nobody chose them so that they don't.
-    pub fn fingerprint(&self) -> u32 {
-        fnv1a(&self.to_bytes())
+    /// A number by which to know a filter again from what [`Filter::to_bytes`] gave (FNV-1a): other
+    /// filters have another one, if nobody chose them so that they don't.
+    pub fn fingerprint(bytes: &[u8]) -> u32 {
+        fnv1a(bytes)
     }
 }
 

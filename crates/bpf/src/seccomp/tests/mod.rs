@@ -147,9 +147,10 @@ fn a_filter_is_known_again() {
     let filter = filter(&parse(PODMAN), Arch::X86_64);
     let mut other = filter.clone();
     other.program[0].k ^= 1;
-    assert_ne!(filter.fingerprint(), other.fingerprint());
-    assert_ne!(filter.fingerprint(), Filter { flags: 2, ..filter.clone() }.fingerprint());
-    assert_eq!(filter.fingerprint(), Filter::from_bytes(&filter.to_bytes()).unwrap().fingerprint());
+    let print = |filter: &Filter| Filter::fingerprint(&filter.to_bytes());
+    assert_ne!(print(&filter), print(&other));
+    assert_ne!(print(&filter), print(&Filter { flags: 2, ..filter.clone() }));
+    assert_eq!(print(&filter), print(&Filter::from_bytes(&filter.to_bytes()).unwrap()));
 }
 
 #[test]
