@@ -51,25 +51,52 @@ pub(crate) fn sweep(room: &Room, options: &Options) -> Result<bool> {
     Ok(tally.print())
 }
 
+/// What is done in a round.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Round {
+    /// The two commands, by their places in the table.
+    commands: [usize; 2],
+    /// What there is before.
+    before: usize,
+    /// Which of the two is killed.
+    victim: Option<usize>,
+}
+
+impl Round {
+    /// As many rounds are all that there are: twice without a kill, and once with each of the two.
+    const ALL: usize = COMMANDS.len() * COMMANDS.len() * BEFORE.len() * 4;
+
+    /// Neighbours differ in all; the step has no factor in common with the number of rounds, so that none is
+    /// left out.
+    fn number(round: usize) -> Round {
+        let mut left = round % Self::ALL * 661 % Self::ALL;
+        let mut take = |most: usize| {
+            let taken = left % most;
+            left /= most;
+            taken
+        };
+        Round {
+            victim: [None, Some(0), None, Some(1)].get(take(4)).copied().flatten(),
+            before: take(BEFORE.len()),
+            commands: [take(COMMANDS.len()), take(COMMANDS.len())],
+        }
+    }
+}
+
 fn at(room: &Room, round: usize) -> Result<()> {
-    // A multiplier without a factor in common with the table's size: neighbours differ, none is left out.
-    let pair = round * 61 % (COMMANDS.len() * COMMANDS.len());
-    let lines = [pair / COMMANDS.len(), pair % COMMANDS.len()]
-        .map(|at| COMMANDS.get(at).copied().unwrap_or_default());
+    let Round { commands, before: state, victim } = Round::number(round);
+    let lines = commands.map(|at| COMMANDS.get(at).copied().unwrap_or_default());
     let before = Census::take(room);
-    for line in BEFORE.get(round % BEFORE.len()).copied().unwrap_or_default() {
+    for line in BEFORE.get(state).copied().unwrap_or_default() {
         room.call(line)?.ok(line)?;
     }
     let [first, second] = lines;
     let names = ["first", "second"];
     let mut commands = [room.spawn(first, names[0])?, room.spawn(second, names[1])?];
-    // Every second round one is killed, within the time that a command takes.
-    let victim = round / 2 % 2;
-    if round % 2 == 1 {
+    if let Some(command) = victim.and_then(|victim| commands.get_mut(victim)) {
+        // Within the time that a command takes.
         std::thread::sleep(Duration::from_micros((round * 7919 % 6000) as u64));
-        if let Some(command) = commands.get_mut(victim) {
-            let _ = command.kill();
-        }
+        let _ = command.kill();
     }
     // What came into a frozen container waits, as all in there do, until it is thawed.
     let is_pause = |at: usize| lines.get(at).is_some_and(|line| line.starts_with("pause"));
@@ -108,10 +135,8 @@ mod tests {
 
     #[test]
     fn every_pair_is_played_in_every_state_with_and_without_a_kill() {
-        let pairs = COMMANDS.len() * COMMANDS.len();
-        let all: std::collections::BTreeSet<(usize, usize, usize)> = (0..ROUNDS[0])
-            .map(|round| (round * 61 % pairs, round / pairs % BEFORE.len(), round % 2))
-            .collect();
-        assert!(all.len() >= pairs * 3, "{}", all.len());
+        let all: std::collections::BTreeSet<Round> = (0..ROUNDS[0]).map(Round::number).collect();
+        // Each with each, in each state: without a kill, and with one of either.
+        assert_eq!(all.len(), COMMANDS.len() * COMMANDS.len() * BEFORE.len() * 3, "{}", all.len());
     }
 }
