@@ -45,13 +45,19 @@ fn parse(stat: &[u8]) -> Option<ProcessStat> {
     Some(ProcessStat { state, start_time })
 }
 
-/// Whether the process still runs: the same one, and neither zombie nor dead.
-pub(crate) fn is_alive(pid: i32, start_time: u64) -> Result<bool> {
+/// The process, if it still runs: the same one, and neither zombie nor dead.
+pub(crate) fn living(pid: i32, start_time: u64) -> Result<Option<ProcessStat>> {
     if pid <= 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    let stat = stat(pid)?;
-    Ok(stat.is_some_and(|stat| stat.start_time == start_time && !matches!(stat.state, b'Z' | b'X')))
+    let is_it =
+        |found: &ProcessStat| found.start_time == start_time && !matches!(found.state, b'Z' | b'X');
+    Ok(stat(pid)?.filter(is_it))
+}
+
+/// Whether the process still runs.
+pub(crate) fn is_alive(pid: i32, start_time: u64) -> Result<bool> {
+    Ok(living(pid, start_time)?.is_some())
 }
 
 /// A descriptor for the process, if it still runs.

@@ -10,7 +10,7 @@ use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookFiles, Place};
 use crate::status::status;
-use crate::store::{Record, START_SOCKET, Store};
+use crate::store::{Record, Store};
 use crate::{messages, notify, process, start_socket};
 
 /// Starts a created container, and returns once the user's program runs.
@@ -40,7 +40,7 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
     let running = agent::let_go(&channel, (Pid::from_raw(record.pid), &init), agent.as_ref());
     // An init that was not reached waits on.
     running?;
-    dir.unlink(START_SOCKET)?;
+    start_socket::remove(&dir)?;
     let started = run_poststart(&record);
     drop(lock);
     if started.is_err() {

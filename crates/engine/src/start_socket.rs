@@ -1,4 +1,8 @@
 //! The socket on which a created init waits for `start`: both of its ends.
+//!
+//! Its name says how far a `start` came, so that nobody has to disturb the init with the question: it is
+//! [`START_SOCKET`] until a `start` is about to knock, [`KNOCKED_SOCKET`] then, and gone once that `start`
+//! has been heard. Only after one that was killed at the door must be asked whether somebody listens.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -8,35 +12,47 @@ use nix::sys::socket::{
 use sys::Context;
 
 use crate::error::{Result, Step};
-use crate::store::{ContainerDir, START_SOCKET};
+use crate::store::{ContainerDir, KNOCKED_SOCKET, START_SOCKET};
 
 /// Makes the socket and listens on it.
 pub(crate) fn listen(dir: &ContainerDir) -> Result<OwnedFd> {
     let made = || {
-        let (socket, address) = socket_for(dir)?;
+        let (socket, address) = socket_for(dir, START_SOCKET)?;
         bind(socket.as_raw_fd(), &address)?;
         nix::sys::socket::listen(&socket, Backlog::new(8)?)?;
         Ok::<_, nix::Error>(socket)
     };
-    made().at("bind", name(dir)).step(|| "state directory".to_owned())
+    made().at("bind", name(dir, START_SOCKET)).step(|| "state directory".to_owned())
 }
 
-/// Knocks: connects to whoever listens.
+/// Whether the init still waits, if it lives.
+pub(crate) fn is_waited_at(dir: &ContainerDir) -> bool {
+    dir.has(START_SOCKET) || (dir.has(KNOCKED_SOCKET) && connect_to(dir).is_ok())
+}
+
+/// Knocks: connects to the init, which listens. Whoever does it holds the container's lock.
 pub(crate) fn knock(dir: &ContainerDir) -> Result<OwnedFd> {
-    let connected = || {
-        let (socket, address) = socket_for(dir)?;
-        connect(socket.as_raw_fd(), &address)?;
-        Ok::<_, nix::Error>(socket)
-    };
-    Ok(connected().at("connect", name(dir))?)
+    dir.rename(START_SOCKET, KNOCKED_SOCKET)?;
+    Ok(connect_to(dir).at("connect", name(dir, KNOCKED_SOCKET))?)
 }
 
-fn socket_for(dir: &ContainerDir) -> nix::Result<(OwnedFd, UnixAddr)> {
+/// Removes it, since nobody waits any more.
+pub(crate) fn remove(dir: &ContainerDir) -> Result<()> {
+    dir.unlink(KNOCKED_SOCKET)
+}
+
+fn connect_to(dir: &ContainerDir) -> nix::Result<OwnedFd> {
+    let (socket, address) = socket_for(dir, KNOCKED_SOCKET)?;
+    connect(socket.as_raw_fd(), &address)?;
+    Ok(socket)
+}
+
+fn socket_for(dir: &ContainerDir, name: &str) -> nix::Result<(OwnedFd, UnixAddr)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-    Ok((socket, UnixAddr::new(&dir.short_path(START_SOCKET))?))
+    Ok((socket, UnixAddr::new(&dir.short_path(name))?))
 }
 
-fn name(dir: &ContainerDir) -> String {
-    dir.path().join(START_SOCKET).to_string_lossy().into_owned()
+fn name(dir: &ContainerDir, name: &str) -> String {
+    dir.path().join(name).to_string_lossy().into_owned()
 }

@@ -3,8 +3,9 @@
 use spec::ContainerStatus;
 
 use crate::error::Result;
-use crate::store::{ContainerDir, Phase, Record, START_SOCKET};
-use crate::{process, start_socket};
+use crate::process::{self, ProcessStat};
+use crate::start_socket;
+use crate::store::{ContainerDir, Phase, Record};
 
 /// The status of a container.
 ///
@@ -18,20 +19,20 @@ pub fn status(dir: &ContainerDir, record: &Record<'_>) -> Result<ContainerStatus
             false => ContainerStatus::Stopped,
         });
     }
-    if !process::is_alive(record.pid, record.start_time)? {
+    let Some(init) = process::living(record.pid, record.start_time)? else {
         return Ok(ContainerStatus::Stopped);
-    }
-    if record.cgroup().is_frozen().unwrap_or(false) {
+    };
+    if may_be_frozen(record, init) && record.freezer().is_frozen().unwrap_or(false) {
         return Ok(ContainerStatus::Paused);
     }
-    Ok(match waits_for_start(dir) {
+    Ok(match start_socket::is_waited_at(dir) {
         true => ContainerStatus::Created,
         false => ContainerStatus::Running,
     })
 }
 
-/// Whether the init still waits: somebody listens on its socket. A `start` that was killed may have
-/// left the file, but never the listener.
-fn waits_for_start(dir: &ContainerDir) -> bool {
-    dir.has(START_SOCKET) && start_socket::knock(dir).is_ok()
+/// Whether the freezer has to be asked, which is dear on v1: whom that one has stopped can't be
+/// interrupted (`D`), or was stopped already, and so neither runs nor sleeps as others do.
+fn may_be_frozen(record: &Record<'_>, init: ProcessStat) -> bool {
+    !(record.has_v1_freezer() && matches!(init.state, b'R' | b'S'))
 }

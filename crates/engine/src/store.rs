@@ -7,7 +7,7 @@
 //! | `state.json` | [`Record`]: what exists | once, atomically: new file, rename |
 //! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup and the resctrl groups once more | once |
 //! | `seccomp.bpf` | the filter, for `exec`, which knows it by the fingerprint in `exec.json` | once |
-//! | `start.sock` | where the created init waits for `start` | once; gone when it was started |
+//! | `start.sock` | where the created init waits for `start` ([`crate::start_socket`]) | once; gone when it was started |
 //!
 //! The directory itself is the lock: flock(2) on it is held by every command that changes the
 //! container, and by `create` for as long as it runs. A record is saved before the effects that it
@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bpf::seccomp::Filter;
@@ -46,6 +46,8 @@ const EXEC_FILE: &str = "exec.json";
 pub(crate) const SECCOMP_FILE: &str = "seccomp.bpf";
 /// Where a created init waits for `start`.
 pub(crate) const START_SOCKET: &str = "start.sock";
+/// The same, from when somebody knocks there.
+pub(crate) const KNOCKED_SOCKET: &str = "knocked.sock";
 
 /// What exists of a container: all that its later commands need, and no plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -273,6 +275,18 @@ impl<'a> Record<'a> {
         cgroup::Cgroup::from_paths(paths)
     }
 
+    /// Whether v1's freezer has it.
+    pub(crate) fn has_v1_freezer(&self) -> bool {
+        self.cgroup.contains_key(&Text::new("freezer"))
+    }
+
+    /// As much of the cgroup as its freezer needs.
+    pub(crate) fn freezer(&self) -> cgroup::Cgroup {
+        let path = |name| self.cgroup.get(&Text::new(name)).map(|path| (name, path.as_str()));
+        let paths = ["freezer", ""].into_iter().filter_map(path);
+        cgroup::Cgroup::from_paths(paths)
+    }
+
     /// Whether the cgroup that is there now is the container's. A `create` that was killed may not
     /// have come to it, and one that was removed may have been made anew by somebody else.
     pub(crate) fn owns_cgroup(&self) -> bool {
@@ -384,29 +398,25 @@ impl Store {
         ContainerDir::open(self.root.join(id))
     }
 
-    /// Whether a directory is a container's: it has a record, or is as `create` makes it before it
-    /// writes one.
-    fn is_container(&self, id: &str) -> bool {
-        let path = self.root.join(id);
-        let is_new = || {
-            let is_empty = std::fs::read_dir(&path).is_ok_and(|mut files| files.next().is_none());
-            let mode = std::fs::metadata(&path).map_or(0, |metadata| metadata.mode() & 0o7777);
-            is_empty && mode == DIRECTORY_MODE
-        };
-        [STATE_FILE, CREATING_FILE].iter().any(|file| path.join(file).exists()) || is_new()
-    }
-
-    /// The ids of all containers, in alphabetical order.
-    pub fn ids(&self) -> Result<Vec<String>> {
+    /// The ids that containers may have here, in alphabetical order: [`ContainerDir::is_container`] knows
+    /// which do.
+    pub fn names(&self) -> Result<Vec<String>> {
         let entries = match std::fs::read_dir(&self.root) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.at("opendir", self.root.to_string_lossy())?,
         };
         let mut ids: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|id| check_id(id).is_ok() && self.is_container(id))
+            .filter(|id| check_id(id).is_ok())
             .collect();
         ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The ids of all containers, in alphabetical order.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let mut ids = self.names()?;
+        ids.retain(|id| self.container(id).is_ok_and(|dir| dir.is_container()));
         Ok(ids)
     }
 }
@@ -450,6 +460,19 @@ impl ContainerDir {
             Err(Errno::ENOENT) => Err(Error::State(messages::DOES_NOT_EXIST)),
             Err(errno) => Err(errno).at("open", path.to_string_lossy()).map_err(Into::into),
         }
+    }
+
+    /// Whether it is a container's at all: it has a record, or is as `create` makes it before it writes
+    /// one.
+    pub fn is_container(&self) -> bool {
+        self.has(STATE_FILE) || self.has(CREATING_FILE) || self.is_new()
+    }
+
+    /// Whether it is as `create` makes it.
+    pub fn is_new(&self) -> bool {
+        let is_empty = std::fs::read_dir(&self.path).is_ok_and(|mut files| files.next().is_none());
+        let mode = nix::sys::stat::fstat(&self.fd).map_or(0, |stat| stat.st_mode & 0o7777);
+        is_empty && mode == DIRECTORY_MODE
     }
 
     /// Where it is.
@@ -511,8 +534,7 @@ impl ContainerDir {
     pub(crate) fn publish(&self, record: &Record<'_>) -> Result<()> {
         const NEW: &str = ".state.json.new";
         self.write(NEW, &self.to_json(record)?)?;
-        nix::fcntl::renameat(&self.fd, NEW, &self.fd, STATE_FILE)
-            .at("rename", text(&self.path.join(STATE_FILE)))?;
+        self.rename(NEW, STATE_FILE)?;
         self.unlink(CREATING_FILE)
     }
 
@@ -590,6 +612,15 @@ impl ContainerDir {
         nix::unistd::faccessat(&self.fd, name, access, AtFlags::empty()).is_ok()
     }
 
+    /// Renames one of the directory's files; that it has the new name already is fine.
+    pub(crate) fn rename(&self, old: &str, new: &str) -> Result<()> {
+        match nix::fcntl::renameat(&self.fd, old, &self.fd, new) {
+            Ok(()) => Ok(()),
+            Err(Errno::ENOENT) if self.has(new) => Ok(()),
+            Err(errno) => Err(errno).at("rename", text(&self.path.join(old))).map_err(Into::into),
+        }
+    }
+
     /// Removes one of the directory's files; that it is gone already is fine.
     pub(crate) fn unlink(&self, name: &str) -> Result<()> {
         match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
@@ -603,7 +634,9 @@ impl ContainerDir {
     /// Removes the directory with all that is in it: the record last, so that what could not be
     /// removed is found again.
     pub(crate) fn remove(&self) -> Result<()> {
-        for name in [START_SOCKET, SECCOMP_FILE, EXEC_FILE, CREATING_FILE, STATE_FILE] {
+        let sockets = [START_SOCKET, KNOCKED_SOCKET];
+        let files = [SECCOMP_FILE, EXEC_FILE, CREATING_FILE, STATE_FILE];
+        for name in sockets.into_iter().chain(files) {
             self.unlink(name)?;
         }
         match unlinkat(nix::fcntl::AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use engine::{ContainerDir, Record, RecordBytes, messages};
+use engine::{ContainerDir, Record, RecordBytes, Store, messages};
 use serde::Serialize;
 use spec::{ContainerStatus, StringMap};
 
@@ -140,71 +140,106 @@ pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
         // Nothing is in the default place yet; who names a place means it to be there.
         return Err(format!("open {root}: no such file or directory").into());
     }
-    let ids = store.ids()?;
     if parsed.flags.on("quiet") {
+        let ids = store.ids()?;
         print(ids.iter().map(|id| format!("{id}\n")).collect::<String>().as_bytes())?;
         return Ok(0);
     }
-    let mut records = Vec::new();
-    for id in &ids {
-        // One that is deleted meanwhile is not there.
-        let Ok(dir) = store.container(id) else {
-            continue;
-        };
-        // It is closed again: there may be more containers than descriptors.
-        if let Ok(bytes) = read_record(&dir) {
-            records.push((id, bytes));
-        }
-    }
-    let mut parsed_records = Vec::new();
-    for (id, bytes) in &records {
-        match bytes.as_ref().map(RecordBytes::record).transpose() {
-            Ok(record) => parsed_records.push((id, record)),
-            // It hides no other, and is not hidden itself.
-            Err(error) => {
-                let clean = clean(parsed, id);
-                log.warn(&format!("container {id}: {error}; to remove it: {clean}"));
-            }
-        }
-    }
-    let (mut views, mut names) = (Vec::new(), BTreeMap::new());
-    for (id, record) in &parsed_records {
-        let Ok(dir) = store.container(id) else {
-            continue;
-        };
+    let mut listing = Listing::new(parsed.flags.get("format").unwrap_or("table"))?;
+    let mut names = BTreeMap::new();
+    for id in &store.names()? {
         let owner = |uid| names.entry(uid).or_insert_with(|| owner(uid)).clone();
-        views.push(match record {
-            Some(record) => View::of(&dir, record, owner)?,
-            None => View::without_record(id, &dir, owner),
-        });
-        if let Some(sentence) = remains(parsed, id, &dir, record.as_ref()) {
-            log.warn(&sentence);
-        }
+        add_to(&mut listing, parsed, log, (id, &store), owner)?;
     }
-    match parsed.flags.get("format").unwrap_or("table") {
-        "table" => print(table(&views).as_bytes())?,
-        // As Go has it, a list of nothing is null.
-        "json" if views.is_empty() => print(b"null\n")?,
-        "json" => print(&json_line(&views)?)?,
-        other => return Err(format!("invalid format option: {other}").into()),
-    }
+    print(&listing.end())?;
     Ok(0)
 }
 
-fn json_line(value: &impl Serialize) -> Result<Vec<u8>, String> {
-    let mut line = serde_json::to_vec(value).map_err(|error| error.to_string())?;
-    line.push(b'\n');
-    Ok(line)
+/// Adds a container, which one that is deleted meanwhile is not.
+fn add_to(
+    listing: &mut Listing,
+    parsed: &Parsed,
+    log: &Log,
+    (id, store): (&str, &Store),
+    owner: impl FnOnce(u32) -> String,
+) -> Result<(), Failure> {
+    let Ok(dir) = store.container(id) else {
+        return Ok(());
+    };
+    let Ok(bytes) = read_record(&dir) else {
+        return Ok(());
+    };
+    let record = match bytes.as_ref().map(RecordBytes::record).transpose() {
+        Ok(None) if !dir.is_new() => return Ok(()),
+        Ok(record) => record,
+        // It hides no other, and is not hidden itself.
+        Err(error) => {
+            let clean = clean(parsed, id);
+            log.warn(&format!("container {id}: {error}; to remove it: {clean}"));
+            return Ok(());
+        }
+    };
+    listing.add(&match &record {
+        Some(record) => View::of(&dir, record, owner)?,
+        None => View::without_record(id, &dir, owner),
+    })?;
+    if let Some(sentence) = remains(parsed, id, &dir, record.as_ref()) {
+        log.warn(&sentence);
+    }
+    Ok(())
+}
+
+/// What `list` prints, a container at a time: of each only that is kept, since there may be more containers
+/// than descriptors, or memory.
+enum Listing {
+    /// The cells.
+    Table(Vec<[String; 6]>),
+    /// The elements so far, each behind a bracket or a comma.
+    Json(Vec<u8>),
+}
+
+impl Listing {
+    fn new(format: &str) -> Result<Listing, String> {
+        match format {
+            "table" => {
+                let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+                Ok(Listing::Table(vec![header.map(str::to_owned)]))
+            }
+            "json" => Ok(Listing::Json(Vec::new())),
+            other => Err(format!("invalid format option: {other}")),
+        }
+    }
+
+    fn add(&mut self, view: &View<'_>) -> Result<(), String> {
+        match self {
+            Listing::Table(rows) => {
+                let pid = view.pid.to_string();
+                let cells = [view.id, &pid, view.status, view.bundle, &view.created, &view.owner];
+                rows.push(cells.map(str::to_owned));
+            }
+            Listing::Json(text) => {
+                text.push(if text.is_empty() { b'[' } else { b',' });
+                serde_json::to_writer(text, view).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Vec<u8> {
+        match self {
+            Listing::Table(rows) => table(&rows).into_bytes(),
+            // As Go has it, a list of nothing is null.
+            Listing::Json(text) if text.is_empty() => b"null\n".to_vec(),
+            Listing::Json(mut text) => {
+                text.extend(b"]\n");
+                text
+            }
+        }
+    }
 }
 
 /// Columns as Go's tabwriter makes them (minimum 12, padding 3).
-fn table(views: &[View<'_>]) -> String {
-    let header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned);
-    let rows = views.iter().map(|view| {
-        let pid = view.pid.to_string();
-        [view.id, &pid, view.status, view.bundle, &view.created, &view.owner].map(str::to_owned)
-    });
-    let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
+fn table(rows: &[[String; 6]]) -> String {
     let width = |column: usize| {
         let longest = rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
         (longest + 3).max(12)
@@ -216,6 +251,12 @@ fn table(views: &[View<'_>]) -> String {
             format!("{}{}\n", cells.collect::<String>(), row[5])
         })
         .collect()
+}
+
+fn json_line(value: &impl Serialize) -> Result<Vec<u8>, String> {
+    let mut line = serde_json::to_vec(value).map_err(|error| error.to_string())?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// `ps`.
