@@ -390,7 +390,7 @@ fn passwd() -> nix::Result<Vec<u8>> {
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = std::fs::File::from(openat(AT_FDCWD, PATH, flags, Mode::empty())?);
-    let mut table = Vec::new();
+    let mut table = Vec::with_capacity(4096);
     match file.take(LARGEST_PASSWD).read_to_end(&mut table) {
         Ok(_) => Ok(table),
         Err(error) => Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),

@@ -26,10 +26,15 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
         Err(error) if force && missing(&error) => return Ok(()),
         other => other?,
     };
-    if force && dir.is_locked() {
-        interrupt(&dir);
-    }
-    let _lock = dir.lock()?;
+    let _lock = match dir.try_lock()? {
+        Some(lock) => lock,
+        None => {
+            if force {
+                interrupt(&dir);
+            }
+            dir.lock()?
+        }
+    };
     if !dir.exists()? {
         // Another `delete` was faster.
         return if force { Ok(()) } else { Err(Error::State(messages::DOES_NOT_EXIST)) };

@@ -41,9 +41,12 @@ pub(crate) fn make(root: BorrowedFd<'_>, plan: &plan::Create<'_>) -> Result<()> 
         link(&dev, "/proc/kcore", "core")?;
     }
     // Whatever the image has there, the container's ptmx is that of its own devpts.
-    match unlinkat(&dev, "ptmx", UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => link(&dev, "pts/ptmx", "ptmx"),
-        Err(errno) => Ok(Err(errno).at("unlink", "/dev/ptmx")?),
+    match symlinkat("pts/ptmx", &dev, "ptmx") {
+        Err(Errno::EEXIST) => {
+            unlinkat(&dev, "ptmx", UnlinkatFlags::NoRemoveDir).at("unlink", "/dev/ptmx")?;
+            link(&dev, "pts/ptmx", "ptmx")
+        }
+        other => Ok(other.at("symlink", "/dev/ptmx")?),
     }
 }
 

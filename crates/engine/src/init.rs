@@ -385,7 +385,9 @@ fn set_up_terminal(init: &Init<'_>, rootfs: &Rootfs) -> Result<Option<console::P
 /// As runc: a working directory that the image lacks is made, while that is still allowed. It is entered
 /// later, with what the user may do: then a failure shows.
 fn make_working_directory(rootfs: &Rootfs, path: &str) {
-    let _ = resolve::open(rootfs.fd(), path, Missing::MakeDirectory);
+    if path != "/" {
+        let _ = resolve::open(rootfs.fd(), path, Missing::MakeDirectory);
+    }
 }
 
 /// Waits for the word to start, and says where a failure after it is to be reported.

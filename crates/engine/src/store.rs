@@ -488,9 +488,22 @@ impl ContainerDir {
     /// Waits for the right to change the container.
     pub fn lock(&self) -> Result<Lock> {
         let fd = self.reopen()?;
-        sys::lock_file(fd.as_fd(), true, true)
-            .map_err(|error| sys::Error { object: text(&self.path).into_owned(), ..error })?;
+        sys::lock_file(fd.as_fd(), true, true).map_err(|error| self.named(error))?;
         Ok(Lock(fd))
+    }
+
+    /// The right to change the container, if nobody has it.
+    pub(crate) fn try_lock(&self) -> Result<Option<Lock>> {
+        let fd = self.reopen()?;
+        match sys::lock_file(fd.as_fd(), true, false) {
+            Ok(()) => Ok(Some(Lock(fd))),
+            Err(error) if error.errno == Errno::EWOULDBLOCK => Ok(None),
+            Err(error) => Err(self.named(error).into()),
+        }
+    }
+
+    fn named(&self, error: sys::Error) -> sys::Error {
+        sys::Error { object: text(&self.path).into_owned(), ..error }
     }
 
     /// Whether somebody is changing the container right now.

@@ -14,7 +14,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, SealFlag, fcntl, openat};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
-use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::FsFlags;
 use sys::{Attributes, Context, OpenTree};
 
 const SELF: &str = "/proc/self/exe";
@@ -43,13 +44,16 @@ pub(crate) fn ensure(timed: bool) -> Result<(), sys::Error> {
 }
 
 fn is_sealed() -> Result<bool, sys::Error> {
-    let file = openat(AT_FDCWD, SELF, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
-        .at("open", SELF)?;
-    let mount = fstatvfs(&file).at("fstatvfs", SELF)?;
+    let mount = statfs(SELF).at("statfs", SELF)?;
     if mount.flags().contains(FsFlags::ST_RDONLY) {
         return Ok(true);
     }
-    // Only memory files have seals: others say EINVAL.
+    // Only files in memory have seals.
+    if mount.filesystem_type() != TMPFS_MAGIC {
+        return Ok(false);
+    }
+    let file = openat(AT_FDCWD, SELF, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .at("open", SELF)?;
     let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate);
     Ok(seals.is_ok_and(|seals| seals.contains(SealFlag::F_SEAL_WRITE)))
 }
