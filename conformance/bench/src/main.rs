@@ -58,11 +58,11 @@ fn measure(options: &Options) -> Result<bool> {
             let path = directory.join(name);
             std::fs::write(&path, content).map_err(|e| format!("{}: {e}", path.display()))
         };
-        write("performance.json", report.json())?;
+        write(&format!("performance{}.json", options.table), report.json())?;
         if !report.rows.is_empty() {
             write("performance.svg", svg::draw(&report))?;
         }
-        report.write_page(&directory.join("performance.md"))?;
+        report.write_page(&directory.join("performance.md"), &options.table)?;
     }
     Ok(true)
 }

@@ -19,6 +19,8 @@ pub(crate) struct Options {
     only: Vec<String>,
     /// A directory for the page, the picture and the figures.
     pub(crate) write: Option<PathBuf>,
+    /// Which of the page's tables it is: nothing, or what its name and that of the figures' file ends with.
+    pub(crate) table: String,
     /// Committed counts, to compare with.
     pub(crate) check: Option<PathBuf>,
     /// A root file system with busybox.
@@ -26,7 +28,7 @@ pub(crate) struct Options {
 }
 
 const USAGE: &str = "usage: bench --rootfs DIR [--bare PROGRAM] [--rounds N] [--most N] [--only PART|SCENE]... \
-     [--write DIR] [--check FILE] NAME=PATH...";
+     [--write DIR [--table -NAME]] [--check FILE] NAME=PATH...";
 
 impl Options {
     pub(crate) fn parse(words: &[String]) -> Result<Options> {
@@ -37,6 +39,7 @@ impl Options {
             most: 1000,
             only: Vec::new(),
             write: None,
+            table: String::new(),
             check: None,
             rootfs: PathBuf::new(),
         };
@@ -50,6 +53,7 @@ impl Options {
                 "--bare" => options.bare = Some(value()?.into()),
                 "--rootfs" => options.rootfs = value()?.into(),
                 "--write" => options.write = Some(value()?.into()),
+                "--table" => options.table.clone_from(value()?),
                 "--check" => options.check = Some(value()?.into()),
                 _ => match word.split_once('=') {
                     Some((name, path)) if !word.starts_with('-') => {

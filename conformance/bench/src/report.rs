@@ -13,10 +13,6 @@ use crate::counts::{self, Count};
 use crate::options::Options;
 use crate::scene::{Played, Scene};
 
-/// Everything between these two lines of the page is written by this program.
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
-
 /// All rows.
 pub(crate) struct Report {
     /// Names of the runtimes; the first is ours, the second what ratios are against.
@@ -202,13 +198,15 @@ impl Report {
         format!("{all:#}\n")
     }
 
-    /// Puts the tables into the page, between its two marks.
-    pub(crate) fn write_page(&self, page: &Path) -> Result<()> {
+    /// Puts the tables into the page, between the two marks of that `table`: everything there is written by
+    /// this program.
+    pub(crate) fn write_page(&self, page: &Path, table: &str) -> Result<()> {
         let name = page.display();
+        let [begin, end] = ["begin", "end"].map(|word| format!("<!-- measured{table}: {word} -->"));
         let text = fs::read_to_string(page).map_err(|error| format!("{name}: {error}"))?;
-        let (before, rest) = text.split_once(BEGIN).ok_or(format!("{name}: no {BEGIN}"))?;
-        let (_, after) = rest.split_once(END).ok_or(format!("{name}: no {END}"))?;
-        let new = format!("{before}{BEGIN}\n{}\n{END}{after}", self.text());
+        let (before, rest) = text.split_once(&begin).ok_or(format!("{name}: no {begin}"))?;
+        let (_, after) = rest.split_once(&end).ok_or(format!("{name}: no {end}"))?;
+        let new = format!("{before}{begin}\n{}\n{end}{after}", self.text());
         fs::write(page, new).map_err(|error| format!("{name}: {error}"))
     }
 }
@@ -242,7 +240,7 @@ fn machine(options: &Options) -> String {
     let uname = nix::sys::utsname::uname().ok();
     let kernel = uname.map_or_else(String::new, |u| u.release().to_string_lossy().into_owned());
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default().lines().count();
+    let cgroups = counts::hierarchies();
     let version = |path: &Path| {
         let output = Command::new(path).arg("--version").output().ok()?;
         String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
