@@ -102,6 +102,13 @@ pub(crate) const MEMORY: &[Test] = &[
         }
         Ok(())
     }),
+    test("hugepages-spelling", "runc, whose own bundles have it: `pagesize` for pageSize", |t| {
+        controller("hugetlb")?;
+        let limits = json!([{ "pagesize": "2MB", "limit": 4_194_304 }]);
+        let c = t.bundle()?.raw("/linux/resources/hugepageLimits", limits).sleeps().start()?;
+        let file = either("hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max");
+        is(read("hugetlb", &c.id, file)?.as_str(), "4194304")
+    }),
     test("hugepages-unknown-size", "a size of pages that is not there is refused by name", |t| {
         let limits = json!([{ "pageSize": "3MB", "limit": 4_194_304 }]);
         t.bundle()?.set("/linux/resources/hugepageLimits", limits).refused(&["hugetlb|hugepage"])
@@ -213,6 +220,17 @@ pub(crate) const CPU: &[Test] = &[
         let cpus = fs::read_to_string("/sys/devices/system/cpu/online")?;
         needs(cpus.trim().starts_with("0-"), "two CPUs")?;
         limit(t, "cpu/cpus", "0,1", ("cpuset.cpus", "0-1"), ("cpuset.cpus", "0-1"))
+    }),
+    test("cpuset-spelling", "runc, whose own bundles have it: `CPU` with `Cpus` and `Mems`", |t| {
+        let cpus = fs::read_to_string("/sys/devices/system/cpu/online")?;
+        needs(cpus.trim().starts_with("0-1"), "two CPUs")?;
+        let cpu = json!({ "Cpus": "1", "Mems": "0" });
+        let c = t.bundle()?.raw("/linux/resources/CPU", cpu).sleeps().start()?;
+        is(read("cpuset", &c.id, "cpuset.cpus")?.as_str(), "1")?;
+        is(read("cpuset", &c.id, "cpuset.mems")?.as_str(), "0")?;
+        let less = json!({ "CPU": { "Cpus": "0" } });
+        t.call(["update", "--resources", "-", &c.id]).stdin(less.to_string())?.ok()?;
+        is(read("cpuset", &c.id, "cpuset.cpus")?.as_str(), "0")
     }),
     test("cpuset-mems-refused", "a memory node that is not there is refused by its file", |t| {
         controller("cpuset")?;

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 /// Lets a struct be read from an object alone.
-struct Object<D>(D);
+pub(crate) struct Object<D>(pub(crate) D);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Object<D> {
     type Error = D::Error;
@@ -65,5 +65,5 @@ objects! {
     plain BlockIo ConsoleSize IdMapping Memory Pids Rdma ThrottleDevice TimeOffset WeightDevice;
     borrowing Capabilities Cpu Cpus Device DeviceRule Hook Hooks HugepageLimit IntelRdt
         InterfacePriority IoPriority Linux MemoryPolicy Mount Namespace NetDevice Network Personality
-        Process Resources Rlimit Root Scheduler Seccomp Spec SyscallArg SyscallRule User
+        Process Rlimit Root Scheduler Seccomp Spec SyscallArg SyscallRule User
 }

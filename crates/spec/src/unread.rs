@@ -19,6 +19,14 @@ pub struct Unread {
 /// the two agree is held by a test.)
 const READ: &str = include_str!("properties.txt");
 
+/// Spellings that are read beside these (`resources.rs` says why): what is written, what it is.
+const ALSO: [(&str, &str); 4] = [
+    ("/linux/resources/CPU", "cpu"),
+    ("/linux/resources/cpu/Cpus", "cpus"),
+    ("/linux/resources/cpu/Mems", "mems"),
+    ("/linux/resources/hugepageLimits/*/pagesize", "pageSize"),
+];
+
 /// What the specification has for other platforms.
 const ELSEWHERE: [&str; 5] = ["/windows", "/solaris", "/vm", "/zos", "/freebsd"];
 
@@ -49,10 +57,12 @@ fn look(value: &Value, at: &str, pattern: &str, unread: &mut Vec<Unread>) {
             }
             for (name, value) in members {
                 let pointer = format!("{at}/{}", pointer_token(name));
+                let spelling = ALSO.iter().find(|(written, _)| *written == into(name));
+                let spelled = spelling.map_or(name.as_str(), |(_, name)| name);
                 if is_map {
                     look(value, &pointer, &into("*"), unread);
-                } else if names(pattern).any(|known| known == name) {
-                    look(value, &pointer, &into(name), unread);
+                } else if names(pattern).any(|known| known == spelled) {
+                    look(value, &pointer, &into(spelled), unread);
                 } else {
                     let others = names(pattern).filter(|known| !members.contains_key(*known));
                     let meant = others.min_by_key(|known| distance(name, known));
@@ -157,6 +167,20 @@ mod tests {
         lines.dedup();
         let list: Vec<&str> = READ.lines().collect();
         assert_eq!(lines, list, "properties.txt is to be:\n{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn other_spellings_are_read_and_known() {
+        let text = br#"{ "linux": { "resources": { "cpu": { "mems": "1", "shares": 3 },
+            "CPU": { "Cpus": "0", "Mems": "2", "Shares": 2, "period": 4 },
+            "hugepageLimits": [{ "pagesize": "2MB", "limit": 4 }] } } }"#;
+        let config: crate::Spec<'_> = crate::parse(text).unwrap();
+        let resources = config.linux.unwrap().resources.unwrap();
+        let cpu = resources.cpu.unwrap();
+        assert_eq!((&*cpu.cpus, &*cpu.mems, cpu.shares, cpu.period), ("0", "1", Some(3), Some(4)));
+        assert_eq!(&*resources.hugepage_limits[0].page_size, "2MB");
+        let meant = Some("shares".to_owned());
+        assert_eq!(unread(text), [Unread { pointer: "/linux/resources/CPU/Shares".into(), meant }]);
     }
 
     #[test]
