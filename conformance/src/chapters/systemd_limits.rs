@@ -158,6 +158,21 @@ pub(crate) const PROPERTIES: &[Test] = &[
             is(files(&c, &names)?, vec!["33554432", "4096", "42"])
         },
     ),
+    test("unified-wins", "runc: what unified says is the last word, for systemd too", |t| {
+        unified()?;
+        let keys = json!({ "pids.max": "24", "cpu.max": "30000 100000" });
+        let limits = [
+            ("pids/limit", json!(7)),
+            ("cpu/quota", json!(40_000)),
+            ("cpu/period", json!(50_000)),
+            ("unified", keys),
+        ];
+        let c = limited(t, &limits)?.start()?;
+        let wanted = [("TasksMax", "24"), ("CPUQuotaPerSecUSec", "300ms")];
+        shows(&c, &wanted)?;
+        reload(t)?;
+        is(files(&c, &[("", "pids.max"), ("", "cpu.max")])?, vec!["24", "30000 100000"])
+    }),
     test("reload-keeps-limits", "a daemon-reload leaves every limit as it is", |t| {
         let c = with_all(t)?;
         let before = files(&c, known())?;

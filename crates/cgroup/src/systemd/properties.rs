@@ -84,9 +84,6 @@ pub fn limit_properties(
         true => {
             limits.memory(resources)?;
             limits.weights(resources);
-            for (file, value) in &resources.unified {
-                limits.unified(file, value.trim(), resources)?;
-            }
         }
         false => {
             let memory = resources.memory.limit.filter(|limit| *limit != 0);
@@ -102,6 +99,10 @@ pub fn limit_properties(
     limits.push("TasksMax", resources.pids.map(|limit| or_infinity(limit).max(1)));
     limits.numbers("AllowedCPUs", "cpuset.cpus", resources.cpu.cpus)?;
     limits.numbers("AllowedMemoryNodes", "cpuset.mems", resources.cpu.mems)?;
+    // Of two properties systemd takes the later: as of two writes to a file.
+    for (file, value) in resources.unified.iter().filter(|_| unified) {
+        limits.unified(file, value.trim(), resources)?;
+    }
     Ok(limits.properties)
 }
 
@@ -494,6 +495,21 @@ mod tests {
             round_quota(&mut limits);
             assert_eq!(limits.quota, quota);
         }
+    }
+
+    #[test]
+    fn files_of_v2_are_the_last_word() {
+        let resources = Resources {
+            cpu: Cpu { quota: Some(40_000), period: Some(100_000), ..Cpu::default() },
+            pids: Some(7),
+            unified: vec![("cpu.max", "5000 50000"), ("pids.max", "42")],
+            ..Resources::default()
+        };
+        let properties = numbers(&resources, true, 252);
+        let last = |name| properties.iter().rev().find(|(other, _)| other == name).unwrap().1;
+        assert_eq!(last("CPUQuotaPerSecUSec"), 100_000);
+        assert_eq!(last("CPUQuotaPeriodUSec"), 50_000);
+        assert_eq!(last("TasksMax"), 42);
     }
 
     #[test]
