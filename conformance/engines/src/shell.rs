@@ -51,7 +51,7 @@ impl Shell {
         command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
         let start = Instant::now();
         let mut child = command.spawn().doing("start a shell")?;
-        let code = wait(&mut child, start + limit)?;
+        let code = wait(&mut child, start + patient(limit))?;
         let took = start.elapsed();
         let said = fs::read(&place).doing("read the output")?;
         Ok(Outcome { code, said: String::from_utf8_lossy(&said).into_owned(), took })
@@ -68,8 +68,8 @@ impl Shell {
         let mut child = command.spawn().doing("start a shell on a pty")?;
         // The command holds copies of the pty's other end; without them no end would be seen.
         drop((command, theirs));
-        pty.type_at_prompts(keys, limit / 2)?;
-        let code = wait(&mut child, start + limit)?;
+        pty.type_at_prompts(keys, patient(limit) / 2)?;
+        let code = wait(&mut child, start + patient(limit))?;
         let took = start.elapsed();
         pty.drain();
         Ok(Outcome { code, said: pty.seen(), took })
@@ -83,6 +83,13 @@ impl Shell {
             _ => Err(Error::Command { script: script.to_owned(), said: outcome.said }),
         }
     }
+}
+
+/// How long to wait here for what takes no longer than `limit` elsewhere: `ENGINES_PATIENCE` times as
+/// long, on a machine that is so much slower.
+fn patient(limit: Duration) -> Duration {
+    let patience = std::env::var("ENGINES_PATIENCE").ok().and_then(|times| times.parse().ok());
+    limit * patience.unwrap_or(1)
 }
 
 /// Waits for a script until `end`, and then kills it with all that it started.

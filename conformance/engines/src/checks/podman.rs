@@ -1,6 +1,20 @@
-//! What podman alone does: pods, user namespaces, hooks, healthchecks on demand, builds.
+//! What podman alone does: pods, user namespaces, hooks, healthchecks on demand, builds, checkpoints.
+
+use std::process::{Command, Stdio};
 
 use crate::check::{Check, check};
+
+/// `$N` counts in `/count` until it is at 20, and on: in memory, so that who starts anew is at 1.
+const COUNTING: &str = "$E run -d --name $N $I sh -c 'while true; do i=$((i+1)); echo $i > /new; \
+    mv /new /count; sleep 0.1; done' > $W/id
+    until [ $($E exec $N cat /count || echo 0) -ge 20 ]; do sleep 0.1; done";
+
+/// Whether CRIU can do its work on this machine's kernel.
+fn criu() -> bool {
+    let mut check = Command::new("criu");
+    let check = check.arg("check").stdin(Stdio::null()).stdout(Stdio::null());
+    check.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
 
 /// podman's own.
 pub(crate) fn own() -> Vec<Check> {
@@ -141,6 +155,28 @@ END
             $E rm -f -t 0 $N > $W/id; $E network rm $N",
         )
         .has("1 packets received"),
+        check(
+            "checkpoint, restore: it goes on counting",
+            format!(
+                "{COUNTING}
+                $E container checkpoint $N > $W/id; $E inspect -f '{{{{.State.Status}}}}' $N
+                $E container restore $N > $W/id; n=$($E exec $N cat /count); test $n -ge 20
+                until [ $($E exec $N cat /count) -gt $n ]; do sleep 0.1; done; echo counts"
+            ),
+        )
+        .unless(!criu(), "CRIU does not work with this kernel")
+        .prints("exited counts"),
+        check(
+            "checkpoint into a file, restore from it",
+            format!(
+                "{COUNTING}
+                $E container checkpoint -e $W/saved.tar.gz $N > $W/id; $E rm $N > $W/id
+                $E container restore -i $W/saved.tar.gz > $W/id; n=$($E exec $N cat /count)
+                test $n -ge 20; echo restored"
+            ),
+        )
+        .unless(!criu(), "CRIU does not work with this kernel")
+        .prints("restored"),
         check("rootless", "rootless run --rm $I sh -c 'id -u; echo hello'").prints("0 hello"),
         check(
             "rootless: exec and stop",
