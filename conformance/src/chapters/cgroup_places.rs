@@ -6,9 +6,10 @@ use crate::case::Case;
 use crate::layout::{self, either, hierarchies, hierarchy, path, read, unified};
 use crate::leftover;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, has, is, needs, that};
+use crate::verdict::{Miss, Verdict, has, is, needs, that};
 use serde_json::json;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A cgroup of the test's own, which goes with it.
@@ -77,6 +78,22 @@ pub(crate) const PLACES: &[Test] = &[
         that(path("pids", &c.id, "a/b").is_dir(), "the child is there")?;
         t.rt(["delete", "--force", &c.id])?.ok()?;
         is(leftover::cgroups(&c.id).count(), 0)
+    }),
+    test("owner", "spec, Cgroup ownership: what is mounted to write is the process's (v2)", |t| {
+        needs(unified(), "cgroup v2")?;
+        layout::root()?;
+        let mounted = |option: &str| {
+            let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?.unshare("cgroup");
+            let b = b.mount(layout::TOP, "cgroup", "cgroup", &[option]);
+            let c = b.set("/process/user/uid", 7).sleeps().start()?;
+            let owner = |file| Ok::<_, Miss>(fs::metadata(path("pids", &c.id, file))?.uid());
+            let owners = [owner("")?, owner("cgroup.procs")?, owner("pids.max")?];
+            Ok::<_, Miss>((owners, c))
+        };
+        let (owners, c) = mounted("rw")?;
+        is(owners, [100_007, 100_007, 0])?;
+        c.says("mkdir /sys/fs/cgroup/own && echo $$ >/sys/fs/cgroup/own/cgroup.procs")?;
+        is(mounted("ro")?.0, [0, 0, 0])
     }),
     test("exec-same-cgroup", "exec's process is in the cgroups of the container", |t| {
         let c = t.bundle()?.sleeps().start()?;

@@ -10,6 +10,7 @@ use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::case::{Case, PATH};
 use crate::chapters::mounts::Mounted;
+use crate::chapters::net_devices::Device;
 use crate::container::Container;
 use crate::layout;
 use crate::socket::{Socket, is_pidfd_of};
@@ -311,6 +312,15 @@ pub(crate) const TESTS: &[Test] = &[
             is(c.link("ns/net")?, before)
         },
     ),
+    test("net-device", "runc: a device of netDevices is where the container has it", |t| {
+        criu(None)?;
+        let device = Device::new(t)?;
+        let keeper = t.keep(["unshare", "--net", "sleep", "100"])?;
+        let (b, c) = counting(t, device.joined(json!({}), keeper.pid())?)?;
+        round(&b, &c, &[])?;
+        round(&b, &c, &[])?;
+        has(c.says(&format!("ip link show dev {}", device.name))?, &device.name)
+    }),
     test(
         "hooks",
         "runc: createRuntime hooks run at restore, poststop when it is checkpointed",

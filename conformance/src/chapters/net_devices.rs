@@ -8,14 +8,14 @@ use crate::table::{Test, test};
 use crate::verdict::{Verdict, has, is, lacks, needs, that};
 
 /// A network device of the host's that a test has made; it ends with the test, wherever it is.
-struct Device<'t> {
+pub(super) struct Device<'t> {
     t: &'t Case,
-    name: String,
+    pub(super) name: String,
 }
 
 impl<'t> Device<'t> {
     /// A device of whatever virtual kind the kernel has.
-    fn new(t: &'t Case) -> Verdict<Self> {
+    pub(super) fn new(t: &'t Case) -> Verdict<Self> {
         // A device has at most 15 bytes for its name, and tests run beside each other.
         let name = format!("cf{}n{}", std::process::id() % 1_000_000, t.number());
         let kinds = ["dummy", "ifb"];
@@ -35,7 +35,7 @@ impl<'t> Device<'t> {
     }
 
     /// A bundle into whose network namespace, which `holder` holds, it moves.
-    fn joined(&self, device: Value, holder: u32) -> Verdict<Bundle<'t>> {
+    pub(super) fn joined(&self, device: Value, holder: u32) -> Verdict<Bundle<'t>> {
         let path = format!("/proc/{holder}/ns/net");
         let host = std::fs::read_link("/proc/self/ns/net")?;
         self.t.until("the holder", || Ok(std::fs::read_link(&path)? != host))?;

@@ -12,7 +12,7 @@ use log::debug;
 use nix::poll::PollTimeout;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
-use plan::{CgroupChoice, HookKind};
+use plan::{CgroupChoice, Command, HookKind};
 use spec::ContainerStatus;
 use sys::Forked;
 
@@ -87,7 +87,7 @@ pub enum Cgroups {
 
 /// `create`: the container waits for `start`.
 pub fn create(request: &Request<'_>) -> Result<()> {
-    with_plan(request, false, |config, plan| {
+    with_plan(request, Command::Create, |config, plan| {
         let (mut made, channel) = make(request, config, plan, true)?;
         made.save(request)?;
         channel.go()?;
@@ -112,7 +112,7 @@ pub(crate) struct Started {
 ///
 /// Unless `keep`, a container that ended is deleted.
 pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
-    let started = with_plan(request, true, |config, plan| {
+    let started = with_plan(request, Command::Run, |config, plan| {
         let (mut made, channel) = make(request, config, plan, false)?;
         let listener = notify::listen(&made.dir)?;
         let signals = foreground::hold_signals(request.detach)?;
@@ -156,15 +156,19 @@ fn after_start(request: &Request<'_>, plan: &plan::Create<'_>) -> Result<()> {
 /// Plans, and acts; with a timeline if one is wanted.
 pub(crate) fn with_plan<T>(
     request: &Request<'_>,
-    start: bool,
+    command: Command,
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
     let Some(wanted) = request.trace else {
-        return plan_and(request, start, act);
+        return plan_and(request, command, act);
     };
     trace::start(wanted.started)?;
-    let done = plan_and(request, start, act);
-    let command = if start { "run" } else { "create" };
+    let done = plan_and(request, command, act);
+    let command = match command {
+        Command::Create => "create",
+        Command::Run => "run",
+        Command::Restore => "restore",
+    };
     if let Err(error) = trace::write(&wanted.file, &format!("{command} {}", request.id)) {
         (request.warn)(&error.to_string());
     }
@@ -173,7 +177,7 @@ pub(crate) fn with_plan<T>(
 
 fn plan_and<T>(
     request: &Request<'_>,
-    start: bool,
+    command: Command,
     act: impl FnOnce(&spec::Spec<'_>, &plan::Create<'_>) -> Result<T>,
 ) -> Result<T> {
     crate::store::check_id(request.id)?;
@@ -188,7 +192,7 @@ fn plan_and<T>(
     let options = plan::Options {
         id: request.id,
         detach: request.detach,
-        start,
+        command,
         console_socket: request.console_socket.is_some(),
         keep_keyring: request.keep_keyring,
         no_pivot: request.no_pivot,

@@ -33,7 +33,7 @@ impl<'a> Question<'a> {
         plan::Options {
             id: self.id,
             detach: false,
-            start: true,
+            command: plan::Command::Run,
             console_socket: false,
             keep_keyring: self.keep_keyring,
             no_pivot: self.no_pivot,

@@ -121,7 +121,7 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
     let options = plan::Options {
         id: request.id,
         detach: request.detach,
-        start: true,
+        command: plan::Command::Run,
         console_socket: request.console_socket.is_some(),
         keep_keyring: false,
         no_pivot: false,

@@ -31,14 +31,16 @@ pub(crate) fn place(plan: &plan::Create<'_>) -> Result<(Cgroup, Option<NewUnit>)
     }
 }
 
-/// Moves the process into the cgroup below the container's that it is to manage: it becomes the
-/// container's root's.
+/// Gives the container's cgroup to its owner; and moves the process into the cgroup below it that it
+/// is to manage: that becomes the container's root's.
 pub(crate) fn delegate(place: &Cgroup, plan: &plan::Create<'_>, pid: Pid) -> Result<()> {
+    if let Some(owner) = plan.cgroup.owner {
+        place.delegate(owner)?;
+    }
     if plan.cgroup.delegated.is_empty() {
         return Ok(());
     }
-    let root = plan.namespaces.uid_map.iter().find(|line| line.container_id == 0);
-    let uid = root.map_or(nix::unistd::geteuid().as_raw(), |line| line.host_id);
+    let uid = plan.namespaces.host_uid(0).unwrap_or(nix::unistd::geteuid().as_raw());
     Ok(place.delegate_below(plan.cgroup.delegated, pid.as_raw(), uid)?)
 }
 

@@ -48,7 +48,7 @@ pub fn restore(request: &Request<'_>) -> Result<i32> {
     let files = Files::open(&request.criu, "restore.log")?;
     let streams = Streams::open(files.images.as_fd())?;
     let lazy_pages = request.criu.lazy_pages;
-    let started = create::with_plan(&request.create, true, |config, plan| {
+    let started = create::with_plan(&request.create, plan::Command::Restore, |config, plan| {
         mounts::refuse_mapped_plan(plan)?;
         let joined = Joined::open(&plan.namespaces.join)?;
         swrk::check(Features { lazy_pages, ..Features::default() })?;

@@ -14,7 +14,7 @@ use crate::resctrl::Resctrl;
 use crate::resources::resources;
 use crate::seccomp::Seccomp;
 use crate::sysctl::Sysctl;
-use crate::{CgroupChoice, Host, Options, RootKind};
+use crate::{CgroupChoice, Command, Host, Options, RootKind};
 use crate::{
     annotations, devices, hooks, mounts, names, namespaces, net_devices, policies, process,
     resctrl, seccomp, sysctl, units,
@@ -95,6 +95,8 @@ pub struct CgroupPlan<'a> {
     pub path: &'a str,
     /// Who makes it.
     pub driver: CgroupDriver<'a>,
+    /// The user to whom it is given, to make cgroups below it (v2).
+    pub owner: Option<u32>,
     /// The cgroup below it that the process is in, to manage it; empty: there is none.
     pub delegated: &'a str,
     /// Limits.
@@ -153,6 +155,7 @@ pub fn create<'a>(
     let mounts = mounts(config, &root.path, host, &namespaces, mount_label, &mut findings);
     let device_source = devices::source(&namespaces, &mounts, host);
     let process = process(config, host, &namespaces, options, &mut findings);
+    let owner = cgroup_owner(config, host, &namespaces, process.uid);
     check_names(config, &namespaces, &mut findings);
     let seccomp = seccomp::seccomp(config, linux, host, &mut findings);
     let plan = Create {
@@ -162,13 +165,13 @@ pub fn create<'a>(
         hostname: config.hostname.as_deref().unwrap_or_default(),
         domainname: config.domainname.as_deref().unwrap_or_default(),
         sysctls: sysctl::sysctls(linux, &namespaces, &mut findings),
-        net_devices: net_devices::net_devices(linux, &namespaces, host, &mut findings),
+        net_devices: net_devices(linux, &namespaces, host, options, &mut findings),
         mount_label,
         device_source,
         devices: devices::nodes(&linux.devices, &mut findings),
         masked_paths: &linux.masked_paths,
         readonly_paths: &linux.readonly_paths,
-        cgroup: cgroup_plan(config, linux, options, &mut findings),
+        cgroup: cgroup_plan(config, linux, options, owner, &mut findings),
         resctrl: resctrl::resctrl(linux, options.id, host, &mut findings),
         seccomp,
         policies: policies::policies(linux, &mut findings),
@@ -297,6 +300,20 @@ fn mounts<'a>(
     plan
 }
 
+/// A restored container has its devices: in its network namespace, or in the images.
+fn net_devices<'a>(
+    linux: &'a spec::Linux<'a>,
+    namespaces: &Namespaces<'_>,
+    host: &Host<'_>,
+    options: &Options<'_>,
+    findings: &mut Findings,
+) -> Vec<NetDevice<'a>> {
+    if options.command == Command::Restore {
+        return Vec::new();
+    }
+    net_devices::net_devices(linux, namespaces, host, findings)
+}
+
 /// The specification requires a process only from `start` on (config.md, "Process").
 fn process<'a>(
     config: &'a spec::Spec<'a>,
@@ -312,7 +329,7 @@ fn process<'a>(
     let mut process = match &config.process {
         Some(process) => process::process(process, "/process", &security, findings),
         None => {
-            if options.start {
+            if options.command != Command::Create {
                 let hint = "an object with args, cwd and user; `tare spec` writes one";
                 findings.refuse("/process", names::NO_PROCESS, hint);
             }
@@ -336,10 +353,34 @@ fn check_names(config: &spec::Spec<'_>, namespaces: &Namespaces<'_>, findings: &
     }
 }
 
+/// Whose the container's cgroup becomes (config-linux.md, "Cgroup ownership"): the process's, where
+/// it has ids and a cgroup namespace of its own and mounts its cgroups to write. An ordinary user
+/// can't give away what is its own already.
+fn cgroup_owner(
+    config: &spec::Spec<'_>,
+    host: &Host<'_>,
+    namespaces: &Namespaces<'_>,
+    uid: u32,
+) -> Option<u32> {
+    let writable = |mount: &spec::Mount<'_>| {
+        *mount.source == *"cgroup"
+            && mount.destination.trim_end_matches('/') == "/sys/fs/cgroup"
+            && !mount.options.iter().any(|option| **option == *"ro")
+    };
+    if host.unprivileged
+        || !namespaces.creates(NamespaceKind::Cgroup)
+        || !config.mounts.iter().any(writable)
+    {
+        return None;
+    }
+    namespaces.host_uid(uid)
+}
+
 fn cgroup_plan<'a>(
     config: &'a spec::Spec<'a>,
     linux: &'a spec::Linux<'a>,
     options: &Options<'a>,
+    owner: Option<u32>,
     findings: &mut Findings,
 ) -> CgroupPlan<'a> {
     let rules = linux.resources.as_ref().map_or(&[][..], |resources| &resources.devices);
@@ -365,6 +406,7 @@ fn cgroup_plan<'a>(
     CgroupPlan {
         path: &linux.cgroups_path,
         driver,
+        owner,
         delegated,
         resources: limits,
         own_devices: devices::own_rules(&linux.devices, &rules.table),

@@ -121,8 +121,8 @@ pub struct Options<'a> {
     pub id: &'a str,
     /// Whether the command returns while the container lives (`create`, `run --detach`).
     pub detach: bool,
-    /// Whether the command starts the process, too (`run`).
-    pub start: bool,
+    /// The command that makes it; for a process of `exec`, `Run`.
+    pub command: Command,
     /// Whether a console socket was given.
     pub console_socket: bool,
     /// Keep the caller's session keyring (`--no-new-keyring`).
@@ -131,6 +131,17 @@ pub struct Options<'a> {
     pub no_pivot: bool,
     /// Who makes the cgroup (`--systemd-cgroup`, `--cgroup-manager`).
     pub cgroups: CgroupChoice,
+}
+
+/// The commands that make a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// `create`: it waits for `start`.
+    Create,
+    /// `run`: the process is started, too.
+    Run,
+    /// `restore`: from a checkpoint's images, which have what it was given when it was created.
+    Restore,
 }
 
 /// Who is to make the cgroup.

@@ -108,6 +108,15 @@ pub struct Namespaces<'a> {
 }
 
 impl Namespaces<'_> {
+    /// The host's number of a user of a new user namespace.
+    pub fn host_uid(&self, uid: u32) -> Option<u32> {
+        let within = |line: &&spec::IdMapping| {
+            uid.checked_sub(line.container_id).is_some_and(|offset| offset < line.size)
+        };
+        let line = self.uid_map.iter().find(within)?;
+        line.host_id.checked_add(uid - line.container_id)
+    }
+
     /// Whether the container has a namespace of that kind apart from the runtime's, new or joined.
     pub fn has(&self, kind: NamespaceKind) -> bool {
         self.creates(kind) || self.joins(kind)

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use plan::{
-    CgroupChoice, CgroupDriver, Host, HostResctrl, JoinedNamespace, NamespaceKind, Options,
-    ResctrlMount, RootKind, Security, What,
+    CgroupChoice, CgroupDriver, Command, Host, HostResctrl, JoinedNamespace, NamespaceKind,
+    Options, ResctrlMount, RootKind, Security, What,
 };
 
 fn host() -> Host<'static> {
@@ -30,7 +30,7 @@ fn options() -> Options<'static> {
     Options {
         id: "test",
         detach: true,
-        start: false,
+        command: Command::Create,
         console_socket: false,
         keep_keyring: false,
         no_pivot: false,
@@ -279,7 +279,7 @@ fn a_process_is_needed_only_to_start_it() {
     let plan = plan::create(&config, &host(), &options()).unwrap();
     assert!(plan.process.args.is_empty());
     assert_eq!(plan.process.capabilities, plan::Capabilities::default());
-    let run = Options { start: true, ..options() };
+    let run = Options { command: Command::Run, ..options() };
     let refused = plan::create(&config, &host(), &run).unwrap_err();
     assert_eq!(refused.to_string(), format!("/process: {}", plan::names::NO_PROCESS));
 }
@@ -300,6 +300,12 @@ fn network_devices_that_move_have_names_and_a_place() {
     let plan = plan::create(&config, &host(), &options()).unwrap();
     let names: Vec<_> = plan.net_devices.iter().map(|d| (d.host_name, d.name)).collect();
     assert_eq!(names, [("eth0", "eth0"), ("eth1", "in1"), ("eth2", "n%d")]);
+
+    // They are not the host's any more when the container is restored.
+    let gone = Host { absent_devices: vec!["eth0".to_owned()], ..host() };
+    let restore = Options { command: Command::Restore, ..options() };
+    assert!(plan::create(&config, &gone, &options()).is_err());
+    assert!(plan::create(&config, &gone, &restore).unwrap().net_devices.is_empty());
 
     let bad = devices(
         r#""a b": {}, "eth0": { "name": "x/y" }, "eth1": { "name": "z" }, "eth2": { "name": "z" },

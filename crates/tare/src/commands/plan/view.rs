@@ -106,7 +106,8 @@ pub(super) fn of(plan: &Create<'_>, prospect: &Prospect) -> Value {
 
 fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
     // The limits and the rules have their own places.
-    let CgroupPlan { path, driver, delegated, resources: _, devices: _, own_devices: _ } = plan;
+    let CgroupPlan { path, driver, owner, delegated, resources: _, devices: _, own_devices: _ } =
+        plan;
     let Prospect { cgroup, limits: _, devices: _, device_program: _, unit, ignored: _ } = prospect;
     let directories = directories(cgroup)
         .into_iter()
@@ -140,6 +141,7 @@ fn cgroup_of(plan: &CgroupPlan<'_>, prospect: &Prospect) -> Value {
     object!({
         "made by": by,
         "cgroupsPath": path,
+        "given on v2 to user": owner,
         "the process's cgroup below it": delegated,
         "unit": unit,
         "directories": directories.collect::<Vec<_>>(),
@@ -523,7 +525,7 @@ mod tests {
         let options = Options {
             id: "web",
             detach: false,
-            start: true,
+            command: plan::Command::Run,
             console_socket: false,
             keep_keyring: true,
             no_pivot: true,
