@@ -318,9 +318,8 @@ fn read_message(
     };
     let mut fd = None;
     for message in received.cmsgs().at("recvmsg", "")? {
-        if let ControlMessageOwned::ScmRights(fds) = message
-            && let Some(first) = fds.first()
-        {
+        let ControlMessageOwned::ScmRights(fds) = message else { continue };
+        if let Some(first) = fds.first() {
             fd = Some(sys::take_inherited(*first)?);
         }
     }

@@ -11,7 +11,7 @@ use spec::ContainerStatus;
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookFiles, Place};
 use crate::resctrl::ResctrlRecord;
-use crate::store::{ContainerDir, Record, Store, cgroup_of};
+use crate::store::{ContainerDir, Record, RecordBytes, Store, cgroup_of};
 use crate::{host_mounts, kill, messages, process, status, units};
 
 /// As long as runc waits for a killed init, in milliseconds.
@@ -64,20 +64,17 @@ pub(crate) fn destroy(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&st
 /// Ends what another command is waiting for, such as a `start` whose hook hangs: it then gives up, and
 /// the lock with it. What can't be ended here is waited for.
 fn interrupt(dir: &ContainerDir) {
-    if let Ok(bytes) = dir.read_record()
-        && let Ok(record) = bytes.record()
-    {
-        let _ = kill_init(&record);
-        let _ = kill::kill_leftovers(&record);
-    }
+    let Ok(bytes) = dir.read_record() else { return };
+    let Ok(record) = bytes.record() else { return };
+    let _ = kill_init(&record);
+    let _ = kill::kill_leftovers(&record);
 }
 
 /// Removes a container whose record can't be read: its cgroup, and all that runs in it, is known
 /// from the other file.
 fn remove_damaged(dir: &ContainerDir) -> Result<()> {
-    if let Ok(bytes) = dir.read_exec()
-        && let Ok(exec) = bytes.exec()
-    {
+    let bytes = dir.read_exec();
+    if let Ok(Ok(exec)) = bytes.as_ref().map(RecordBytes::exec) {
         let cgroup = cgroup_of(&exec.cgroup);
         cgroup.kill(Signal::SIGKILL)?;
         cgroup.delete()?;

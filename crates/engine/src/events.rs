@@ -70,11 +70,14 @@ pub fn events<B>(
     let mut next = Instant::now() + interval;
     loop {
         let ended = wait(&init, oom.as_ref(), next)?;
-        if let Some(oom) = &mut oom
-            && oom.take()?
-            && let ControlFlow::Break(value) = report(Event::Oom)
-        {
-            return Ok(Some(value));
+        let out_of_memory = match &mut oom {
+            Some(oom) => oom.take()?,
+            None => false,
+        };
+        if out_of_memory {
+            if let ControlFlow::Break(value) = report(Event::Oom) {
+                return Ok(Some(value));
+            }
         }
         if ended {
             return Ok(None);

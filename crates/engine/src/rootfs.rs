@@ -74,12 +74,14 @@ impl Rootfs {
         }
         let mut sources = HashMap::new();
         for mount in plan.mounts.iter().chain(extra) {
-            if let What::Bind { source, recursive, .. } = &mount.what
-                && sources_too
-                && !is_below(source, &plan.root.path)
-            {
-                let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
-                sources.insert(mount.index, tree);
+            match &mount.what {
+                What::Bind { source, recursive, .. }
+                    if sources_too && !is_below(source, &plan.root.path) =>
+                {
+                    let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
+                    sources.insert(mount.index, tree);
+                }
+                _ => {}
             }
         }
         let label = plan.mount_label;

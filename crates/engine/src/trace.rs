@@ -152,11 +152,9 @@ pub struct Request {
 /// Begins a timeline: from here on steps are noted.
 pub(crate) fn start(started: Option<u64>) -> Result<()> {
     let steps = sys::shared_words(1 + MOST * WORDS)?;
-    if let Some(started) = started
-        && let Step(Some(words)) =
-            &begin(steps, Kind::Work, "start anew, from a protected file", "")
-    {
-        words[0].store(started, Ordering::Release);
+    if let Some(started) = started {
+        let step = begin(steps, Kind::Work, "start anew, from a protected file", "");
+        step.0.iter().for_each(|words| words[0].store(started, Ordering::Release));
     }
     // A second one in this process would be the first.
     let _ = STEPS.set(steps);

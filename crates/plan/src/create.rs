@@ -282,18 +282,19 @@ fn mounts<'a>(
         if let Some(inside) = mount.destination.strip_prefix(root).filter(|p| p.starts_with('/')) {
             mount.destination = Cow::Owned(inside.to_owned());
         }
-        if let What::Bind { source, .. } = &mount.what
-            && let Some((_, why)) = host.unreachable.iter().find(|(n, _)| *n == index)
-        {
+        let unreachable = host.unreachable.iter().find(|(n, _)| *n == index);
+        if let (What::Bind { source, .. }, Some((_, why))) = (&mount.what, unreachable) {
             let sentence = format!("bind source {source:?}: {why}");
             let hint = "a file or directory of the host, absolute or below the bundle";
             findings.refuse(format!("/mounts/{index}/source"), sentence, hint);
         }
-        if let What::Filesystem { kind, data, .. } = &mut mount.what
-            && !label.context.is_empty()
-            && mounts::takes_label(kind)
-        {
-            *data = label.with(data);
+        match &mut mount.what {
+            What::Filesystem { kind, data, .. }
+                if !label.context.is_empty() && mounts::takes_label(kind) =>
+            {
+                *data = label.with(data);
+            }
+            _ => {}
         }
         plan.push(mount);
     }

@@ -79,9 +79,7 @@ pub(crate) fn hooks<'a>(hooks: Option<&'a spec::Hooks<'a>>, findings: &mut Findi
                 let sentence = format!("{:?} is not an absolute path", hook.path);
                 findings.refuse(format!("{at}/path"), sentence, "the absolute path of a program");
             }
-            if let Some(timeout) = hook.timeout
-                && timeout <= 0
-            {
+            if let Some(timeout @ ..=0) = hook.timeout {
                 let sentence = format!("{timeout} is not greater than zero");
                 findings.refuse(format!("{at}/timeout"), sentence, "seconds, 1 or more; or none");
             }

@@ -147,9 +147,8 @@ impl Mended {
                 _ => rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
             };
             change = Some((at..at + length, b' '));
-        } else if found.message == "trailing comma"
-            && let Some(comma) = at.checked_sub(gap + 1)
-            && self.text.get(comma) == Some(&b',')
+        } else if let ("trailing comma", Some(comma)) =
+            (&*found.message, before.len().checked_sub(gap + 1).filter(|&n| before[n] == b','))
         {
             let Place { line, column } = place::place(&self.text, comma);
             (found.line, found.column) = (line, column);

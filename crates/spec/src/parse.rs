@@ -99,7 +99,7 @@ pub(crate) fn steps_to(bytes: &[u8], end: usize) -> Vec<Step> {
             },
             b'"' => {
                 at = end_of_string(bytes, at);
-                if is_key && let Some(Step::Key(key)) = path.last_mut() {
+                if let (true, Some(Step::Key(key))) = (is_key, path.last_mut()) {
                     let name = bytes.get(start + 1..at - 1).unwrap_or_default();
                     *key = String::from_utf8_lossy(name).into_owned();
                     is_key = false;

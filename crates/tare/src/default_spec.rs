@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 /// The default `config.json`. As runc's it has a cgroup namespace where cgroups are v2 alone.
 pub(crate) fn default() -> Value {
     let mut config = base();
-    if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
-        && let Some(namespaces) = config["linux"]["namespaces"].as_array_mut()
-    {
+    let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    if let (true, Some(namespaces)) = (unified, config["linux"]["namespaces"].as_array_mut()) {
         namespaces.push(json!({ "type": "cgroup" }));
     }
     config

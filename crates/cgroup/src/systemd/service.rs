@@ -361,7 +361,8 @@ mod tests {
                     received.drain(..hello.len());
                     begun = true;
                 }
-                if begun && let Some((call, length)) = Message::parse(&received).unwrap() {
+                let call = begun.then(|| Message::parse(&received).unwrap()).flatten();
+                if let Some((call, length)) = call {
                     let serial = u32::from_ne_bytes(received[8..12].try_into().unwrap());
                     received.drain(..length);
                     let (member, answers) = script.next().unwrap();

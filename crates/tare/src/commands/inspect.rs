@@ -134,9 +134,7 @@ pub(crate) fn state(parsed: &Parsed, log: &Log) -> Outcome {
 /// `list`.
 pub(crate) fn list(parsed: &Parsed, log: &Log) -> Outcome {
     let store = store(parsed)?;
-    if let Some(root) = parsed.global.get("root")
-        && !store.exists()
-    {
+    if let (Some(root), false) = (parsed.global.get("root"), store.exists()) {
         // Nothing is in the default place yet; who names a place means it to be there.
         return Err(format!("open {root}: no such file or directory").into());
     }
