@@ -28,6 +28,8 @@ pub(crate) fn enter() -> Result<ExitStatus> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWCGROUP;
     unshare(namespaces).doing("make the cage's namespaces")?;
+    // Behind the namespace, whose root this leaves; and here, since nobody inside has a name for this process.
+    cgroups::leave_the_root()?;
     let itself = std::env::current_exe().doing("find this program")?;
     let arguments = std::env::args().skip(1).filter(|argument| argument != "--cage");
     let mut init = Command::new("docker-init");

@@ -141,11 +141,31 @@ pub(crate) fn all() -> Vec<String> {
     inner.map(|path| path.display().to_string()).collect()
 }
 
-/// Moves this process into the directories that [`VARIABLE`] lists.
+/// The directories that [`VARIABLE`] lists.
+fn listed() -> Vec<PathBuf> {
+    let listed = std::env::var(VARIABLE).unwrap_or_default();
+    listed.split_whitespace().map(PathBuf::from).collect()
+}
+
+/// Moves this process into the cage's directories.
 pub(crate) fn join() -> Result<()> {
-    for group in std::env::var(VARIABLE).unwrap_or_default().split(' ').filter(|p| !p.is_empty()) {
-        let file = Path::new(group).join("cgroup.procs");
-        fs::write(&file, "0").doing(format!("write {}", file.display()))?;
+    listed().iter().try_for_each(|group| enter(group))
+}
+
+fn enter(group: &Path) -> Result<()> {
+    let file = group.join("cgroup.procs");
+    fs::write(&file, "0").doing(format!("write {}", file.display()))
+}
+
+/// In v2 a cgroup with children that have controllers can hold no process: this one, with those that
+/// it starts, goes to a leaf, so that the engine can use the controllers.
+pub(crate) fn leave_the_root() -> Result<()> {
+    let is_unified = |group: &PathBuf| group.parent() == Some(Path::new(ROOT));
+    for group in listed().into_iter().filter(is_unified) {
+        let leaf = group.join("driver");
+        fs::create_dir(&leaf).doing("make the driver's cgroup")?;
+        enter(&leaf)?;
+        delegate(&group);
     }
     Ok(())
 }
@@ -165,23 +185,7 @@ pub(crate) fn mount_again() -> Result<()> {
         let options = (kind == "cgroup").then_some(options.as_str());
         mount(Some("cgroup"), &place, Some(kind.as_str()), MsFlags::empty(), options)
             .doing(format!("mount {}", place.display()))?;
-        if kind == "cgroup2" && place == Path::new(ROOT) {
-            leave_the_root(&place)?;
-        }
     }
-    Ok(())
-}
-
-/// In v2 a cgroup with children that have controllers can hold no process: the cage's processes
-/// go to a leaf, so that the engine can use the controllers.
-fn leave_the_root(root: &Path) -> Result<()> {
-    let leaf = root.join("driver");
-    fs::create_dir_all(&leaf).doing("make the driver's cgroup")?;
-    let inside = fs::read_to_string(root.join("cgroup.procs")).doing("list the cage")?;
-    for pid in inside.lines() {
-        fs::write(leaf.join("cgroup.procs"), pid).doing("move the cage to a leaf")?;
-    }
-    delegate(root);
     Ok(())
 }
 
