@@ -15,7 +15,7 @@ use crate::container::Container;
 use crate::layout;
 use crate::socket::{Socket, is_pidfd_of};
 use crate::table::{Test, test};
-use crate::verdict::{Miss, Verdict, has, is, that};
+use crate::verdict::{Miss, Verdict, has, is, needs, that};
 use serde_json::json;
 
 /// Skips where CRIU does not work, or lacks a feature.
@@ -320,6 +320,16 @@ pub(crate) const TESTS: &[Test] = &[
         round(&b, &c, &[])?;
         round(&b, &c, &[])?;
         has(c.says(&format!("ip link show dev {}", device.name))?, &device.name)
+    }),
+    test("delegate-cgroup", "crun: restored into the cgroup that it may manage (v2)", |t| {
+        needs(layout::unified(), "cgroup v2")?;
+        let annotations = json!({ "run.oci.delegate-cgroup": "inner" });
+        let (b, c) = counting(t, layout::own(t.bundle()?).set("/annotations", annotations))?;
+        let before = c.proc("cgroup")?;
+        that(before.trim_end().ends_with("/inner"), "it is in the inner cgroup")?;
+        round(&b, &c, &[])?;
+        round(&b, &c, &[])?;
+        is(c.proc("cgroup")?, before)
     }),
     test(
         "hooks",
