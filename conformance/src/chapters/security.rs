@@ -3,13 +3,15 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::json;
 
 use crate::bundle::Bundle;
 use crate::case::Case;
+use crate::container::Container;
 use crate::table::{Test, test};
-use crate::verdict::{Verdict, is, lacks, that};
+use crate::verdict::{Verdict, has, is, lacks, that};
 
 /// A tree of the host's that nothing may change: its entries, their owners and modes, and what is in them.
 pub(super) struct Sentinel(pub(super) PathBuf, Vec<String>);
@@ -147,6 +149,28 @@ pub(crate) const TESTS: &[Test] = &[
         that(run.code == 0 || !run.stderr.is_empty(), "it runs or says why not")?;
         is(t.bundle()?.says("echo good")?.as_str(), "good")
     }),
+    test(
+        "null-is-its-own",
+        "runc: a null stream is the container's own, also where that is bound",
+        |t| {
+            for b in [t.bundle()?, t.bundle()?.user_namespace(100_000).owned_by(100_000)?] {
+                let b = b.sh("exec sleep 100");
+                b.call("create")?.stdio([(); 3].map(|()| Stdio::null())).ok()?;
+                let c = Container::new(t, &b.id, t.path("nothing"));
+                c.start()?;
+                let mounts = c.proc("mountinfo")?;
+                let null = mounts.lines().rev().find(|line| {
+                    let place = line.split(' ').nth(4);
+                    place == Some("/dev/null") || place == Some("/dev")
+                });
+                let null = null.and_then(|line| line.split(' ').next()).unwrap_or_default();
+                for fd in 0..3 {
+                    has(c.proc(&format!("fdinfo/{fd}"))?, &format!("mnt_id:\t{null}\n"))?;
+                }
+            }
+            Ok(())
+        },
+    ),
     test("null-keeps-owner", "the host's null device is not given to an image's user", |t| {
         let node = t.path("null");
         t.host(["mknod", &node.to_string_lossy(), "c", "1", "3"])?;

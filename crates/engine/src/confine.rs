@@ -225,17 +225,16 @@ pub(crate) fn open_label(label: Option<&Label<'_>>) -> Result<Option<OwnedFd>> {
 }
 
 /// Gives the standard streams to the user, who may have to open them again (/dev/stdout). Those that
-/// are the host's null device become the container's own, as in runc: a checkpoint has no way to name
-/// a file outside.
+/// are the null device become the container's own, as in runc: a checkpoint has no way to name a file
+/// outside, not even one of the same device, as in a user namespace, where it is bound.
 fn own_stdio(uid: u32) -> Result<()> {
     let mut own = None;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for (n, stream) in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].into_iter().enumerate() {
         let Ok(stat) = fstat(stream) else { continue };
         if devices::is_null(&stat) {
-            match own.get_or_insert_with(own_null) {
-                Some((null, file_system)) if *file_system != stat.st_dev => replace(n, null),
-                _ => {}
+            if let Some(null) = own.get_or_insert_with(own_null) {
+                replace(n, null);
             }
             continue;
         }
@@ -251,15 +250,15 @@ fn own_stdio(uid: u32) -> Result<()> {
     Ok(())
 }
 
-/// The container's null device and its file system, unless what it has there is another.
-fn own_null() -> Option<(OwnedFd, u64)> {
+/// The container's null device, unless what it has there is another.
+fn own_null() -> Option<OwnedFd> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let open = |how| openat(AT_FDCWD, "/dev/null", flags | how, Mode::empty());
     // Opening a device may do something; that it is this one is known first.
     open(OFlag::O_PATH).and_then(fstat).ok().filter(devices::is_null)?;
     let null = open(OFlag::O_RDWR).ok()?;
-    let stat = fstat(&null).ok().filter(devices::is_null)?;
-    Some((null, stat.st_dev))
+    fstat(&null).ok().filter(devices::is_null)?;
+    Some(null)
 }
 
 /// Puts the null device in the place of stream `n`, another null device: where this fails, that works as well.
