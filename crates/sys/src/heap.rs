@@ -132,16 +132,29 @@ impl State {
     }
 }
 
+/// The block, if there is one. Without memory no error can be made of it, nor anything be undone: the
+/// process ends with the one sentence that needs none, as if it had been killed here.
+fn there(block: *mut u8) -> *mut u8 {
+    const SENTENCE: &[u8] = b"out of memory\n";
+    if block.is_null() {
+        // SAFETY: the bytes are a constant's.
+        unsafe { libc::write(libc::STDERR_FILENO, SENTENCE.as_ptr().cast(), SENTENCE.len()) };
+        // SAFETY: nothing runs behind it.
+        unsafe { libc::_exit(1) };
+    }
+    block
+}
+
 // SAFETY: blocks are aligned, disjoint, and as large as their layouts; what a layout is allocated
 // with decides where it is freed, by the same function.
 unsafe impl GlobalAlloc for Heap {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match class(layout) {
+        there(match class(layout) {
             Some((size, class)) => self.with(|state| state.take(size, class)),
             // SAFETY: the layout is the caller's, who has checked it.
             None => unsafe { System.alloc(layout) },
-        }
+        })
     }
 
     #[inline(never)]
@@ -164,17 +177,15 @@ unsafe impl GlobalAlloc for Heap {
                 block
             }
             // SAFETY: both sizes are the system's.
-            (None, None) => unsafe { System.realloc(block, layout, size) },
+            (None, None) => there(unsafe { System.realloc(block, layout, size) }),
             _ => {
                 // SAFETY: the layout was checked by the caller.
                 let moved = unsafe { self.alloc(wanted) };
-                if !moved.is_null() {
-                    let both = layout.size().min(size);
-                    // SAFETY: both blocks are at least that long, and they are two.
-                    unsafe { moved.copy_from_nonoverlapping(block, both) };
-                    // SAFETY: it is the caller's block, with its layout.
-                    unsafe { self.dealloc(block, layout) };
-                }
+                let both = layout.size().min(size);
+                // SAFETY: both blocks are at least that long, and they are two.
+                unsafe { moved.copy_from_nonoverlapping(block, both) };
+                // SAFETY: it is the caller's block, with its layout.
+                unsafe { self.dealloc(block, layout) };
                 moved
             }
         }
