@@ -73,6 +73,16 @@ pub(crate) const TESTS: &[Test] = &[
         }
         t.nothing_left()
     }),
+    test("state-of-a-stopped-init", "state waits for no process, however often it is asked", |t| {
+        let c = t.bundle()?.sleeps().create()?;
+        let init = nix::unistd::Pid::from_raw(c.pid()?);
+        nix::sys::signal::kill(init, nix::sys::signal::Signal::SIGSTOP)?;
+        for _ in 0..20 {
+            c.is("created")?;
+        }
+        t.rt(["delete", "--force", &c.id])?.ok()?;
+        t.nothing_left()
+    }),
     test("delete-frees-the-id", "spec, delete: the id MAY be used by a later container", |t| {
         let b = t.bundle()?.sleeps();
         for _ in 0..2 {

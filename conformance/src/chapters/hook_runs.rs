@@ -153,6 +153,21 @@ pub(crate) const TESTS: &[Test] = &[
         },
     ),
     test(
+        "create-runtime-hangs",
+        "delete --force ends a container whose create waits for a hook that hangs",
+        |t| {
+            let begun = t.path("begun");
+            let script = format!("touch {}; exec sleep 100", begun.display());
+            let b = t.bundle()?.hook("createRuntime", &script).sleeps();
+            let create = b.call("create")?.spawn()?;
+            t.until("the hook", || Ok(begun.exists()))?;
+            t.rt(["delete", "--force", &b.id])?.ok()?;
+            // Who waited for the hook gives up.
+            create.wait()?.refused(&["hook"])?;
+            t.nothing_left()
+        },
+    ),
+    test(
         "start-container-failure-reported",
         "spec, Lifecycle: if startContainer fails, start MUST generate an error",
         |t| {

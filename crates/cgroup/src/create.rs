@@ -134,7 +134,7 @@ impl Cgroup {
 
     /// A cgroup that was there before must have no processes, and not be frozen.
     fn check_unused(&self) -> Result<()> {
-        let processes = self.pids()?.len();
+        let processes = self.settled_pids()?.len();
         if processes > 0 {
             return Err(Error::NotEmpty { processes });
         }

@@ -15,9 +15,23 @@ impl Cgroup {
     /// The processes in the cgroup and in all below it, by their numbers in our pid namespace; 0
     /// is one which has none there. None if the cgroup is gone.
     ///
+    /// In hybrid mode one that was born into v2's may not have come to the others yet.
+    ///
     /// # Errors
     /// What the kernel says.
     pub fn pids(&self) -> Result<Vec<i32>> {
+        let mut pids = self.settled_pids()?;
+        if let Some(dir) = self.v2_dir().filter(|_| !self.is_unified()) {
+            let mut born = Vec::new();
+            collect(dir, &mut born)?;
+            born.retain(|pid| !pids.contains(pid));
+            pids.append(&mut born);
+        }
+        Ok(pids)
+    }
+
+    /// Those of the hierarchy that stands for all.
+    pub(crate) fn settled_pids(&self) -> Result<Vec<i32>> {
         let mut pids = Vec::new();
         if let Some(dir) = self.process_dir() {
             collect(dir, &mut pids)?;

@@ -703,6 +703,10 @@ impl Drop for Making<'_> {
         // The first error is on its way to the user; what fails here is found by `delete --force`.
         if let Some((_, pidfd)) = self.child.take() {
             let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
+            // A frozen process dies only when it is thawed.
+            if self.record.cgroup().is_frozen().unwrap_or(false) {
+                let _ = self.record.cgroup().thaw();
+            }
             let _ = process::reap(&pidfd);
         }
         drop(self.resctrl.take());

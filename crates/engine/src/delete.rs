@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::hooks::{self, HookFiles, Place};
 use crate::resctrl::ResctrlRecord;
 use crate::store::{ContainerDir, Record, RecordBytes, Store, cgroup_of};
-use crate::{host_mounts, kill, messages, process, status, units};
+use crate::{holders, host_mounts, kill, messages, process, status, units};
 
 /// As long as runc waits for a killed init, in milliseconds.
 const PATIENCE: u16 = 10_000;
@@ -28,12 +28,11 @@ pub fn delete(store: &Store, id: &str, force: bool, warn: &dyn Fn(&str)) -> Resu
     };
     let _lock = match dir.try_lock()? {
         Some(lock) => lock,
-        None => {
-            if force {
-                interrupt(&dir);
-            }
-            dir.lock()?
+        None if force => {
+            interrupt(&dir);
+            holders::take_lock(&dir)?
         }
+        None => dir.lock()?,
     };
     if !dir.exists()? {
         // Another `delete` was faster.
@@ -62,7 +61,7 @@ pub(crate) fn destroy(dir: &ContainerDir, record: &Record<'_>, warn: &dyn Fn(&st
 }
 
 /// Ends what another command is waiting for, such as a `start` whose hook hangs: it then gives up, and
-/// the lock with it. What can't be ended here is waited for.
+/// the lock with it.
 fn interrupt(dir: &ContainerDir) {
     let Ok(bytes) = dir.read_record() else { return };
     let Ok(record) = bytes.record() else { return };

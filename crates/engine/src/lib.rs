@@ -31,6 +31,7 @@ mod exec;
 mod foreground;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod holders;
 mod hooks;
 mod host_mounts;
 mod idmap;

@@ -13,6 +13,8 @@ pub const INVALID_ID: &str = "invalid container ID format";
 pub const DOES_NOT_EXIST: &str = "container does not exist";
 /// `kill` of a container whose init has ended; containerd looks for it.
 pub const NOT_RUNNING: &str = "container not running";
+/// `delete --force` of a container that another command changes, even when that was killed.
+pub const HELD: &str = "container is held by another command, which does not end";
 /// `resume` of a container that isn't paused.
 pub const NOT_PAUSED: &str = "container not paused";
 /// `start` of a running container.

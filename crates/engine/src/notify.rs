@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
@@ -137,6 +138,9 @@ fn tell(manager: &Path, pid: i32) -> Result<()> {
     };
     let address = address.at("connect", &name).step(step)?;
     let socket = UnixDatagram::unbound().at("socket", &name).step(step)?;
+    socket
+        .set_write_timeout(Some(Duration::from_millis(BARRIER.into())))
+        .at("setsockopt", &name)?;
     let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).at("pipe", "")?;
     let send = |text: &str, fds: &[i32]| {
         let control = [ControlMessage::ScmRights(fds)];

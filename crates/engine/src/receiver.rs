@@ -7,11 +7,16 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg,
+    setsockopt, socket, sockopt::SendTimeout,
 };
+use nix::sys::time::TimeVal;
 use sys::Context;
 
 use crate::error::{Result, Step};
+
+/// How long a receiver may take, in seconds.
+const PATIENCE: TimeVal = TimeVal::new(10, 0);
 
 /// A connection to who gets a descriptor.
 #[derive(Debug)]
@@ -28,11 +33,13 @@ impl AsFd for Receiver {
 }
 
 impl Receiver {
-    /// Connects: before anything is done that would have to be undone.
+    /// Connects: before anything is done that would have to be undone. One who takes no connection, or
+    /// nothing that is sent, is waited for no longer than [`PATIENCE`].
     pub(crate) fn connect(path: &Path, name: &'static str) -> Result<Receiver> {
         let connected = || {
             let flags = SockFlag::SOCK_CLOEXEC;
             let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+            setsockopt(&socket, SendTimeout, &PATIENCE)?;
             connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
             Ok::<_, nix::Error>(socket)
         };

@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, socket,
 };
@@ -17,7 +18,7 @@ use crate::store::{ContainerDir, KNOCKED_SOCKET, START_SOCKET};
 /// Makes the socket and listens on it.
 pub(crate) fn listen(dir: &ContainerDir) -> Result<OwnedFd> {
     let made = || {
-        let (socket, address) = socket_for(dir, START_SOCKET)?;
+        let (socket, address) = socket_for(dir, START_SOCKET, SockFlag::empty())?;
         bind(socket.as_raw_fd(), &address)?;
         nix::sys::socket::listen(&socket, Backlog::new(8)?)?;
         Ok::<_, nix::Error>(socket)
@@ -27,13 +28,18 @@ pub(crate) fn listen(dir: &ContainerDir) -> Result<OwnedFd> {
 
 /// Whether the init still waits, if it lives.
 pub(crate) fn is_waited_at(dir: &ContainerDir) -> bool {
-    dir.has(START_SOCKET) || (dir.has(KNOCKED_SOCKET) && connect_to(dir).is_ok())
+    // One who was stopped lets visitors queue up, and in the end wait.
+    let listens = || match connect_to(dir, SockFlag::SOCK_NONBLOCK) {
+        Ok(_) | Err(Errno::EAGAIN) => true,
+        Err(_) => false,
+    };
+    dir.has(START_SOCKET) || (dir.has(KNOCKED_SOCKET) && listens())
 }
 
 /// Knocks: connects to the init, which listens. Whoever does it holds the container's lock.
 pub(crate) fn knock(dir: &ContainerDir) -> Result<OwnedFd> {
     dir.rename(START_SOCKET, KNOCKED_SOCKET)?;
-    Ok(connect_to(dir).at("connect", name(dir, KNOCKED_SOCKET))?)
+    Ok(connect_to(dir, SockFlag::empty()).at("connect", name(dir, KNOCKED_SOCKET))?)
 }
 
 /// Removes it, since nobody waits any more.
@@ -41,14 +47,14 @@ pub(crate) fn remove(dir: &ContainerDir) -> Result<()> {
     dir.unlink(KNOCKED_SOCKET)
 }
 
-fn connect_to(dir: &ContainerDir) -> nix::Result<OwnedFd> {
-    let (socket, address) = socket_for(dir, KNOCKED_SOCKET)?;
+fn connect_to(dir: &ContainerDir, flags: SockFlag) -> nix::Result<OwnedFd> {
+    let (socket, address) = socket_for(dir, KNOCKED_SOCKET, flags)?;
     connect(socket.as_raw_fd(), &address)?;
     Ok(socket)
 }
 
-fn socket_for(dir: &ContainerDir, name: &str) -> nix::Result<(OwnedFd, UnixAddr)> {
-    let flags = SockFlag::SOCK_CLOEXEC;
+fn socket_for(dir: &ContainerDir, name: &str, flags: SockFlag) -> nix::Result<(OwnedFd, UnixAddr)> {
+    let flags = SockFlag::SOCK_CLOEXEC | flags;
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     Ok((socket, UnixAddr::new(&dir.short_path(name))?))
 }

@@ -506,6 +506,13 @@ impl ContainerDir {
         sys::Error { object: text(&self.path).into_owned(), ..error }
     }
 
+    /// Whether this path leads to the directory.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        let own = nix::sys::stat::fstat(&self.fd).map(|own| (own.st_dev, own.st_ino));
+        let found = nix::sys::stat::stat(path).map(|found| (found.st_dev, found.st_ino));
+        own.is_ok() && own == found
+    }
+
     /// Whether somebody is changing the container right now.
     pub fn is_locked(&self) -> bool {
         let Ok(fd) = self.reopen() else { return false };

@@ -8,14 +8,21 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 
 use crate::args::{self, Stop};
 use crate::commands::Failure;
 use crate::complete;
 use crate::help::{help, program};
 use crate::journal::Daemon;
+
+/// How long the reader of a log that is a FIFO may take to come.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `--log`, `--log-format`, `--log-level` and `--debug`.
 #[derive(Debug, Default, Clone)]
@@ -145,10 +152,28 @@ fn destination(to: &str) -> Result<Destination, String> {
         None => {}
     }
     let path = to.strip_prefix("file:").unwrap_or(to);
-    let opened = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
-    match opened {
+    match open(Path::new(path)) {
         Ok(file) => Ok(Destination::File(file)),
         Err(error) => Err(format!("unable to open log {path:?}: {}", lower(&error))),
+    }
+}
+
+/// Nobody is kept waiting by who reads the log: what a pipe has no room for is lost, and one that nobody
+/// reads is waited for [`PATIENCE`] long.
+fn open(path: &Path) -> std::io::Result<File> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o644).custom_flags(OFlag::O_NONBLOCK.bits());
+    loop {
+        match options.open(path) {
+            Err(error)
+                if error.raw_os_error() == Some(Errno::ENXIO as i32)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
     }
 }
 

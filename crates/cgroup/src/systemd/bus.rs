@@ -5,6 +5,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use super::wire::{Call, Malformed, Message, Writer};
 
 /// How long an answer may take: as long as runc waits for a job.
@@ -43,7 +45,10 @@ impl From<std::io::Error> for Trouble {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             ErrorKind::WouldBlock => Trouble::Broken("no answer in time".to_owned()),
-            _ => Trouble::Broken(error.to_string()),
+            _ => Trouble::Broken(match error.raw_os_error().map(Errno::from_raw) {
+                Some(errno) => errno.desc().to_lowercase(),
+                None => error.to_string(),
+            }),
         }
     }
 }

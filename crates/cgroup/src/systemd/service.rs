@@ -280,6 +280,10 @@ fn reason(trouble: Trouble) -> String {
 }
 
 fn said(request: &'static str, unit: &Unit, trouble: Trouble) -> Error {
+    let trouble = match trouble {
+        Trouble::Broken(reason) => Trouble::Broken(format!("systemd: {reason}")),
+        refused => refused,
+    };
     Error::Systemd { request, unit: unit.name().to_owned(), reason: reason(trouble) }
 }
 
@@ -541,7 +545,7 @@ mod tests {
         let (address, thread) = fake(vec![("Get", vec![error("x.NameHasNoOwner")])]);
         let nowhere = Address::Bus("unix:path=/nowhere/bus".to_owned());
         let error = Systemd::connect_to(&[nowhere, address]).unwrap_err().to_string();
-        assert!(error.starts_with("cannot connect to systemd: unix:path=/nowhere/bus: No such"));
+        assert!(error.starts_with("cannot connect to systemd: unix:path=/nowhere/bus: no such"));
         assert!(error.ends_with(": a sentence"), "{error}");
         // The second question was on its way already.
         assert!(thread.join().is_err());
