@@ -11,6 +11,9 @@ use crate::room::{self, Room};
 /// Who is dying may take this long.
 const DYING: Duration = Duration::from_secs(2);
 
+/// The source of a tmpfs that this program has mounted itself: it is not counted.
+pub(crate) const OWN_MOUNT: &str = "of-the-sweep";
+
 /// What is there, a line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Census(BTreeSet<String>);
@@ -34,7 +37,9 @@ impl Census {
         files(Path::new("/sys/fs/bpf"), &mut all);
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         // Without the number and what it is, which are the same for what was mounted anew.
-        all.extend(mounts.lines().map(|line| format!("mount {line}")));
+        let own = format!(" - tmpfs {OWN_MOUNT} ");
+        let mounts = mounts.lines().filter(|line| !line.contains(&own));
+        all.extend(mounts.map(|line| format!("mount {line}")));
         let devices = fs::read_to_string("/proc/net/dev").unwrap_or_default();
         let names = devices.lines().skip(2).filter_map(|line| line.split_once(':'));
         all.extend(names.map(|(name, _)| format!("network device {}", name.trim())));
@@ -130,7 +135,7 @@ pub(crate) fn children(pid: u32) -> Vec<i32> {
 }
 
 /// All processes that this one has, or that came to it.
-fn descendants() -> Vec<i32> {
+pub(crate) fn descendants() -> Vec<i32> {
     let mut all = children(std::process::id());
     let mut next = 0;
     while let Some(pid) = all.get(next) {

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use crate::Result;
 use crate::calls;
 use crate::census::{self, Census};
+use crate::kill;
 use crate::options::{Options, number};
 use crate::report::{Outcome, Tally};
 use crate::room::{Output, Room};
 use crate::scenario::{ALL, Scenario};
 use crate::tracer::{Act, Ended, Point, Role};
-use crate::{kill, truth};
 
 /// Of a sample: every so many-th point.
 const STRIDE: usize = 97;
@@ -145,29 +145,20 @@ fn judge(
     output: &Output,
     survived: Option<&Survived>,
 ) -> Result<()> {
-    let succeeded = match (output.ended, survived) {
-        (Ended::Hung, _) => return Err("hangs".to_owned()),
-        (Ended::Killed(_), Some(row)) if row.killed => {
-            row.used.set(true);
-            return Ok(());
-        }
-        (Ended::Killed(signal), _) => return Err(format!("ended by {signal}")),
-        (Ended::Exited(status), _) => status == 0,
-    };
-    let sentence = output.stderr.strip_suffix('\n').unwrap_or(&output.stderr);
-    let is_one = !sentence.is_empty() && !sentence.contains('\n') && !sentence.contains("panicked");
-    match (succeeded, is_one) {
-        (false, false) => return Err("not one sentence".to_owned()),
-        (true, _) => match survived {
+    if let (Ended::Killed(_), Some(row)) = (output.ended, survived)
+        && row.killed
+    {
+        row.used.set(true);
+        return Ok(());
+    }
+    let succeeded = output.succeeded()?;
+    if succeeded {
+        match survived {
             Some(row) => row.used.set(true),
             None => return Err("survived, and not in survived.toml".to_owned()),
-        },
-        _ => {}
+        }
     }
-    if !succeeded && scenario.makes() && truth::status(room)?.name == "gone" {
-        return before.is_back(room);
-    }
-    scenario.check(room, succeeded)
+    scenario.check_against(room, before, succeeded)
 }
 
 #[cfg(test)]

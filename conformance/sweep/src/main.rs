@@ -6,10 +6,12 @@
 mod calls;
 mod census;
 mod errno;
+mod hindered;
 mod kill;
 mod options;
 mod pairs;
 mod report;
+mod resources;
 mod room;
 mod scenario;
 mod soak;
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == tracer::DOOR) {
         return tracer::be_traced(words.get(1..).unwrap_or_default());
     }
+    if words.first().is_some_and(|word| word == hindered::DOOR) {
+        return hindered::become_hindered(words.get(1..).unwrap_or_default());
+    }
     match Options::parse(&words).and_then(|options| sweep(&options)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -51,15 +56,16 @@ fn sweep(options: &Options) -> Result<bool> {
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| format!("prctl: {e}"))?;
     let room = Room::make(&options.runtime, &options.rootfs)?;
     warm_up(&room)?;
-    let sweeps: [(&str, Sweep); 4] = [
+    let sweeps: [(&str, Sweep); 5] = [
         ("kill", kill::sweep),
         ("errno", errno::sweep),
         ("pairs", pairs::sweep),
         ("soak", soak::sweep),
+        ("resources", resources::sweep),
     ];
     let mut held = true;
     if !sweeps.iter().any(|(name, _)| options.wants(name)) {
-        return Err(format!("{:?}: kill, errno, pairs or soak", options.only));
+        return Err(format!("{:?}: kill, errno, pairs, soak or resources", options.only));
     }
     for (name, sweep) in sweeps {
         if options.wants(name) {

@@ -117,7 +117,7 @@ fn at(room: &Room, round: usize) -> Result<()> {
 }
 
 /// A command that fails says why, in one sentence.
-fn check(output: &Output) -> Result<()> {
+pub(crate) fn check(output: &Output) -> Result<()> {
     let lines = output.stderr.lines().count();
     match output.ended {
         Ended::Exited(0) => Ok(()),

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::census;
+use crate::hindered::{self, Hindrance};
 use crate::tracer::{self, Ended, Point, Traced};
 
 /// The container's id, the same at every point: none may become unusable.
@@ -33,6 +34,8 @@ pub(crate) struct Room {
     signals: SignalFd,
     /// Commands that nobody has waited for yet.
     commands: RefCell<BTreeSet<i32>>,
+    /// The bundles, as they are.
+    bundles: Vec<(&'static str, Value)>,
 }
 
 /// What came of a command that was not traced.
@@ -51,6 +54,20 @@ impl Output {
             ended => Err(format!("{words}: {ended:?}, {:?}", self.stderr)),
         }
     }
+
+    /// Whether it succeeded; else it must have said why, in one sentence.
+    pub(crate) fn succeeded(&self) -> Result<bool> {
+        let sentence = self.stderr.strip_suffix('\n').unwrap_or(&self.stderr);
+        let is_one =
+            !sentence.is_empty() && !sentence.contains('\n') && !sentence.contains("panicked");
+        match self.ended {
+            Ended::Hung | Ended::Left => Err("hangs".to_owned()),
+            Ended::Killed(signal) => Err(format!("ended by {signal}")),
+            Ended::Exited(0) => Ok(true),
+            Ended::Exited(_) if is_one => Ok(false),
+            Ended::Exited(_) => Err("not one sentence".to_owned()),
+        }
+    }
 }
 
 impl Room {
@@ -60,28 +77,30 @@ impl Room {
         let absolute = |path: &Path| {
             fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
         };
-        let room = Room {
+        let mut room = Room {
             directory,
             runtime: absolute(runtime)?,
             cgroup: name,
             signals: tracer::hold_child_signals()?,
             commands: RefCell::default(),
+            bundles: Vec::new(),
         };
         for inner in ["out", "state"] {
             let path = room.path(inner);
             fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         let plain = room.config(&absolute(rootfs)?)?;
-        room.bundle("plain", &plain)?;
         let mut other = plain.clone();
         other["process"]["args"] = json!(["/busybox", "true"]);
-        room.bundle("true", &other)?;
+        room.bundles.push(("plain", plain.clone()));
+        room.bundles.push(("true", other));
         let mut staged = plain;
         if let Some(namespaces) = staged["linux"]["namespaces"].as_array_mut() {
             namespaces.push(json!({ "type": "time" }));
         }
         staged["linux"]["timeOffsets"] = json!({ "monotonic": { "secs": 100 } });
-        room.bundle("staged", &staged)?;
+        room.bundles.push(("staged", staged));
+        room.change_bundles(|_| ())?;
         Ok(room)
     }
 
@@ -109,6 +128,15 @@ impl Room {
             "syscalls": [{ "names": ["acct"], "action": "SCMP_ACT_ERRNO" }]
         });
         Ok(config)
+    }
+
+    /// Writes all bundles as they are but for a change.
+    pub(crate) fn change_bundles(&self, change: impl Fn(&mut Value)) -> Result<()> {
+        self.bundles.iter().try_for_each(|(name, config)| {
+            let mut config = config.clone();
+            change(&mut config);
+            self.bundle(name, &config)
+        })
     }
 
     fn bundle(&self, name: &str, config: &Value) -> Result<()> {
@@ -165,10 +193,40 @@ impl Room {
 
     /// Starts a command, whose streams go to files that begin with `name`.
     pub(crate) fn spawn(&self, line: &str, name: &str) -> Result<Child> {
-        let mut command = self.command(&self.runtime, &self.words(line), name)?;
+        self.start(self.command(&self.runtime, &self.words(line), name)?, line)
+    }
+
+    fn start(&self, mut command: Command, line: &str) -> Result<Child> {
         let child = command.spawn().map_err(|error| format!("{line}: {error}"))?;
         self.commands.borrow_mut().insert(child.id() as i32);
         Ok(child)
+    }
+
+    /// Runs a command of the runtime whose output goes elsewhere; with `stderr` also what it says.
+    pub(crate) fn call_into(
+        &self,
+        line: &str,
+        stdout: Stdio,
+        stderr: Option<Stdio>,
+    ) -> Result<Output> {
+        let mut command = self.command(&self.runtime, &self.words(line), "call")?;
+        command.stdout(stdout);
+        if let Some(stderr) = stderr {
+            command.stderr(stderr);
+        }
+        let mut child = self.start(command, line)?;
+        self.wait(&mut child, "call")
+    }
+
+    /// Runs a command of the runtime without what it needs.
+    pub(crate) fn call_hindered(&self, line: &str, hindrances: &[Hindrance]) -> Result<Output> {
+        let mut words = vec![hindered::DOOR.to_owned()];
+        words.extend(hindrances.iter().map(Hindrance::word));
+        words.extend(["--".to_owned(), self.runtime.display().to_string()]);
+        words.extend(self.words(line));
+        let command = self.command(Path::new("/proc/self/exe"), &words, "hindered")?;
+        let mut child = self.start(command, line)?;
+        self.wait(&mut child, "hindered")
     }
 
     /// Waits for a command that was spawned with this name.
@@ -218,6 +276,7 @@ impl Room {
         words.extend(self.words(line));
         let mut command = self.command(Path::new("/proc/self/exe"), &words, "traced")?;
         let traced = tracer::run(&mut command, init, point, &self.signals)?;
+        self.commands.borrow_mut().extend(traced.left.iter().map(|child| child.id() as i32));
         let output = self.output("traced", traced.ended);
         Ok((traced, output))
     }

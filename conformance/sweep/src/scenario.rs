@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Result;
+use crate::census::Census;
 use crate::room::{ID, Room, patiently};
 use crate::truth;
 
@@ -168,6 +169,19 @@ impl Scenario {
     /// Whether nothing may be left of the container when the command has failed.
     pub(crate) fn makes(&self) -> bool {
         self.before.is_empty()
+    }
+
+    /// What must be so after the command, and nothing more than `before` where a container was not made.
+    pub(crate) fn check_against(
+        &self,
+        room: &Room,
+        before: &Census,
+        succeeded: bool,
+    ) -> Result<()> {
+        if !succeeded && self.makes() && truth::status(room)?.name == "gone" {
+            return before.is_back(room);
+        }
+        self.check(room, succeeded)
     }
 
     /// What must be so after the command.

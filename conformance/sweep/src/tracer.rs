@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -59,6 +59,8 @@ pub(crate) enum Act {
     Kill(Vec<Role>),
     /// The call isn't made, but for close(2), and fails with this.
     Fail(Errno),
+    /// SIGSTOP to the process, behind the call. From there on nobody is traced.
+    Stop,
 }
 
 /// Where what is done.
@@ -81,6 +83,8 @@ pub(crate) enum Ended {
     Killed(Signal),
     /// Not in time: it was killed.
     Hung,
+    /// It goes on, or stands still.
+    Left,
 }
 
 /// What was seen of a command.
@@ -92,6 +96,8 @@ pub(crate) struct Traced {
     pub(crate) hit: Option<String>,
     /// The numbers of all calls, up to the point.
     pub(crate) calls: BTreeMap<Role, Vec<i64>>,
+    /// The command, if it has not ended.
+    pub(crate) left: Option<Child>,
 }
 
 /// Becomes the program in `words`, once somebody traces this process.
@@ -122,7 +128,7 @@ pub(crate) fn run(
 ) -> Result<Traced> {
     let child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
     let parent = Pid::from_raw(i32::try_from(child.id()).map_err(|e| e.to_string())?);
-    let traced = Traced { ended: Ended::Hung, hit: None, calls: BTreeMap::new() };
+    let traced = Traced { ended: Ended::Hung, hit: None, calls: BTreeMap::new(), left: None };
     let deadline = Instant::now() + PATIENCE;
     let mut tracer = Tracer {
         parent,
@@ -144,7 +150,9 @@ pub(crate) fn run(
     kill(parent, Signal::SIGCONT).map_err(|e| format!("kill: {e}"))?;
     tracer.follow()?;
     tracer.let_go();
-    Ok(tracer.traced)
+    let mut traced = tracer.traced;
+    traced.left = Some(child).filter(|_| traced.ended == Ended::Left);
+    Ok(traced)
 }
 
 struct Tracee {
@@ -193,7 +201,9 @@ impl Tracer<'_> {
     /// Until the command has ended, and a call that was made to fail has failed.
     fn follow(&mut self) -> Result<()> {
         let mut ended = false;
-        while !ended || self.tracees.values().any(|tracee| tracee.failing.is_some()) {
+        let is_failing = |tracee: &Tracee| tracee.failing.is_some();
+        while self.traced.ended != Ended::Left && (!ended || self.tracees.values().any(is_failing))
+        {
             match self.wait()? {
                 None => {
                     self.traced.ended = Ended::Hung;
@@ -316,6 +326,12 @@ impl Tracer<'_> {
                         let _ = kill(*pid, Signal::SIGKILL);
                     }
                 }
+            }
+            Act::Stop => {
+                self.traced.ended = Ended::Left;
+                self.tracees.remove(&pid);
+                let stopped = kill(pid, Signal::SIGSTOP).and_then(|()| ptrace::detach(pid, None));
+                stopped.map_err(|errno| format!("stop: {errno}"))?;
             }
             Act::Fail(errno) => {
                 let mut registers = ptrace::getregs(pid).map_err(|e| format!("getregs: {e}"))?;
