@@ -469,7 +469,7 @@ impl ContainerDir {
     }
 
     /// Whether it is as `create` makes it.
-    pub fn is_new(&self) -> bool {
+    fn is_new(&self) -> bool {
         let is_empty = std::fs::read_dir(&self.path).is_ok_and(|mut files| files.next().is_none());
         let mode = nix::sys::stat::fstat(&self.fd).map_or(0, |stat| stat.st_mode & 0o7777);
         is_empty && mode == DIRECTORY_MODE

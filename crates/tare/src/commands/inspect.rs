@@ -168,7 +168,7 @@ fn add_to(
         return Ok(());
     };
     let record = match bytes.as_ref().map(RecordBytes::record).transpose() {
-        Ok(None) if !dir.is_new() => return Ok(()),
+        Ok(None) if !dir.is_container() => return Ok(()),
         Ok(record) => record,
         // It hides no other, and is not hidden itself.
         Err(error) => {
