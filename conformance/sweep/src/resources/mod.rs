@@ -54,9 +54,9 @@ struct Points<'p> {
 }
 
 impl Points<'_> {
-    /// Whether all of them are tried.
+    /// Whether all of them are tried, or all of one command.
     fn is_whole(&self) -> bool {
-        self.options.point().is_empty() && self.options.sample.is_none()
+        self.options.point().len() < 2 && self.options.sample.is_none()
     }
 
     /// Counts what is wrong with all of them together.
@@ -67,18 +67,18 @@ impl Points<'_> {
     /// Of a sample: every so many-th point.
     const STRIDE: usize = 29;
 
-    /// Tries a point, which these words name, if it is wanted; it says whether there are more behind it.
+    /// Tries a point, which these words name, if it is wanted, by all or the first of them; it says whether there are more behind it.
     fn at(&mut self, words: &str, point: impl FnOnce(&Room) -> Result<More>) -> More {
         let only = self.options.point();
         let number = self.seen;
         self.seen += 1;
         let wanted = match self.options.sample {
-            _ if !only.is_empty() => words.split(' ').eq(only.iter().map(String::as_str)),
+            _ if !only.is_empty() => words.split(' ').take(only.len()).eq(only),
             Some(seed) => number % Self::STRIDE == seed % Self::STRIDE,
             None => true,
         };
         if !wanted {
-            return More::Yes;
+            return More::Untried;
         }
         let tried = point(self.room);
         let more = *tried.as_ref().unwrap_or(&More::Yes);
@@ -95,4 +95,6 @@ impl Points<'_> {
 enum More {
     Yes,
     No,
+    /// Nobody knows: the point was not wanted.
+    Untried,
 }
