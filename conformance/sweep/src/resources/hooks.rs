@@ -108,11 +108,10 @@ fn leaves(room: &Room, kind: &Kind) -> Result<()> {
     let script = format!("\"$0\" sleep {SECONDS} & exit 0");
     prepare(room, kind, &["sh", "-c", &script, "PATH"], None)?;
     room.call(kind.line)?.ok(kind.line)?;
-    match hook() {
-        Some(_) => Ok(()),
-        // Whoever is in there ends when the program begins: it is process 1 that has started it.
-        None if kind.inside => Ok(()),
-        None => Err("the hook has left no process".to_owned()),
+    match kind.inside {
+        // Whoever is in there may end with the process that has started it.
+        true => Ok(()),
+        false => has_begun(),
     }
 }
 
