@@ -1,8 +1,10 @@
 //! One container's cgroup: the same place in every hierarchy.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 
 use crate::error::{Error, Result};
 use crate::file;
@@ -45,6 +47,8 @@ pub enum OnDenied {
 pub struct Join {
     files: Vec<OwnedFd>,
     dir: Option<OwnedFd>,
+    /// The v2 file, where nobody can be born in the directory.
+    procs: OnceCell<OwnedFd>,
     /// What was opened on the way, and has served.
     pub(crate) spent: Vec<OwnedFd>,
 }
@@ -57,6 +61,26 @@ impl Join {
         &self.files
     }
 
+    /// The v2 `cgroup.procs`, once it is open: to be written to like those.
+    pub fn procs(&self) -> Option<&OwnedFd> {
+        self.procs.get()
+    }
+
+    /// For a process that can't be born in the v2 directory (Linux before 5.7), and has to join by
+    /// itself: opens [`Join::procs`].
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open_procs(&self) -> Result<()> {
+        let Some(dir) = &self.dir else { return Ok(()) };
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let procs = openat(dir, "cgroup.procs", flags, Mode::empty());
+        let procs =
+            procs.map_err(|errno| Error::Join { path: "cgroup.procs".to_owned(), errno })?;
+        let _ = self.procs.set(procs);
+        Ok(())
+    }
+
     /// The v2 directory, open for reading: for `clone3` with `CLONE_INTO_CGROUP`, and to attach
     /// a device program to. Present in hybrid mode too.
     pub fn dir(&self) -> Option<BorrowedFd<'_>> {
@@ -66,9 +90,10 @@ impl Join {
     /// All descriptors, these and others that have served, to close them: their numbers are mostly
     /// in a row, which close_range(2) closes by one call. Dropped, each is closed by its own.
     pub fn into_fds(self) -> Vec<OwnedFd> {
-        let Join { mut files, dir, mut spent } = self;
+        let Join { mut files, dir, procs, mut spent } = self;
         files.append(&mut spent);
         files.extend(dir);
+        files.extend(procs.into_inner());
         files
     }
 }

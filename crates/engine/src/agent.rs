@@ -12,15 +12,15 @@
 //! The connection is made before the process is let go, so that an agent that isn't there
 //! hinders the start, and harms no process that has begun.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
 use sys::Context;
 
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Result, Step};
+use crate::process::Process;
 use crate::receiver::Receiver;
 use crate::store::AgentRecord;
 
@@ -50,12 +50,12 @@ impl<'a> Agent<'a> {
     }
 
     /// Sends the listener that is descriptor `number` of the process, which is under the filter.
-    fn send(&self, (pid, pidfd): (Pid, &OwnedFd), number: i32) -> Result<()> {
-        let listener = sys::pidfd_getfd(pidfd.as_fd(), number).step(|| NAME.to_owned())?;
+    fn send(&self, process: &Process, number: i32) -> Result<()> {
+        let listener = sys::pidfd_getfd(process.pidfd()?, number).step(|| NAME.to_owned())?;
         let words = spec::ContainerProcessState {
             oci_version: spec::OCI_VERSION,
             fds: &["seccompFd"],
-            pid: pid.as_raw(),
+            pid: process.pid().as_raw(),
             metadata: self.metadata,
             state: &self.state,
         };
@@ -67,7 +67,7 @@ impl<'a> Agent<'a> {
 /// Lets the process go, and waits until it has become the user's program.
 pub(crate) fn let_go(
     channel: &Channel,
-    process: (Pid, &OwnedFd),
+    process: &Process,
     agent: Option<&Agent<'_>>,
 ) -> Result<()> {
     channel.go()?;

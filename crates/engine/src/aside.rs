@@ -1,16 +1,14 @@
 //! Doing something in a process of its own: what changes there, such as which namespaces it is in, stays
 //! there.
 
-use sys::Forked;
-
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Result};
-use crate::process;
+use crate::process::{self, Forked};
 
 /// Does `act` in a cloned process, and waits for its end. Its error comes back as a sentence.
 pub(crate) fn run(act: impl FnOnce() -> Result<()>) -> Result<()> {
     let (channel, child_channel) = Channel::pair()?;
-    match sys::clone3(sys::Clone3::default())? {
+    match process::clone(sys::Clone3::default())? {
         Forked::Child => {
             let done = act();
             if let Err(error) = &done {
@@ -19,10 +17,10 @@ pub(crate) fn run(act: impl FnOnce() -> Result<()>) -> Result<()> {
             }
             std::process::exit(i32::from(done.is_err()))
         }
-        Forked::Parent { pidfd, .. } => {
+        Forked::Parent(process) => {
             drop(child_channel);
             let word = channel.receive();
-            let status = process::reap(&pidfd)?;
+            let status = process.reap()?;
             match word? {
                 Message::Failed(failure) => Err(Error::Aside(failure)),
                 _ if status == 0 => Ok(()),

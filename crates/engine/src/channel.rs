@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use log::debug;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
     sendmsg, socketpair,
@@ -20,6 +20,7 @@ use nix::unistd::{Pid, read, write};
 use sys::Context;
 
 use crate::error::{Details, Error, Result};
+use crate::process::Process;
 
 /// One end of the conversation.
 #[derive(Debug)]
@@ -197,13 +198,10 @@ impl Channel {
     }
 
     /// Waits until there is a message, or the process has ended; `false` if it said nothing.
-    pub(crate) fn speaks_before(&self, process: &OwnedFd) -> Result<bool> {
-        let mut polled = [
-            PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
-            PollFd::new(process.as_fd(), PollFlags::POLLIN),
-        ];
+    pub(crate) fn speaks_before(&self, process: &Process) -> Result<bool> {
+        let mut polled = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         loop {
-            match poll(&mut polled, PollTimeout::NONE) {
+            match process.poll(&mut polled, PollTimeout::NONE) {
                 Err(Errno::EINTR) => {}
                 other => {
                     other.at("poll", "")?;

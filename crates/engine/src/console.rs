@@ -14,6 +14,7 @@ use crate::devices::is_character_device;
 use crate::error::{Error, Result, Step};
 use crate::receiver::Receiver;
 use crate::resolve::{self, Missing};
+use crate::tree::Trees;
 
 /// A pseudo-terminal of the container.
 #[derive(Debug)]
@@ -70,11 +71,10 @@ impl Pty {
     }
 
     /// Shows the terminal as `/dev/console`, below `root`.
-    pub(crate) fn mount_console(&self, root: BorrowedFd<'_>) -> Result<()> {
-        let clone = OpenTree { clone: true, recursive: false, no_follow: false };
-        let tree = sys::open_tree(self.slave.as_fd(), c"", clone)?;
+    pub(crate) fn mount_console(&self, root: BorrowedFd<'_>, trees: &Trees) -> Result<()> {
+        let tree = trees.take(self.slave.as_fd(), c"", OpenTree::default())?;
         let target = resolve::open(root, "/dev/console", Missing::MakeFile)?;
-        sys::move_mount(tree.as_fd(), target.as_fd()).step(|| "/dev/console".to_owned())
+        trees.cover(tree, target.as_fd()).step(|| "/dev/console".to_owned())
     }
 
     /// Leaves line ends alone: a runtime in the foreground has a terminal that makes of them what it

@@ -3,7 +3,7 @@
 //! The story is [`make`]; what the child does meanwhile is [`crate::init`]. Everything that exists is
 //! owned by a [`Making`], which undoes it in reverse unless it is finished.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -14,7 +14,6 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 use plan::{CgroupChoice, Command, HookKind};
 use spec::ContainerStatus;
-use sys::Forked;
 
 use crate::agent::{self, Agent};
 use crate::bundle::{self, Bundle};
@@ -23,6 +22,7 @@ use crate::error::{Error, Result, Step};
 use crate::hooks::{self, HookFiles, Place};
 use crate::init::{self, Init, Start};
 use crate::listen::Passed;
+use crate::process::{Forked, Process};
 use crate::receiver::Receiver;
 use crate::store::{Announced, ContainerDir, ExecRecord, Lock, Record, SECCOMP_FILE, Store};
 use crate::units::NewUnit;
@@ -99,9 +99,8 @@ pub fn create(request: &Request<'_>) -> Result<()> {
 /// A container whose process runs, as a child of this process.
 #[derive(Debug)]
 pub(crate) struct Started {
-    pub(crate) pid: Pid,
     /// Its init.
-    pub(crate) pidfd: OwnedFd,
+    pub(crate) process: Process,
     /// The terminal's master, unless it went to a console socket.
     pub(crate) terminal: Option<OwnedFd>,
     /// The signals that are passed on, in the foreground.
@@ -123,8 +122,8 @@ pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
         after_start(request, plan)?;
         if let Some(listener) = listener {
             match request.detach {
-                true => listener.wait(started.pid.as_raw(), &started.pidfd)?,
-                false => listener.wait_aside(started.pid.as_raw(), &started.pidfd)?,
+                true => listener.wait(&started.process)?,
+                false => listener.wait_aside(&started.process)?,
             }
         }
         Ok(started)
@@ -132,7 +131,7 @@ pub fn run(request: &Request<'_>, keep: bool) -> Result<i32> {
     let Some(signals) = &started.signals else {
         return Ok(0);
     };
-    let status = foreground::wait(&started.pidfd, started.terminal, signals)?;
+    let status = foreground::wait(&started.process, started.terminal, signals)?;
     if !keep {
         crate::delete::delete(request.store, request.id, true, request.warn)?;
     }
@@ -224,7 +223,7 @@ pub(crate) struct Making<'p> {
     /// The saved record, for as long as the cgroup's number is still to be added.
     announced: Option<Announced>,
     pub(crate) unit: Option<NewUnit>,
-    pub(crate) child: Option<(Pid, OwnedFd)>,
+    pub(crate) child: Option<Process>,
     devices: Option<net_devices::Moved>,
     resctrl: Option<resctrl::Joined<'p>>,
     pub(crate) terminal: Option<OwnedFd>,
@@ -273,14 +272,14 @@ fn make<'p>(
                 hook_files: &hook_files,
             })
         }
-        Forked::Parent { pid, pidfd } => making.child = Some((pid, pidfd)),
+        Forked::Parent(process) => making.child = Some(process),
     }
-    debug!("clone3: process {}", making.child()?.0);
+    debug!("clone3: process {}", making.child()?.pid());
     sys::close_all(join.into_fds().into_iter().chain(program))?;
     drop((child_channel, start));
     making.accompany(plan, &place, &channel, &hook_files).map_err(|error| making.explain(error))?;
     for receiver in holder.iter().chain(&watcher) {
-        receiver.send(b"standard", making.child()?.1.as_fd())?;
+        receiver.send(b"standard", making.child()?.pidfd()?)?;
     }
     Ok((making, channel))
 }
@@ -432,7 +431,7 @@ impl<'p> Making<'p> {
         self.announced = None;
     }
 
-    fn child(&self) -> Result<&(Pid, OwnedFd)> {
+    fn child(&self) -> Result<&Process> {
         self.child.as_ref().ok_or(Error::State(messages::NOT_RUNNING))
     }
 
@@ -451,17 +450,17 @@ impl<'p> Making<'p> {
                 .step(|| "linux.resources".to_owned())?;
         }
         self.attend(plan, place, channel, hook_files)?;
-        limits::delegate(place, plan, self.child()?.0)?;
+        limits::delegate(place, plan, self.child()?.pid())?;
         self.join_resctrl(plan)?;
-        limits::set_on_process(self.child()?.0, &plan.process, limits_from_outside(plan))
+        limits::set_on_process(self.child()?.pid(), &plan.process, limits_from_outside(plan))
     }
 
     /// A new user namespace, made by clone3, waits for its maps.
     fn map_ids_of_child(&self, plan: &plan::Create<'_>, channel: &Channel) -> Result<()> {
         let namespaces = &plan.namespaces;
         if namespaces.creates(plan::NamespaceKind::User) && !init::needs_stage(namespaces) {
-            debug!("id maps of process {}", self.child()?.0);
-            idmap::write(self.child()?.0, namespaces)?;
+            debug!("id maps of process {}", self.child()?.pid());
+            idmap::write(self.child()?.pid(), namespaces)?;
             channel.go()?;
         }
         Ok(())
@@ -471,14 +470,14 @@ impl<'p> Making<'p> {
     pub(crate) fn join_resctrl(&mut self, plan: &'p plan::Create<'p>) -> Result<()> {
         if let Some(groups) = &plan.resctrl {
             debug!("resctrl group {}", groups.group);
-            self.resctrl = Some(resctrl::join_new(groups, self.child()?.0)?);
+            self.resctrl = Some(resctrl::join_new(groups, self.child()?.pid())?);
         }
         Ok(())
     }
 
     /// Asks systemd for the unit, which meanwhile makes it.
     pub(crate) fn start_unit(&mut self) -> Result<()> {
-        let pid = self.child()?.0.as_raw();
+        let pid = self.child()?.pid().as_raw();
         self.unit.as_mut().map_or(Ok(()), |unit| unit.start(pid))
     }
 
@@ -493,7 +492,7 @@ impl<'p> Making<'p> {
         };
         if trace::waiting("wait for systemd", || unit.wait())? {
             debug!("systemd has made unit {:?}", self.record.unit);
-            place.complete_scope(self.child()?.0.as_raw(), self.has_subgroup())?;
+            place.complete_scope(self.child()?.pid().as_raw(), self.has_subgroup())?;
             if let Some(announced) = self.announced.take() {
                 self.record.cgroup_number = place.number().unwrap_or(0);
                 announced.add_cgroup(self.record.cgroup_number)?;
@@ -518,13 +517,13 @@ impl<'p> Making<'p> {
     ) -> Result<()> {
         let mut staged = init::needs_stage(&plan.namespaces);
         loop {
-            if staged && !channel.speaks_before(&self.child()?.1)? {
+            if staged && !channel.speaks_before(self.child()?)? {
                 // The init, if there is one, has the channel's other end, too, and waits for an answer.
                 return Err(self.died());
             }
             match trace::waiting("wait for the init", || channel.receive())? {
                 Message::NeedsMaps => {
-                    idmap::write(self.child()?.0, &plan.namespaces)?;
+                    idmap::write(self.child()?.pid(), &plan.namespaces)?;
                     channel.go()?;
                 }
                 Message::Init(pid) => {
@@ -548,7 +547,7 @@ impl<'p> Making<'p> {
                 Message::NeedsNetDevices => {
                     debug!("network devices: {:?}", plan.net_devices);
                     self.devices =
-                        Some(net_devices::move_into(&plan.net_devices, self.child()?.0)?);
+                        Some(net_devices::move_into(&plan.net_devices, self.child()?.pid())?);
                     channel.go()?;
                 }
                 Message::Terminal(master) => self.terminal = Some(master),
@@ -567,9 +566,9 @@ impl<'p> Making<'p> {
 
     /// The stage has cloned the init and ends.
     fn adopt(&mut self, pid: Pid) -> Result<()> {
-        let init = sys::pidfd_open(pid)?;
-        if let Some((_, stage)) = self.child.replace((pid, init)) {
-            process::reap(&stage)?;
+        let init = Process::of_child(pid)?;
+        if let Some(stage) = self.child.replace(init) {
+            stage.reap()?;
         }
         Ok(())
     }
@@ -579,7 +578,7 @@ impl<'p> Making<'p> {
         plan: &plan::Create<'_>,
         files: &HookFiles,
     ) -> Result<()> {
-        let pid = Some(self.child()?.0.as_raw());
+        let pid = Some(self.child()?.pid().as_raw());
         let state = self.record.state(ContainerStatus::Creating, pid);
         let place = Place::of_runtime(plan.bundle, files);
         for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
@@ -590,12 +589,12 @@ impl<'p> Making<'p> {
 
     /// Lets the init go, and waits until it has become the user's program.
     fn let_go(&self, channel: &Channel) -> Result<()> {
-        let (pid, pidfd) = self.child()?;
-        let state = self.record.state(ContainerStatus::Created, Some(pid.as_raw()));
+        let child = self.child()?;
+        let state = self.record.state(ContainerStatus::Created, Some(child.pid().as_raw()));
         let agent = Agent::connect(self.record.agent.as_ref(), state)?;
         debug!("the init may go on");
         trace::waiting("let it go, wait for the program", || {
-            agent::let_go(channel, (*pid, pidfd), agent.as_ref())
+            agent::let_go(channel, child, agent.as_ref())
         })
         .map_err(Error::late)
     }
@@ -605,7 +604,7 @@ impl<'p> Making<'p> {
         if let Some(error) = self.killed_for_memory() {
             return error;
         }
-        let status = self.child().and_then(|(_, pidfd)| process::reap(pidfd));
+        let status = self.child().and_then(Process::reap);
         Error::Died {
             how: match status {
                 Ok(status @ 129..) => {
@@ -625,10 +624,10 @@ impl<'p> Making<'p> {
 
     /// An error that only follows from the child having been killed gives way to why it was.
     fn explain(&self, error: Error) -> Error {
-        let Some((_, pidfd)) = &self.child else {
+        let Some(child) = &self.child else {
             return error;
         };
-        let ended = || process::wait_for_end(pidfd, PollTimeout::from(DYING)).unwrap_or(false);
+        let ended = || child.wait_for_end(PollTimeout::from(DYING)).unwrap_or(false);
         match (&error, self.killed_for_memory()) {
             (Error::Died { .. }, _) => error,
             (_, Some(killed)) if ended() => killed,
@@ -666,7 +665,7 @@ impl<'p> Making<'p> {
 
     /// Saves the container as created.
     pub(crate) fn save(&mut self, request: &Request<'_>) -> Result<()> {
-        let pid = self.child()?.0;
+        let pid = self.child()?.pid();
         self.record.pid = pid.as_raw();
         self.record.start_time = process::stat(pid.as_raw())?.map_or(0, |stat| stat.start_time);
         self.record.phase = crate::store::Phase::Created;
@@ -677,7 +676,7 @@ impl<'p> Making<'p> {
 
     /// Tells the pid; nothing is undone from here on.
     pub(crate) fn finish(mut self, request: &Request<'_>) -> Result<Started> {
-        let pid = self.child()?.0;
+        let pid = self.child()?.pid();
         if let Some(path) = request.pid_file {
             pid_file::write(path, pid)?;
         }
@@ -688,8 +687,8 @@ impl<'p> Making<'p> {
         if let Some(groups) = self.resctrl.take() {
             groups.stay();
         }
-        let (_, pidfd) = self.child.take().ok_or(Error::State(messages::NOT_RUNNING))?;
-        Ok(Started { pid, pidfd, terminal: self.terminal.take(), signals: None })
+        let process = self.child.take().ok_or(Error::State(messages::NOT_RUNNING))?;
+        Ok(Started { process, terminal: self.terminal.take(), signals: None })
     }
 }
 
@@ -701,13 +700,13 @@ impl Drop for Making<'_> {
         // While the namespace is there that they are in.
         drop(self.devices.take());
         // The first error is on its way to the user; what fails here is found by `delete --force`.
-        if let Some((_, pidfd)) = self.child.take() {
-            let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
+        if let Some(child) = self.child.take() {
+            let _ = child.signal(Signal::SIGKILL as i32);
             // A frozen process dies only when it is thawed.
             if self.record.cgroup().is_frozen().unwrap_or(false) {
                 let _ = self.record.cgroup().thaw();
             }
-            let _ = process::reap(&pidfd);
+            let _ = child.reap();
         }
         drop(self.resctrl.take());
         if let Some(unit) = &mut self.unit {

@@ -1,7 +1,5 @@
 //! `delete`: nothing of the container remains.
 
-use std::os::fd::AsFd;
-
 use log::debug;
 use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
@@ -10,9 +8,10 @@ use spec::ContainerStatus;
 
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookFiles, Place};
+use crate::process::Process;
 use crate::resctrl::ResctrlRecord;
 use crate::store::{ContainerDir, Record, RecordBytes, Store, cgroup_of};
-use crate::{holders, host_mounts, kill, messages, process, status, units};
+use crate::{holders, host_mounts, kill, messages, status, units};
 
 /// As long as runc waits for a killed init, in milliseconds.
 const PATIENCE: u16 = 10_000;
@@ -94,16 +93,16 @@ fn end(dir: &ContainerDir, record: &Record<'_>, force: bool) -> Result<()> {
 }
 
 fn kill_init(record: &Record<'_>) -> Result<()> {
-    let Some(init) = process::open(record.pid, record.start_time)? else {
+    let Some(init) = Process::open(record.pid, record.start_time)? else {
         return Ok(());
     };
     debug!("SIGKILL to process {}", record.pid);
-    sys::pidfd_send_signal(init.as_fd(), Signal::SIGKILL as i32)?;
+    init.signal(Signal::SIGKILL as i32)?;
     let cgroup = record.cgroup();
     if cgroup.is_frozen().unwrap_or(false) {
         cgroup.thaw()?;
     }
-    if process::wait_for_end(&init, PollTimeout::from(PATIENCE))? {
+    if init.wait_for_end(PollTimeout::from(PATIENCE))? {
         return Ok(());
     }
     Err(Error::State("container init still running"))

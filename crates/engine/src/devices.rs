@@ -12,6 +12,7 @@ use sys::{Context, OpenTree};
 use crate::error::{Result, Step};
 use crate::resolve::{self, Missing};
 use crate::rootfs::c_string;
+use crate::tree::Trees;
 
 /// The links of every `/dev` (config-linux.md, "Default Devices"; "Dev symbolic links").
 const LINKS: [(&str, &str); 4] = [
@@ -22,7 +23,7 @@ const LINKS: [(&str, &str); 4] = [
 ];
 
 /// Makes the nodes and links of the plan below `root`.
-pub(crate) fn make(root: BorrowedFd<'_>, plan: &plan::Create<'_>) -> Result<()> {
+pub(crate) fn make(root: BorrowedFd<'_>, plan: &plan::Create<'_>, trees: &Trees) -> Result<()> {
     if plan.device_source == DeviceSource::Host {
         return Ok(());
     }
@@ -30,8 +31,11 @@ pub(crate) fn make(root: BorrowedFd<'_>, plan: &plan::Create<'_>) -> Result<()> 
     let dev = resolve::open(root, "/dev", Missing::MakeDirectory)?;
     let mask = umask(Mode::empty());
     for device in &plan.devices {
-        make_node(root, &dev, device, plan.device_source)
-            .step(|| format!("device {}", device.path))?;
+        match plan.device_source {
+            DeviceSource::Bind => bind_node(root, device, trees),
+            _ => make_node(root, &dev, device),
+        }
+        .step(|| format!("device {}", device.path))?;
     }
     umask(mask);
     for (target, name) in LINKS {
@@ -74,15 +78,7 @@ fn link(dev: &OwnedFd, target: &str, name: &str) -> Result<()> {
     }
 }
 
-fn make_node(
-    root: BorrowedFd<'_>,
-    dev: &OwnedFd,
-    device: &DeviceNode<'_>,
-    source: DeviceSource,
-) -> Result<()> {
-    if source == DeviceSource::Bind {
-        return bind_node(root, device);
-    }
+fn make_node(root: BorrowedFd<'_>, dev: &OwnedFd, device: &DeviceNode<'_>) -> Result<()> {
     // Nearly all are right in /dev, which is open already.
     match device.path.strip_prefix("/dev/").filter(|name| !name.contains('/')) {
         Some(name) if name != ".." => make_in(dev.as_fd(), name, device),
@@ -110,9 +106,8 @@ fn make_in(parent: BorrowedFd<'_>, name: &str, device: &DeviceNode<'_>) -> Resul
     Ok(())
 }
 
-fn bind_node(root: BorrowedFd<'_>, device: &DeviceNode<'_>) -> Result<()> {
-    let clone = OpenTree { clone: true, recursive: false, no_follow: false };
-    let tree = sys::open_tree(AT_FDCWD, &c_string(device.path)?, clone)?;
+fn bind_node(root: BorrowedFd<'_>, device: &DeviceNode<'_>, trees: &Trees) -> Result<()> {
+    let tree = trees.take(AT_FDCWD, &c_string(device.path)?, OpenTree::default())?;
     let target = resolve::open(root, device.path, Missing::MakeFile)?;
-    Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
+    trees.cover(tree, target.as_fd())
 }

@@ -1,17 +1,17 @@
 //! `events`: what a container uses, and when its memory has run out.
 
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use cgroup::{OomWatch, Stats};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollTimeout};
 use spec::ContainerStatus;
 use sys::Context;
 
 use crate::error::{Error, Result};
-use crate::process;
+use crate::process::Process;
 use crate::resctrl::ResctrlStats;
 use crate::status::status;
 use crate::store::{Record, Store};
@@ -63,7 +63,7 @@ pub fn events<B>(
     let dir = store.container(id)?;
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
-    let Some(init) = process::open(record.pid, record.start_time)? else {
+    let Some(init) = Process::open(record.pid, record.start_time)? else {
         return Err(not_running(id));
     };
     let mut oom = record.cgroup().watch_oom()?;
@@ -99,16 +99,15 @@ fn not_running(id: &str) -> Error {
 }
 
 /// Waits until the process has ended (`true`), the memory has run out, or it is time.
-fn wait(init: &OwnedFd, oom: Option<&OomWatch>, until: Instant) -> Result<bool> {
+fn wait(init: &Process, oom: Option<&OomWatch>, until: Instant) -> Result<bool> {
     let left = until.saturating_duration_since(Instant::now());
     // Rounded up: a poll of 0 ms would spin.
     let left = if left.is_zero() { 0 } else { left.as_millis() + 1 };
     let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-    let mut polled = vec![PollFd::new(init.as_fd(), PollFlags::POLLIN)];
-    polled.extend(oom.map(|oom| PollFd::new(oom.as_fd(), oom.flags())));
-    match poll(&mut polled, timeout) {
-        Err(Errno::EINTR) => return Ok(false),
-        other => other.at("poll", "pidfd")?,
-    };
-    Ok(polled.first().and_then(PollFd::any).unwrap_or(false))
+    let mut polled: Vec<_> =
+        oom.map(|oom| PollFd::new(oom.as_fd(), oom.flags())).into_iter().collect();
+    match init.poll(&mut polled, timeout) {
+        Err(Errno::EINTR) => Ok(false),
+        other => Ok(other.at("poll", "pidfd")?),
+    }
 }

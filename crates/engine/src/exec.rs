@@ -9,24 +9,24 @@ use bpf::seccomp::Filter;
 use log::debug;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sched::{CloneFlags, setns};
+use nix::sched::CloneFlags;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, chroot, fchdir, setsid};
-use plan::{NamespaceKind, Policies, Process, Terminal};
+use plan::{NamespaceKind, Policies, Terminal};
 use spec::{ContainerStatus, Text};
-use sys::{Context, Forked};
+use sys::Context;
 
 use crate::agent::{self, Agent};
 use crate::channel::{Channel, Failure, Message};
 use crate::confine::{self, Cpus, Surroundings};
 use crate::error::{Error, Result, Step};
 use crate::listen::Passed;
+use crate::process::{Forked, Process};
 use crate::receiver::Receiver;
 use crate::store::{ContainerDir, Record, SECCOMP_FILE, Store};
 use crate::{
-    bundle, console, foreground, init, limits, messages, pid_file, probe, process, status, steps,
-    units,
+    bundle, console, foreground, init, limits, messages, pid_file, probe, status, steps, units,
 };
 
 /// What `exec` is asked for.
@@ -135,7 +135,7 @@ pub fn exec(request: &Request<'_>) -> Result<i32> {
     }
     let started = start(request, (&record, filter), &process, policies)?;
     match &started.signals {
-        Some(signals) => foreground::wait(&started.pidfd, started.terminal, signals),
+        Some(signals) => foreground::wait(&started.process, started.terminal, signals),
         None => Ok(0),
     }
 }
@@ -176,7 +176,7 @@ fn changed<'a>(own: &spec::Process<'a>, changes: &Changes<'a>) -> spec::Process<
 }
 
 struct Started {
-    pidfd: OwnedFd,
+    process: Process,
     terminal: Option<OwnedFd>,
     /// The signals that are passed on, in the foreground.
     signals: Option<SignalFd>,
@@ -186,12 +186,12 @@ struct Started {
 fn start(
     request: &Request<'_>,
     (record, filter): (&Record<'_>, Option<Filter>),
-    process: &Process<'_>,
+    process: &plan::Process<'_>,
     policies: Policies,
 ) -> Result<Started> {
     let console = Receiver::connect_if(request.console_socket, "console socket")?;
     let holder = Receiver::connect_if(request.pidfd_socket, "pidfd socket")?;
-    let init = process::open(record.pid, record.start_time)?
+    let init = Process::open(record.pid, record.start_time)?
         .ok_or(Error::State(messages::EXEC_STOPPED))?;
     let state = record.state(ContainerStatus::Running, Some(record.pid));
     let agent = Agent::connect(record.agent.as_ref(), state)?;
@@ -228,18 +228,18 @@ fn start(
                 },
             })
         }
-        Forked::Parent { pid, pidfd } => Making { pid, pidfd: Some(pidfd) },
+        Forked::Parent(process) => Making(Some(process)),
     };
-    debug!("clone3: process {}", child.pid);
+    debug!("clone3: process {}", child.process()?.pid());
     sys::close_all(join.into_fds())?;
     drop(child_channel);
-    let terminal = accompany(request, record, process, (&channel, child.pid))?;
+    let terminal = accompany(request, record, process, (&channel, child.process()?.pid()))?;
     if let Some(holder) = holder {
-        holder.send(b"setns", child.pidfd()?.as_fd())?;
+        holder.send(b"setns", child.process()?.pidfd()?)?;
     }
     let signals = foreground::hold_signals(request.detach)?;
-    let pidfd = release(request, &channel, child, agent.as_ref())?;
-    Ok(Started { pidfd, terminal, signals })
+    let process = release(request, &channel, child, agent.as_ref())?;
+    Ok(Started { process, terminal, signals })
 }
 
 /// What the runtime does from outside while the child makes itself ready, and then; the terminal, if it
@@ -247,7 +247,7 @@ fn start(
 fn accompany(
     request: &Request<'_>,
     record: &Record<'_>,
-    process: &Process<'_>,
+    process: &plan::Process<'_>,
     (channel, pid): (&Channel, Pid),
 ) -> Result<Option<OwnedFd>> {
     let terminal = attend(channel, || {
@@ -265,12 +265,12 @@ fn release(
     channel: &Channel,
     mut child: Making,
     agent: Option<&Agent>,
-) -> Result<OwnedFd> {
-    agent::let_go(channel, (child.pid, child.pidfd()?), agent)?;
+) -> Result<Process> {
+    agent::let_go(channel, child.process()?, agent)?;
     if let Some(path) = request.pid_file {
-        pid_file::write(path, child.pid)?;
+        pid_file::write(path, child.process()?.pid())?;
     }
-    child.pidfd.take().ok_or(Error::State(messages::NOT_RUNNING))
+    child.0.take().ok_or(Error::State(messages::NOT_RUNNING))
 }
 
 /// The way into the container's cgroup, or to where its init has moved if that cgroup is gone.
@@ -287,23 +287,18 @@ fn join(below: &[(&str, &str)], record: &Record<'_>) -> Result<cgroup::Join> {
 }
 
 /// A process being made; dropped, it is ended.
-struct Making {
-    pid: Pid,
-    pidfd: Option<OwnedFd>,
-}
+struct Making(Option<Process>);
 
 impl Making {
-    fn pidfd(&self) -> Result<&OwnedFd> {
-        self.pidfd.as_ref().ok_or(Error::State(messages::NOT_RUNNING))
+    fn process(&self) -> Result<&Process> {
+        self.0.as_ref().ok_or(Error::State(messages::NOT_RUNNING))
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
-        if let Some(pidfd) = self.pidfd.take() {
-            // The first error is on its way to the user.
-            let _ = sys::pidfd_send_signal(pidfd.as_fd(), 9);
-            let _ = process::reap(&pidfd);
+        if let Some(process) = self.0.take() {
+            process.end();
         }
     }
 }
@@ -326,7 +321,7 @@ fn saved_filter(dir: &ContainerDir, fingerprint: Option<u32>) -> Result<Option<F
 
 /// A pid namespace is joined by the children of who asks for it. A user must be in the user
 /// namespace before it may.
-fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<CloneFlags> {
+fn enter_before_clone(record: &Record<'_>, init: &Process) -> Result<CloneFlags> {
     let mut kinds = CloneFlags::empty();
     if must_join_user_first() && record.has_namespace("user") {
         kinds |= CloneFlags::CLONE_NEWUSER;
@@ -335,7 +330,7 @@ fn enter_before_clone(record: &Record<'_>, init: &OwnedFd) -> Result<CloneFlags>
         kinds |= CloneFlags::CLONE_NEWPID;
     }
     if !kinds.is_empty() {
-        setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
+        init.enter(kinds).step(|| "namespaces".to_owned())?;
     }
     Ok(kinds)
 }
@@ -371,8 +366,8 @@ fn attend(channel: &Channel, attach: impl Fn() -> Result<()>) -> Result<Option<O
 
 struct Child<'a> {
     record: &'a Record<'a>,
-    process: &'a Process<'a>,
-    init: OwnedFd,
+    process: &'a plan::Process<'a>,
+    init: Process,
     /// The namespaces that it is in already.
     joined: CloneFlags,
     join: &'a cgroup::Join,
@@ -396,7 +391,7 @@ fn run(child: Child<'_>) -> ! {
     let error = match init::wait_for_unit(&channel, child.needs_unit)
         .and_then(|()| confine::open_label(process.label.as_ref()))
         .and_then(|label| {
-            let mut keep = vec![channel.as_fd(), init.as_fd()];
+            let mut keep = vec![channel.as_fd(), init.handle()];
             keep.extend(console.as_ref().map(AsFd::as_fd));
             keep.extend(label.as_ref().map(AsFd::as_fd));
             leave_the_host(child.join, preserved, &keep)?;
@@ -439,7 +434,7 @@ fn mask(cpus: &plan::NumberSet) -> String {
 }
 
 /// Enters the container: namespaces, a session of its own.
-fn enter(record: &Record<'_>, init: OwnedFd, joined: CloneFlags) -> Result<()> {
+fn enter(record: &Record<'_>, init: Process, joined: CloneFlags) -> Result<()> {
     let mut kinds = CloneFlags::empty();
     for kind in NamespaceKind::ALL {
         if record.has_namespace(kind.file()) {
@@ -453,8 +448,9 @@ fn enter(record: &Record<'_>, init: OwnedFd, joined: CloneFlags) -> Result<()> {
         false => Some(open_root(&format!("/proc/{}/root", record.pid))?),
     };
     if !kinds.is_empty() {
-        setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
+        init.enter(kinds).step(|| "namespaces".to_owned())?;
     }
+    drop(init);
     debug!("child process in init(): joined {kinds:?}");
     if let Some(root) = root {
         fchdir(&root).at("fchdir", "root")?;
@@ -475,7 +471,7 @@ fn open_root(path: &str) -> Result<OwnedFd> {
 fn set_up_terminal(
     channel: &Channel,
     console: Option<&Receiver>,
-    process: &Process<'_>,
+    process: &plan::Process<'_>,
 ) -> Result<()> {
     if process.terminal == Terminal::None {
         return Ok(());

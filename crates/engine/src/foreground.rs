@@ -4,14 +4,14 @@ use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use sys::Context;
 
 use crate::error::Result;
-use crate::process;
+use crate::process::Process;
 
 /// Holds back the signals that are meant for the container: before it runs, or one that comes early
 /// would end this process instead. The container's process has them back when it is executed. What
@@ -28,18 +28,22 @@ pub(crate) fn hold_signals(detach: bool) -> Result<Option<SignalFd>> {
 }
 
 /// Waits for a child, passing the held signals on and, with a terminal, the bytes both ways.
-pub(crate) fn wait(pidfd: &OwnedFd, terminal: Option<OwnedFd>, signals: &SignalFd) -> Result<i32> {
+pub(crate) fn wait(
+    process: &Process,
+    terminal: Option<OwnedFd>,
+    signals: &SignalFd,
+) -> Result<i32> {
     let Some(terminal) = terminal else {
-        while !wait_for_either(pidfd, signals)? {
-            forward(pidfd, signals, None)?;
+        while !wait_for_either(process, signals)? {
+            forward(process, signals, None)?;
         }
-        return process::reap(pidfd);
+        return process.reap();
     };
     let raw = RawMode::enter()?;
     copy_window_size(&terminal);
-    relay(pidfd, signals, &terminal)?;
+    relay(process, signals, &terminal)?;
     drop(raw);
-    process::reap(pidfd)
+    process.reap()
 }
 
 /// All that may be meant for the container. SIGCHLD and SIGURG are this process's own, and those
@@ -63,26 +67,20 @@ fn forwarded_signals() -> SigSet {
 }
 
 /// Waits for the process or a signal; `true` when the process has ended.
-fn wait_for_either(pidfd: &OwnedFd, signals: &SignalFd) -> Result<bool> {
-    let mut polled = [
-        PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
-        PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-    ];
-    match poll(&mut polled, PollTimeout::NONE) {
+fn wait_for_either(process: &Process, signals: &SignalFd) -> Result<bool> {
+    let mut polled = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    match process.poll(&mut polled, PollTimeout::NONE) {
         Err(Errno::EINTR) => Ok(false),
-        other => {
-            other.at("poll", "")?;
-            Ok(polled[0].any().unwrap_or(false))
-        }
+        other => Ok(other.at("poll", "")?),
     }
 }
 
-fn forward(pidfd: &OwnedFd, signals: &SignalFd, terminal: Option<&OwnedFd>) -> Result<()> {
+fn forward(process: &Process, signals: &SignalFd, terminal: Option<&OwnedFd>) -> Result<()> {
     while let Some(info) = signals.read_signal().at("read", "signalfd")? {
         let signal = info.ssi_signo as i32;
         match terminal {
             Some(terminal) if signal == Signal::SIGWINCH as i32 => copy_window_size(terminal),
-            _ => match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
+            _ => match process.signal(signal) {
                 // It has ended meanwhile.
                 Err(error) if error.errno != Errno::ESRCH => return Err(error.into()),
                 _ => {}
@@ -101,7 +99,7 @@ fn copy_window_size(terminal: &OwnedFd) {
 
 /// Copies what is typed to the terminal and what it shows to standard output, until both the process
 /// has ended and the terminal is drained.
-fn relay(pidfd: &OwnedFd, signals: &SignalFd, terminal: &OwnedFd) -> Result<()> {
+fn relay(process: &Process, signals: &SignalFd, terminal: &OwnedFd) -> Result<()> {
     let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
     let mut reading = true;
     let mut ended = false;
@@ -110,38 +108,37 @@ fn relay(pidfd: &OwnedFd, signals: &SignalFd, terminal: &OwnedFd) -> Result<()> 
         let mut polled = [
             PollFd::new(terminal.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
             PollFd::new(stdin.as_fd(), input),
         ];
         // Once the process has ended only what is in the terminal already is still of interest:
         // somebody else may hold it open for ever.
         let timeout = if ended { PollTimeout::ZERO } else { PollTimeout::NONE };
         // Nobody polls a descriptor that only ever says "hung up".
-        let count = if input.is_empty() { 3 } else { 4 };
-        let ready = match poll(polled.get_mut(..count).unwrap_or_default(), timeout) {
+        let count = if input.is_empty() { 2 } else { 3 };
+        let over = match process.poll(polled.get_mut(..count).unwrap_or_default(), timeout) {
             Err(Errno::EINTR) => continue,
             other => other.at("poll", "")?,
         };
-        let [output, signalled, over, typed] =
+        let [output, signalled, typed] =
             polled.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
         if signalled {
-            forward(pidfd, signals, Some(terminal))?;
+            forward(process, signals, Some(terminal))?;
         }
-        if typed && count == 4 {
+        if typed {
             reading = copy_some(stdin.as_fd(), terminal.as_fd())?;
         }
-        if output && !copy_some(terminal.as_fd(), stdout.as_fd())? || ended && ready <= 1 && !output
+        if output && !copy_some(terminal.as_fd(), stdout.as_fd())? || ended && !output && !signalled
         {
-            return wait_if(!ended && !over, pidfd);
+            return wait_if(!ended && !over, process);
         }
         ended = ended || over;
     }
 }
 
 /// The terminal was closed by everybody in the container: what remains is its end.
-fn wait_if(running: bool, pidfd: &OwnedFd) -> Result<()> {
+fn wait_if(running: bool, process: &Process) -> Result<()> {
     if running {
-        process::wait_for_end(pidfd, PollTimeout::NONE)?;
+        process.wait_for_end(PollTimeout::NONE)?;
     }
     Ok(())
 }

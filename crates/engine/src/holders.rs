@@ -4,7 +4,6 @@
 //! The kernel shows a lock with the open file that has it (proc_pid_fdinfo(5)), in each process that has
 //! that file: the command, and a process that it has just cloned.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use log::debug;
@@ -13,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::error::{Error, Result};
 use crate::messages;
-use crate::process::{self, ProcessStat};
+use crate::process::{self, Process, ProcessStat};
 use crate::store::{ContainerDir, Lock};
 
 /// How long a command may take to see that what it waits for has ended, and to undo what it has begun.
@@ -50,36 +49,36 @@ fn lock_within(dir: &ContainerDir, patience: Duration) -> Result<Option<Lock>> {
 }
 
 /// A process that has the lock.
-struct Holder {
-    pid: i32,
-    pidfd: OwnedFd,
-}
+struct Holder(Process);
 
 impl Holder {
     /// Ends what it waits for. One that was stopped undoes nothing.
     fn interrupt(&self) {
-        match process::stat(self.pid) {
+        match process::stat(self.pid()) {
             Ok(Some(ProcessStat { state: b'T', .. })) => self.end(),
             _ => self.end_children(),
         }
     }
 
+    fn pid(&self) -> i32 {
+        self.0.pid().as_raw()
+    }
+
     /// Ends its hook, its stage, its init: whatever it has started.
     fn end_children(&self) {
-        // First the descriptors, then the question once more: what answers is what was opened.
-        let opened = children(self.pid).into_iter().filter_map(|pid| Some((pid, open(pid)?)));
-        let opened: Vec<(i32, OwnedFd)> = opened.collect();
-        let present = children(self.pid);
-        for (pid, pidfd) in opened.iter().filter(|(pid, _)| present.contains(pid)) {
-            debug!("SIGKILL to process {pid}, a child of {}, which holds the lock", self.pid);
-            let _ = sys::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL as i32);
+        // First the handles, then the question once more: what answers is what was opened.
+        let opened: Vec<Process> = children(self.pid()).into_iter().filter_map(open).collect();
+        let present = children(self.pid());
+        for child in opened.iter().filter(|child| present.contains(&child.pid().as_raw())) {
+            debug!("SIGKILL to {}, a child of {}, which holds the lock", child.pid(), self.pid());
+            let _ = child.signal(Signal::SIGKILL as i32);
         }
     }
 
     fn end(&self) {
         self.end_children();
-        debug!("SIGKILL to process {}, which holds the lock", self.pid);
-        let _ = sys::pidfd_send_signal(self.pidfd.as_fd(), Signal::SIGKILL as i32);
+        debug!("SIGKILL to process {}, which holds the lock", self.pid());
+        let _ = self.0.signal(Signal::SIGKILL as i32);
     }
 }
 
@@ -89,9 +88,9 @@ fn holders(dir: &ContainerDir) -> Vec<Holder> {
     let all = std::fs::read_dir("/proc").into_iter().flatten();
     let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let holder = |pid| {
-        let pidfd = (pid != own && holds(pid, dir)).then(|| open(pid)).flatten()?;
+        let process = (pid != own && holds(pid, dir)).then(|| open(pid)).flatten()?;
         // As above.
-        holds(pid, dir).then_some(Holder { pid, pidfd })
+        holds(pid, dir).then_some(Holder(process))
     };
     pids.filter_map(holder).collect()
 }
@@ -112,6 +111,6 @@ fn children(pid: i32) -> Vec<i32> {
     list.unwrap_or_default().split_whitespace().flat_map(str::parse).collect()
 }
 
-fn open(pid: i32) -> Option<OwnedFd> {
-    sys::pidfd_open(Pid::from_raw(pid)).ok()
+fn open(pid: i32) -> Option<Process> {
+    Process::find(Pid::from_raw(pid)).ok().flatten()
 }

@@ -14,13 +14,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use log::debug;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollTimeout;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::Pid;
 use plan::HookKind;
 use sys::Context;
 
 use crate::error::{Error, Result};
+use crate::process::Process;
 
 /// How much of a failed hook's output is shown.
 const SHOWN: usize = 2048;
@@ -176,8 +177,8 @@ fn wait(child: &mut Child, timeout: Option<i64>) -> std::result::Result<ExitStat
     if let Some(seconds) = timeout {
         let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
-        let pidfd = sys::pidfd_open(pid).map_err(text)?;
-        if !ended_within(&pidfd, limit).map_err(text)? {
+        let process = Process::of_child(pid).map_err(|error| error.to_string())?;
+        if !ended_within(&process, limit).map_err(text)? {
             child.kill().at("kill", "hook").map_err(text)?;
             child.wait().at("wait", "hook").map_err(text)?;
             return Err(format!("hook ran past specified timeout of {:.1}s", limit.as_secs_f64()));
@@ -186,18 +187,17 @@ fn wait(child: &mut Child, timeout: Option<i64>) -> std::result::Result<ExitStat
     child.wait().at("wait", "hook").map_err(text)
 }
 
-fn ended_within(pidfd: &OwnedFd, limit: Duration) -> std::result::Result<bool, sys::Error> {
+fn ended_within(process: &Process, limit: Duration) -> std::result::Result<bool, sys::Error> {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // Rounded up, or the last millisecond would be spent spinning.
         let left = left.as_millis().saturating_add(u128::from(!left.is_zero()));
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut polled = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut polled, timeout) {
-            Ok(0) if Instant::now() >= deadline => return Ok(false),
-            Ok(0) | Err(nix::Error::EINTR) => {}
-            other => return other.at("poll", "hook").map(|_| true),
+        match process.poll(&mut [], timeout) {
+            Ok(false) if Instant::now() >= deadline => return Ok(false),
+            Ok(false) | Err(nix::Error::EINTR) => {}
+            other => return other.at("poll", "hook"),
         }
     }
 }

@@ -12,12 +12,13 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getegid, geteuid};
 use plan::{MappedBy, NamespaceKind};
 use spec::IdMapping;
-use sys::{Clone3, Context, Forked};
+use sys::{Clone3, Context};
 
 use crate::channel::Channel;
 use crate::error::{Error, Result, Step};
+use crate::process::{self, Forked};
+use crate::procfs;
 use crate::rootfs::mount_name;
-use crate::{process, procfs};
 
 /// Maps the ids of mount `index`, which is detached, as the plan says.
 pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> Result<()> {
@@ -43,20 +44,21 @@ pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> 
 fn namespace_of(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
     let (ours, theirs) = Channel::pair()?;
     let flags = NamespaceKind::User.clone_flag();
-    match sys::clone3(Clone3 { flags, into_cgroup: None })? {
+    match process::clone(Clone3 { flags, into_cgroup: None })? {
         Forked::Child => {
             drop(ours);
             // Until the parent has what it wants, or is gone.
             let _ = theirs.wait_for_go();
             std::process::exit(0)
         }
-        Forked::Parent { pid, pidfd } => {
+        Forked::Parent(process) => {
+            let pid = process.pid();
             drop(theirs);
             let namespace = write_map(pid, "uid_map", uids)
                 .and_then(|()| write_map(pid, "gid_map", gids))
                 .and_then(|()| open_namespace(&format!("/proc/{pid}/ns/user")));
             drop(ours);
-            process::reap(&pidfd)?;
+            process.reap()?;
             namespace
         }
     }

@@ -197,7 +197,7 @@ fn join_namespace(join: &Join<'_>) -> Result<()> {
 /// Joins the v1 cgroups: a process may move itself without the wait that moving another costs.
 pub(crate) fn join_cgroup(join: &cgroup::Join) -> Result<()> {
     let _step = trace::step("join the cgroups", "");
-    for tasks in join.files() {
+    for tasks in join.files().iter().chain(join.procs()) {
         store::write_all(tasks.as_fd(), b"0").at("write", "tasks").step(|| "cgroup".to_owned())?;
     }
     Ok(())
@@ -260,7 +260,6 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     let user_namespace = plan.namespaces.has(NamespaceKind::User);
     let label = confine::open_label(plan.process.label.as_ref())?;
     let mut rootfs = Rootfs::open(plan, init.notify.as_ref(), user_namespace)?;
-    rootfs.attach(plan)?;
     if user_namespace {
         sys::set_ids(0, 0).step(|| "root of the user namespace".to_owned())?;
     }
@@ -278,7 +277,7 @@ fn prepare(init: &Init<'_>) -> Result<Confined> {
     for mount in plan.mounts.iter().chain(&init.notify) {
         rootfs.mount(mount, init.cgroup, &map_ids)?;
     }
-    devices::make(rootfs.fd(), plan)?;
+    devices::make(rootfs.fd(), plan, rootfs.trees())?;
     run_creation_hooks(plan, channel, init.hook_files)?;
     debug!("init: pivot to {:?}", plan.root.path);
     rootfs.pivot(plan)?;
@@ -377,7 +376,7 @@ fn set_up_terminal(init: &Init<'_>, rootfs: &Rootfs) -> Result<Option<console::P
     }
     let _step = trace::step("make the terminal", "");
     let pty = console::allocate(rootfs.fd(), terminal)?;
-    pty.mount_console(rootfs.fd())?;
+    pty.mount_console(rootfs.fd(), rootfs.trees())?;
     pty.hand_over(init.console.as_ref(), &init.channel)?;
     Ok(Some(pty))
 }

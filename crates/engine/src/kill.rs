@@ -1,13 +1,13 @@
 //! `kill`, and what `delete` needs of it.
 
-use std::os::fd::AsFd;
-
 use log::debug;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use crate::error::{Error, Result};
+use crate::messages;
+use crate::process::Process;
 use crate::store::{Record, Store};
-use crate::{messages, process};
 
 /// Sends a signal to the container's init; with `all`, or to end a container that has no pid
 /// namespace of its own, to every process in its cgroup.
@@ -15,7 +15,7 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
     let dir = store.container(id)?;
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
-    let init = process::open(record.pid, record.start_time)?;
+    let init = Process::open(record.pid, record.start_time)?;
     let sigkill = signal == Signal::SIGKILL as i32;
     match init {
         // containerd sends `kill --all ID 9` to what has stopped long ago, and expects 0.
@@ -26,7 +26,7 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
         Some(_) if all && !record.cgroup().is_empty() => signal_all(&record, signal),
         Some(init) => {
             debug!("signal {signal} to process {}", record.pid);
-            sys::pidfd_send_signal(init.as_fd(), signal)?;
+            init.signal(signal)?;
             if sigkill {
                 after_sigkill(&record)?;
             }
@@ -79,14 +79,11 @@ pub(crate) fn kill_leftovers(record: &Record<'_>) -> Result<()> {
 }
 
 fn signal_one(pid: i32, signal: i32) -> cgroup::Result<()> {
-    let sent = sys::pidfd_open(nix::unistd::Pid::from_raw(pid))
-        .and_then(|pidfd| sys::pidfd_send_signal(pidfd.as_fd(), signal));
-    match sent {
-        Err(error) if error.errno != sys::Errno::ESRCH => Err(cgroup::Error::Call {
-            call: "pidfd_send_signal",
-            path: pid.to_string(),
-            errno: error.errno,
-        }),
+    let process = Process::find(Pid::from_raw(pid));
+    match process.and_then(|process| process.map_or(Ok(()), |process| process.signal(signal))) {
+        Err(error) if error.errno != sys::Errno::ESRCH => {
+            Err(cgroup::Error::Call { call: "kill", path: pid.to_string(), errno: error.errno })
+        }
         _ => Ok(()),
     }
 }

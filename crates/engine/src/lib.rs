@@ -63,6 +63,7 @@ mod status;
 mod steps;
 mod store;
 mod trace;
+mod tree;
 mod units;
 mod update;
 

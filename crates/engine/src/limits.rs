@@ -4,10 +4,11 @@ use cgroup::{Cgroup, Join, Layout};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 use plan::CgroupDriver;
-use sys::{Clone3, Context, Forked};
+use sys::{Clone3, Context};
 
 use crate::error::{Error, Result, Step};
 use crate::messages;
+use crate::process::{self, Forked};
 use crate::units::NewUnit;
 use crate::{procfs, trace};
 
@@ -59,15 +60,28 @@ pub(crate) fn warn_of_ignored(
 /// Clones a process into the cgroup.
 ///
 /// On v1 the child joins by itself, and v2 beside it only groups processes: there the kernel may say
-/// no. On v2 alone it says `EBUSY` when the cgroup has become an inner one, since the container's init
-/// has made cgroups below and moved (runc#2356): the new process then goes where `neighbour` is.
+/// no. Before Linux 5.7 the child joins v2 by itself, too. On v2 alone the kernel says `EBUSY` when the
+/// cgroup has become an inner one, since the container's init has made cgroups below and moved
+/// (runc#2356): the new process then goes where `neighbour` is.
 pub(crate) fn clone_into(flags: u64, join: &Join, neighbour: Option<i32>) -> Result<Forked> {
-    let clone = |into_cgroup| sys::clone3(Clone3 { flags, into_cgroup });
+    let clone = |into_cgroup| process::clone(Clone3 { flags, into_cgroup });
     match (clone(join.dir()), neighbour) {
-        (Err(_), _) if join.dir().is_some() && !join.files().is_empty() => Ok(clone(None)?),
-        (Err(sys::Error { errno: Errno::EBUSY, .. }), Some(pid)) => Ok(clone(join_of(pid)?.dir())?),
-        (cloned, _) => Ok(cloned?),
+        (Err(_), _) if join.dir().is_some() && !join.files().is_empty() => clone(None),
+        (Err(Error::Kernel { error, .. }), _) if cannot_be_born_there(error.errno) => {
+            join.open_procs()?;
+            clone(None)
+        }
+        (Err(Error::Kernel { error, .. }), Some(pid)) if error.errno == Errno::EBUSY => {
+            clone(join_of(pid)?.dir())
+        }
+        (cloned, _) => cloned,
     }
+}
+
+/// What kernels say that have no clone3, or no `CLONE_INTO_CGROUP`, whose descriptor is behind the end of the
+/// arguments that they know.
+fn cannot_be_born_there(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOSYS | Errno::E2BIG)
 }
 
 /// How to get to where a process is on v2.

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::mount::{MntFlags, MsFlags, umount2};
-use nix::sched::{CloneFlags, setns};
+use nix::sched::CloneFlags;
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::fchdir;
 use plan::{Mount, NamespaceKind, What};
@@ -18,11 +19,13 @@ use spec::ContainerStatus;
 use sys::Context;
 
 use crate::error::{Error, Result, Step};
+use crate::process::Process;
 use crate::resolve::{self, Missing};
 use crate::rootfs::{self, Rootfs, mount_name};
 use crate::status::status;
 use crate::store::{Record, Store};
-use crate::{aside, bundle, messages, process};
+use crate::tree::{Tree, Trees};
+use crate::{aside, bundle, messages};
 
 /// Makes the mounts of a list in the form of `config.json`; `file` is what it was read from.
 pub fn add_mounts(store: &Store, id: &str, file: &str, bytes: &[u8]) -> Result<()> {
@@ -54,7 +57,7 @@ pub fn remove_mounts(store: &Store, id: &str, file: &str, bytes: &[u8]) -> Resul
 fn with_container(
     store: &Store,
     id: &str,
-    act: impl FnOnce(&Record<'_>, &OwnedFd) -> Result<()>,
+    act: impl FnOnce(&Record<'_>, &Process) -> Result<()>,
 ) -> Result<()> {
     let dir = store.container(id)?;
     let _lock = dir.lock()?;
@@ -65,18 +68,25 @@ fn with_container(
         _ => return Err(Error::State(messages::NOT_RUNNING)),
     }
     let init =
-        process::open(record.pid, record.start_time)?.ok_or(Error::State(messages::NOT_RUNNING))?;
+        Process::open(record.pid, record.start_time)?.ok_or(Error::State(messages::NOT_RUNNING))?;
     act(&record, &init)
 }
 
 /// What is bound, detached, and cut off from the host: what is mounted there later shows inside, as
 /// with the binds of `create`, and never the other way round.
-fn open_sources(mounts: &[Mount<'_>]) -> Result<HashMap<usize, OwnedFd>> {
+fn open_sources(mounts: &[Mount<'_>]) -> Result<HashMap<usize, Tree>> {
+    let trees = Trees::default();
     let mut sources = HashMap::new();
     for mount in mounts {
         if let What::Bind { source, recursive, .. } = &mount.what {
-            let tree = rootfs::open_source(source, *recursive).step(|| mount_name(mount))?;
-            sys::set_propagation(tree.as_fd(), MsFlags::MS_SLAVE, true)?;
+            let mut tree =
+                rootfs::open_source(&trees, source, *recursive).step(|| mount_name(mount))?;
+            if !tree.is_detached() {
+                // mount(2) binds nothing of another mount namespace.
+                let error = sys::Error::new("open_tree", &**source, Errno::ENOSYS);
+                return Err(error).step(|| mount_name(mount));
+            }
+            tree.propagate(&trees, MsFlags::MS_SLAVE, true)?;
             sources.insert(mount.index, tree);
         }
     }
@@ -92,7 +102,7 @@ struct Inside {
 
 impl Inside {
     /// Enters. A file system of its own is made in the namespaces that this process is in.
-    fn enter(record: &Record<'_>, init: &OwnedFd) -> Result<Inside> {
+    fn enter(record: &Record<'_>, init: &Process) -> Result<Inside> {
         let handle = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let open = |path: &str| openat(AT_FDCWD, path, handle, Mode::empty()).at("open", path);
         let descriptors = open("/proc/self/fd")?;
@@ -102,13 +112,14 @@ impl Inside {
                 kinds |= CloneFlags::from_bits_retain(kind.clone_flag() as i32);
             }
         }
-        setns(init, kinds).at("setns", "container init").step(|| "namespaces".to_owned())?;
+        init.enter(kinds).step(|| "namespaces".to_owned())?;
         Ok(Inside { root: open("/")?, descriptors })
     }
 
-    fn add(&self, mounts: &[Mount<'_>], sources: HashMap<usize, OwnedFd>) -> Result<()> {
+    fn add(&self, mounts: &[Mount<'_>], sources: HashMap<usize, Tree>) -> Result<()> {
         let root = self.root.try_clone().at("dup", "root")?;
-        let mut rootfs = Rootfs::of_running(root, sources);
+        let descriptors = self.descriptors.try_clone().at("dup", "/proc/self/fd")?;
+        let mut rootfs = Rootfs::of_running(root, sources, Trees::with(descriptors));
         for (n, mount) in mounts.iter().enumerate() {
             // The plan has refused what would need a map.
             let made = rootfs.mount(mount, &cgroup::Cgroup::default(), &|_, _| Ok(()));

@@ -5,7 +5,7 @@
 //! it, waits for `READY=1`, tells the manager, and goes (as runc does; it takes nothing else from the
 //! container, which the manager has no reason to believe).
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use plan::{Attributes, BindAttributes, Mount, What};
-use sys::{Context, Forked};
+use sys::Context;
 
 use crate::error::{Result, Step};
-use crate::process;
+use crate::process::{self, Forked, Process};
 use crate::store::ContainerDir;
 
 /// The directory in the container.
@@ -86,33 +86,30 @@ pub(crate) fn listen(dir: &ContainerDir) -> Result<Option<Listener>> {
 
 impl Listener {
     /// Waits until the container is ready, or has ended, and tells the manager.
-    pub(crate) fn wait(&self, pid: i32, pidfd: &OwnedFd) -> Result<()> {
-        while !self.ended_without_word(pidfd)? {
+    pub(crate) fn wait(&self, process: &Process) -> Result<()> {
+        while !self.ended_without_word(process)? {
             let mut buffer = [0; 4096];
             let length = self.socket.recv(&mut buffer).at("recv", SOCKET)?;
             let message = buffer.get(..length).unwrap_or_default();
             if says_ready(message) {
-                return tell(&self.manager, pid);
+                return tell(&self.manager, process.pid().as_raw());
             }
         }
         Ok(())
     }
 
     /// The same in a process of its own, for a runtime that has something else to do.
-    pub(crate) fn wait_aside(self, pid: i32, pidfd: &OwnedFd) -> Result<()> {
-        match sys::clone3(sys::Clone3::default())? {
-            Forked::Parent { .. } => Ok(()),
-            Forked::Child => std::process::exit(i32::from(self.wait(pid, pidfd).is_err())),
+    pub(crate) fn wait_aside(self, process: &Process) -> Result<()> {
+        match process::clone(sys::Clone3::default())? {
+            Forked::Parent(_) => Ok(()),
+            Forked::Child => std::process::exit(i32::from(self.wait(process).is_err())),
         }
     }
 
-    fn ended_without_word(&self, pidfd: &OwnedFd) -> Result<bool> {
+    fn ended_without_word(&self, process: &Process) -> Result<bool> {
         loop {
-            let mut polled = [
-                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-                PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
-            ];
-            match poll(&mut polled, PollTimeout::NONE) {
+            let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            match process.poll(&mut polled, PollTimeout::NONE) {
                 Err(nix::Error::EINTR) => {}
                 other => {
                     other.at("poll", SOCKET)?;
@@ -155,5 +152,11 @@ fn tell(manager: &Path, pid: i32) -> Result<()> {
     send(&format!("MAINPID={pid}"), &[])?;
     send("BARRIER=1", &[theirs.as_raw_fd()])?;
     drop(theirs);
-    process::wait_for_end(&ours, PollTimeout::from(BARRIER)).map(|_| ())
+    loop {
+        let mut polled = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, PollTimeout::from(BARRIER)) {
+            Err(nix::Error::EINTR) => {}
+            other => return Ok(other.at("poll", &name).map(|_| ())?),
+        }
+    }
 }

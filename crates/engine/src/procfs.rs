@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::store;
 
 /// The number of its root (`PROC_ROOT_INO`): no other directory of a procfs has it.
-const ROOT: u64 = 1;
+pub(crate) const ROOT: u64 = 1;
 
 /// Opens a file below `/proc`, which must be the root of a procfs, with nothing mounted on the way.
 pub(crate) fn open(path: &str, flags: OFlag) -> Result<OwnedFd> {

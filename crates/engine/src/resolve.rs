@@ -11,9 +11,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use nix::unistd::{chroot, fchdir};
 use sys::Context;
+
+use crate::procfs;
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -77,17 +80,25 @@ pub(crate) fn open_without_links(root: BorrowedFd<'_>, path: &str) -> Result<Own
 
 /// A handle to the root of what is mounted, the last of all, on the very directory behind `place`: found by
 /// no name, which may be another directory's by now. `path` is what it was called.
-pub(crate) fn mounted_on(
-    place: BorrowedFd<'_>,
-    root: BorrowedFd<'_>,
-    path: &str,
-) -> Result<OwnedFd, sys::Error> {
+pub(crate) fn mounted_on(place: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, sys::Error> {
     // In a root of its own a directory is what is above it; and going up ends on top of its mounts.
     match open_how(place, "..", ResolveFlag::RESOLVE_IN_ROOT) {
-        Err(Errno::ENOSYS | Errno::EPERM) => return open(root, path, Missing::Fail),
+        Err(Errno::ENOSYS | Errno::EPERM) => in_its_own_root(place),
         other => other,
     }
     .at("open", path)
+}
+
+/// The same for a process that has the directory as its own root meanwhile, and looks up nothing else.
+fn in_its_own_root(place: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = openat(AT_FDCWD, "/", flags, Mode::empty())?;
+    fchdir(place)?;
+    chroot(".")?;
+    let top = openat(AT_FDCWD, "..", flags, Mode::empty());
+    fchdir(&root)?;
+    chroot(".")?;
+    top
 }
 
 /// Opens what `path` names inside `root` for use, not only as a handle.
@@ -207,6 +218,12 @@ impl<'r> Walk<'r> {
         if self.links > MOST_LINKS {
             return Err(Errno::ELOOP);
         }
+        // Links that lead anywhere (`exe`, `fd/3`) are in the directories of processes; those in the root of
+        // procfs (`self`, `mounts`) are as others are.
+        let is_procfs = sys::magic(link.as_fd()).map_err(|error| error.errno)? == sys::PROC_MAGIC;
+        if is_procfs && fstat(self.current())?.st_ino != procfs::ROOT {
+            return Err(Errno::ELOOP);
+        }
         let target = readlinkat(link, "")?;
         if target.as_bytes().first() == Some(&b'/') {
             self.stack.clear();
@@ -230,13 +247,31 @@ mod tests {
         symlink("/run", dir.join("root/dangling")).unwrap();
         symlink("loop", dir.join("root/loop")).unwrap();
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let root = openat(nix::fcntl::AT_FDCWD, &dir.join("root"), flags, Mode::empty()).unwrap();
+        let root = openat(AT_FDCWD, &dir.join("root"), flags, Mode::empty()).unwrap();
         (dir, root)
     }
 
     fn same(a: &OwnedFd, path: &std::path::Path) -> bool {
         use std::os::unix::fs::MetadataExt;
         fstat(a).unwrap().st_ino == std::fs::metadata(path).unwrap().ino()
+    }
+
+    #[test]
+    fn links_of_the_kernel_are_followed_by_nobody() {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let host = openat(AT_FDCWD, "/", flags, Mode::empty()).unwrap();
+        let both = |path| {
+            let fast = open(host.as_fd(), path, Missing::Fail).map_err(|error| error.errno);
+            [fast, Walk::new(host.as_fd(), path, Missing::Fail).run()].map(Result::err)
+        };
+        for path in
+            ["/proc/self/root/etc", "/proc/self/cwd", "/proc/self/fd/0", "/proc/self/ns/mnt"]
+        {
+            assert_eq!(both(path), [Some(Errno::ELOOP); 2], "{path}");
+        }
+        for path in ["/proc/self/status", "/proc/mounts", "/proc/thread-self/stat"] {
+            assert_eq!(both(path), [None; 2], "{path}");
+        }
     }
 
     #[test]

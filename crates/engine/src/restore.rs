@@ -24,6 +24,7 @@ use crate::criu::swrk::{self, Criu, Notification};
 use crate::criu::wire::Message;
 use crate::error::{Result, Step};
 use crate::hooks::HookFiles;
+use crate::process::Process;
 use crate::receiver::Receiver;
 use crate::store::Record;
 use crate::{aside, foreground, init, notify, pid_file, units};
@@ -59,7 +60,7 @@ pub fn restore(request: &Request<'_>) -> Result<i32> {
     let Some(signals) = &started.signals else {
         return Ok(0);
     };
-    let status = foreground::wait(&started.pidfd, started.terminal, signals)?;
+    let status = foreground::wait(&started.process, started.terminal, signals)?;
     crate::delete::delete(request.create.store, request.create.id, true, request.create.warn)?;
     Ok(status)
 }
@@ -95,8 +96,8 @@ impl<'p> Restoring<'_, 'p> {
         })?;
         criu.end()?;
         making.save(request)?;
-        if let (Some(watcher), Some((_, init))) = (watcher, &making.child) {
-            watcher.send(b"standard", init.as_fd())?;
+        if let (Some(watcher), Some(init)) = (watcher, &making.child) {
+            watcher.send(b"standard", init.pidfd()?)?;
         }
         Ok(Started { signals, ..making.finish(request)? })
     }
@@ -129,7 +130,7 @@ impl<'p> Restoring<'_, 'p> {
         let log = Some(self.files.log.clone());
         let starting = swrk::start(clone, prepare, &inherited, log)?;
         // Until there is an init, CRIU is what the unit is made with.
-        making.child = Some((starting.pid(), sys::pidfd_open(starting.pid())?));
+        making.child = Some(Process::of_child(starting.pid())?);
         making.start_unit()?;
         making.join_resctrl(self.plan)?;
         let criu = starting.running(|_| making.complete_unit(self.plan, place))?;
@@ -171,7 +172,7 @@ impl<'p> Restoring<'_, 'p> {
     ) -> Result<()> {
         match (asked.script.as_str(), asked.fd) {
             ("setup-namespaces", _) => {
-                making.child = Some((asked.pid, sys::pidfd_open(asked.pid)?));
+                making.child = Some(Process::of_child(asked.pid)?);
                 if self.plan.namespaces.creates(NamespaceKind::Network) {
                     loopback_up(asked.pid)?;
                 }

@@ -22,6 +22,7 @@ use sys::{Context, OpenTree};
 
 use crate::error::{Error, Result, Step};
 use crate::resolve::{self, Missing};
+use crate::tree::{Tree, Trees};
 use crate::{copy_up, devices, trace};
 
 /// Files of procfs that a mount may cover, as in runc: what lxcfs and the like replace.
@@ -44,7 +45,9 @@ pub(crate) struct Rootfs {
     /// The mount that becomes the root.
     tree: OwnedFd,
     /// Bind sources that were opened early, by place in `mounts`.
-    sources: HashMap<usize, OwnedFd>,
+    sources: HashMap<usize, Tree>,
+    /// What they, and all other binds, are made with.
+    trees: Trees,
     /// File systems that are to be read-only once they are filled, with their destinations.
     read_only_later: Vec<(OwnedFd, String)>,
     /// The SELinux label of new file systems.
@@ -52,7 +55,8 @@ pub(crate) struct Rootfs {
 }
 
 impl Rootfs {
-    /// Cuts this mount namespace off the host's, and opens what becomes the root.
+    /// Cuts this mount namespace off the host's, and opens and attaches what becomes the root: what is mounted
+    /// below it has a place then.
     ///
     /// With `sources_too` the sources of all binds are opened as well: in a user namespace that must
     /// happen while the process still has the user id that may reach them.
@@ -61,16 +65,33 @@ impl Rootfs {
         extra: Option<&Mount<'_>>,
         sources_too: bool,
     ) -> Result<Rootfs> {
-        let _step = trace::step("open the root", &plan.root.path);
         if plan.namespaces.has(NamespaceKind::Mount) {
             cut_off(&plan.root)?;
         }
+        match Rootfs::open_with(Trees::default(), plan, extra, sources_too) {
+            // A filter that knows open_tree(2), and not what a tree is attached with.
+            Err(Error::Kernel { error, .. })
+                if error.errno == Errno::ENOSYS && error.call == "move_mount" =>
+            {
+                Rootfs::open_with(Trees::classic(), plan, extra, sources_too)
+            }
+            other => other,
+        }
+    }
+
+    fn open_with(
+        trees: Trees,
+        plan: &plan::Create<'_>,
+        extra: Option<&Mount<'_>>,
+        sources_too: bool,
+    ) -> Result<Rootfs> {
+        let _step = trace::step("open the root", &plan.root.path);
         let clone = OpenTree { clone: true, recursive: true, no_follow: true };
-        let tree = sys::open_tree(AT_FDCWD, &c_string(&plan.root.path)?, clone)
-            .step(|| "root".to_owned())?;
+        let path = c_string(&plan.root.path)?;
+        let mut tree = trees.take(AT_FDCWD, &path, clone).step(|| "root".to_owned())?;
         if plan.root.propagation.is_none() {
             // As runc: what the host mounts below it later is not the container's.
-            sys::set_propagation(tree.as_fd(), MsFlags::MS_PRIVATE, false)?;
+            tree.propagate(&trees, MsFlags::MS_PRIVATE, false)?;
         }
         let mut sources = HashMap::new();
         for mount in plan.mounts.iter().chain(extra) {
@@ -78,7 +99,8 @@ impl Rootfs {
                 What::Bind { source, recursive, .. }
                     if sources_too && !is_below(source, &plan.root.path) =>
                 {
-                    let tree = open_source(source, *recursive).step(|| mount_name(mount))?;
+                    let tree =
+                        open_source(&trees, source, *recursive).step(|| mount_name(mount))?;
                     sources.insert(mount.index, tree);
                 }
                 _ => {}
@@ -86,8 +108,9 @@ impl Rootfs {
         }
         let label = plan.mount_label;
         Ok(Rootfs {
-            tree,
+            tree: attach_root(&trees, tree, plan)?,
             sources,
+            trees,
             read_only_later: Vec::new(),
             label: MountLabel { context: label.context.to_owned(), option: label.option },
         })
@@ -95,29 +118,19 @@ impl Rootfs {
 
     /// The root of a container that lives, as this process's own: for further mounts, whose sources are
     /// open already.
-    pub(crate) fn of_running(tree: OwnedFd, sources: HashMap<usize, OwnedFd>) -> Rootfs {
+    pub(crate) fn of_running(tree: OwnedFd, sources: HashMap<usize, Tree>, trees: Trees) -> Rootfs {
         let label = MountLabel { context: String::new(), option: "context" };
-        Rootfs { tree, sources, read_only_later: Vec::new(), label }
-    }
-
-    /// Attaches the root, so that what is mounted below it has a place.
-    pub(crate) fn attach(&self, plan: &plan::Create<'_>) -> Result<()> {
-        let _step = trace::step("attach the root", "");
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let target = openat(AT_FDCWD, plan.root.path.as_ref(), flags, Mode::empty())
-            .at("open", &plan.root.path)
-            .step(|| "root".to_owned())?;
-        sys::move_mount(self.tree.as_fd(), target.as_fd()).step(|| "root".to_owned())?;
-        if !plan.namespaces.has(NamespaceKind::Mount) {
-            // It has become as shared as what it is on; what comes below it is the container's alone.
-            sys::set_propagation(self.tree.as_fd(), MsFlags::MS_PRIVATE, true)?;
-        }
-        Ok(())
+        Rootfs { tree, sources, trees, read_only_later: Vec::new(), label }
     }
 
     /// The root's descriptor.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.tree.as_fd()
+    }
+
+    /// What binds are made with.
+    pub(crate) fn trees(&self) -> &Trees {
+        &self.trees
     }
 
     /// Makes one mount of the plan. Its ids are mapped by `map`, detached as it then is: they can't be any
@@ -176,9 +189,9 @@ impl Rootfs {
         attributes: BindAttributes,
         map: &MapIds<'_>,
     ) -> Result<Mounted> {
-        let tree = match self.sources.remove(&mount.index) {
+        let mut tree = match self.sources.remove(&mount.index) {
             Some(tree) => tree,
-            None => open_source(source, recursive)?,
+            None => open_source(&self.trees, source, recursive)?,
         };
         let missing = match resolve::is_directory(tree.as_fd())? {
             true => Missing::MakeDirectory,
@@ -190,13 +203,19 @@ impl Rootfs {
             let errno = if directory { Errno::ENOTDIR } else { Errno::EISDIR };
             return Err(sys::Error::new("mount", &*mount.destination, errno).into());
         }
-        change_bind(tree.as_fd(), attributes)?;
+        tree.change_bind(&self.trees, attributes)?;
         if mount.id_map.is_some() {
-            map(mount.index, tree.try_clone().at("dup", &mount.destination)?)?;
+            map_detached(mount, &tree, map)?;
         }
-        sys::move_mount(tree.as_fd(), target.as_fd())
-            .map_err(|error| sys::Error { object: mount.destination.to_string(), ..error })?;
-        Ok(Mounted::Is(tree))
+        let root = self.tree.as_fd();
+        let mounted = self.trees.attach(tree, target.as_fd(), root);
+        Ok(Mounted::Is(mounted.map_err(|error| match error {
+            Error::Kernel { step, error } => Error::Kernel {
+                step,
+                error: sys::Error { object: mount.destination.to_string(), ..error },
+            },
+            other => other,
+        })?))
     }
 
     fn filesystem(&mut self, mount: &Mount<'_>, map: &MapIds<'_>) -> Result<Mounted> {
@@ -250,7 +269,7 @@ impl Rootfs {
     }
 
     fn mounted_on(&self, place: &OwnedFd, mount: &Mount<'_>) -> Result<OwnedFd> {
-        Ok(resolve::mounted_on(place.as_fd(), self.tree.as_fd(), &mount.destination)?)
+        Ok(resolve::mounted_on(place.as_fd(), &mount.destination)?)
     }
 
     /// Puts a mount of the new file system whose ids are mapped in the place of the one that was made.
@@ -262,12 +281,11 @@ impl Rootfs {
     ) -> Result<Mounted> {
         let Mounted::On(place) = mounted else { return Ok(mounted) };
         let made = self.mounted_on(&place, mount)?;
-        let tree = sys::open_tree(made.as_fd(), c"", CLONE)?;
+        let tree = self.trees.take(made.as_fd(), c"", CLONE)?;
         fchdir(&made).at("fchdir", &mount.destination)?;
         umount2(".", MntFlags::MNT_DETACH).at("umount2", &mount.destination)?;
-        map(mount.index, tree.try_clone().at("dup", &mount.destination)?)?;
-        sys::move_mount(tree.as_fd(), place.as_fd())?;
-        Ok(Mounted::Is(tree))
+        map_detached(mount, &tree, map)?;
+        Ok(Mounted::Is(self.trees.attach(tree, place.as_fd(), self.tree.as_fd())?))
     }
 
     /// A destination, with the permissions that it has if it exists already: as in runc a tmpfs takes
@@ -318,8 +336,8 @@ impl Rootfs {
         for (directory, names, path) in hierarchies(cgroup) {
             mkdirat(&top, directory.as_str(), Mode::from_bits_truncate(0o755))
                 .at("mkdir", &directory)?;
-            let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, CLONE)?;
-            sys::move_mount_into(tree.as_fd(), top.as_fd(), &c_string(&directory)?)?;
+            let tree = self.trees.take(AT_FDCWD, &c_string(path)?, CLONE)?;
+            self.trees.cover_in(tree, top.as_fd(), &c_string(&directory)?)?;
             for name in names.iter().filter(|name| **name != directory) {
                 match symlinkat(directory.as_str(), &top, *name) {
                     Ok(()) | Err(Errno::EEXIST) => {}
@@ -327,10 +345,12 @@ impl Rootfs {
                 }
             }
         }
-        change(top.as_fd(), Attributes { set: mount_attributes(flags), clear: 0 }, true)?;
+        let attributes = Attributes { set: mount_attributes(flags), clear: 0 };
+        self.trees.change(top.as_fd(), attributes, true)?;
         if flags.contains(MsFlags::MS_RDONLY) {
             // Later mounts may need places in it.
-            change(top.as_fd(), Attributes { set: 0, clear: READ_ONLY.set }, false)?;
+            let writable = Attributes { set: 0, clear: READ_ONLY.set };
+            self.trees.change(top.as_fd(), writable, false)?;
             self.read_only_later.push((top, mount.destination.clone().into_owned()));
         }
         Ok(Mounted::On(target))
@@ -352,13 +372,12 @@ impl Rootfs {
                 let path = cgroup.paths().next().map_or("/sys/fs/cgroup", |(_, path)| path);
                 // Recursive: mounts that a user namespace has inherited come together or not at all.
                 let clone = OpenTree { recursive: true, ..CLONE };
-                let tree = sys::open_tree(AT_FDCWD, &c_string(path)?, clone)?;
+                let mut tree = self.trees.take(AT_FDCWD, &c_string(path)?, clone)?;
                 // Those of the host are not for a container that has none of its own (CVE-2023-25809).
                 let foreign = if cgroup.is_empty() { READ_ONLY.set } else { 0 };
                 let attributes = Attributes { set: mount_attributes(flags) | foreign, clear: 0 };
-                change(tree.as_fd(), attributes, true)?;
-                sys::move_mount(tree.as_fd(), target.as_fd())?;
-                Ok(Mounted::Is(tree))
+                tree.change(&self.trees, attributes, true)?;
+                Ok(Mounted::Is(self.trees.attach(tree, target.as_fd(), self.tree.as_fd())?))
             }
             other => other.map(|()| Mounted::On(target)),
         }
@@ -373,8 +392,16 @@ impl Rootfs {
             Mounted::Is(mounted) => mounted,
             Mounted::On(place) => self.mounted_on(&place, mount)?,
         };
-        change(mounted.as_fd(), mount.recursive, true)?;
-        propagate(mounted.as_fd(), mount)
+        self.trees.change(mounted.as_fd(), mount.recursive, true)?;
+        self.propagate(mounted.as_fd(), mount)
+    }
+
+    /// Gives a mount the propagation that it has in the configuration.
+    fn propagate(&self, mounted: BorrowedFd<'_>, mount: &Mount<'_>) -> Result<()> {
+        for Propagation { kind, recursive } in &mount.propagation {
+            self.trees.propagate(mounted, MsFlags::from_bits_truncate(*kind), *recursive)?;
+        }
+        Ok(())
     }
 
     /// Makes it the root of this mount namespace, and the host's tree unreachable.
@@ -422,7 +449,7 @@ impl Rootfs {
     /// File systems that had to be written to first.
     pub(crate) fn make_filled_read_only(&self) -> Result<()> {
         for (mounted, destination) in &self.read_only_later {
-            change(mounted.as_fd(), READ_ONLY, false).step(|| destination.clone())?;
+            self.trees.change(mounted.as_fd(), READ_ONLY, false).step(|| destination.clone())?;
         }
         Ok(())
     }
@@ -437,7 +464,7 @@ impl Rootfs {
         }
         self.mask(plan.masked_paths)?;
         if plan.root.readonly {
-            change(self.tree.as_fd(), READ_ONLY, false).step(|| "root".to_owned())?;
+            self.trees.change(self.tree.as_fd(), READ_ONLY, false).step(|| "root".to_owned())?;
         }
         Ok(())
     }
@@ -453,10 +480,10 @@ impl Rootfs {
         if kind.intersects(cut_off) {
             return Ok(());
         }
-        sys::set_propagation(self.tree.as_fd(), kind, recursive)?;
+        self.trees.propagate(self.tree.as_fd(), kind, recursive)?;
         for mount in plan.mounts.iter().filter(|mount| recursive && !mount.propagation.is_empty()) {
             let mounted = resolve::open(self.tree.as_fd(), &mount.destination, Missing::Fail)?;
-            propagate(mounted.as_fd(), mount).step(|| mount_name(mount))?;
+            self.propagate(mounted.as_fd(), mount).step(|| mount_name(mount))?;
         }
         Ok(())
     }
@@ -467,9 +494,9 @@ impl Rootfs {
             other => other?,
         };
         let clone = OpenTree { clone: true, recursive: true, no_follow: false };
-        let tree = sys::open_tree(target.as_fd(), c"", clone)?;
-        change(tree.as_fd(), READ_ONLY, false)?;
-        Ok(sys::move_mount(tree.as_fd(), target.as_fd())?)
+        let mut tree = self.trees.take(target.as_fd(), c"", clone)?;
+        tree.change(&self.trees, READ_ONLY, false)?;
+        self.trees.attach(tree, target.as_fd(), self.tree.as_fd()).map(drop)
     }
 
     /// Covers files with `/dev/null` and directories with one empty, read-only tmpfs.
@@ -490,7 +517,7 @@ impl Rootfs {
                 fchdir(&target).at("fchdir", path).step(step)?;
                 let data = self.label.with("nr_blocks=1,nr_inodes=2");
                 mount_new("tmpfs", "tmpfs", MsFlags::MS_RDONLY, &data, path).step(step)?;
-                empty = Some(resolve::mounted_on(target.as_fd(), self.tree.as_fd(), path)?);
+                empty = Some(resolve::mounted_on(target.as_fd(), path)?);
                 continue;
             }
             let cover = match (directory, &empty, &null) {
@@ -498,8 +525,8 @@ impl Rootfs {
                 (_, _, Some(null)) => null,
                 _ => null.insert(open_null(self.tree.as_fd())?),
             };
-            let tree = sys::open_tree(cover.as_fd(), c"", CLONE).step(step)?;
-            sys::move_mount(tree.as_fd(), target.as_fd()).step(step)?;
+            let tree = self.trees.take(cover.as_fd(), c"", CLONE).step(step)?;
+            self.trees.cover(tree, target.as_fd()).step(step)?;
         }
         Ok(chdir("/").at("chdir", "/")?)
     }
@@ -589,9 +616,34 @@ fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
     Err(Error::Escape { path: "/dev/null".to_owned(), why })
 }
 
-pub(crate) fn open_source(source: &str, recursive: bool) -> Result<OwnedFd> {
+pub(crate) fn open_source(trees: &Trees, source: &str, recursive: bool) -> Result<Tree> {
     let clone = OpenTree { clone: true, recursive, no_follow: false };
-    Ok(sys::open_tree(AT_FDCWD, &c_string(source)?, clone)?)
+    trees.take(AT_FDCWD, &c_string(source)?, clone)
+}
+
+/// Attaches the root to its own place.
+fn attach_root(trees: &Trees, tree: Tree, plan: &plan::Create<'_>) -> Result<OwnedFd> {
+    let _step = trace::step("attach the root", "");
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let target = openat(AT_FDCWD, plan.root.path.as_ref(), flags, Mode::empty())
+        .at("open", &plan.root.path)
+        .step(|| "root".to_owned())?;
+    let path = c_string(&plan.root.path)?;
+    let root = trees.attach_at(tree, target.as_fd(), &path).step(|| "root".to_owned())?;
+    if !plan.namespaces.has(NamespaceKind::Mount) {
+        // It has become as shared as what it is on; what comes below it is the container's alone.
+        trees.propagate(root.as_fd(), MsFlags::MS_PRIVATE, true)?;
+    }
+    Ok(root)
+}
+
+/// Has the ids of a mount mapped, while it can't be reached yet.
+fn map_detached(mount: &Mount<'_>, tree: &Tree, map: &MapIds<'_>) -> Result<()> {
+    if !tree.is_detached() {
+        let error = sys::Error::new("open_tree", "", Errno::ENOSYS);
+        return Err(error).step(|| "ids of a mount are mapped from Linux 5.12 on".to_owned());
+    }
+    map(mount.index, tree.as_fd().try_clone_to_owned().at("dup", &mount.destination)?)
 }
 
 /// Whether a bind's source is in the container's root, where an earlier mount may make it.
@@ -602,34 +654,6 @@ pub(crate) fn is_below(source: &str, root: &str) -> bool {
 /// A path as the kernel takes it.
 pub(crate) fn c_string(path: &str) -> Result<CString> {
     Ok(CString::new(path).map_err(|_| sys::Error::new("path", path, Errno::EINVAL))?)
-}
-
-fn change(mount: BorrowedFd<'_>, attributes: Attributes, recursive: bool) -> Result<()> {
-    let attributes = sys::Attributes { set: attributes.set, clear: attributes.clear };
-    if attributes.is_empty() {
-        return Ok(());
-    }
-    Ok(sys::change_attributes(mount, attributes, recursive)?)
-}
-
-/// Gives a mount the propagation that it has in the configuration.
-fn propagate(mounted: BorrowedFd<'_>, mount: &Mount<'_>) -> Result<()> {
-    for Propagation { kind, recursive } in &mount.propagation {
-        sys::set_propagation(mounted, MsFlags::from_bits_truncate(*kind), *recursive)?;
-    }
-    Ok(())
-}
-
-/// Gives a bind its attributes: what is not named goes, unless it is locked.
-pub(crate) fn change_bind(mount: BorrowedFd<'_>, attributes: BindAttributes) -> Result<()> {
-    let BindAttributes { named, others } = attributes;
-    match change(mount, attributes.unlocked(), false) {
-        Err(Error::Kernel { error: sys::Error { errno: Errno::EPERM, .. }, .. }) if others != 0 => {
-            debug!("init: locked attributes stay");
-            change(mount, named, false)
-        }
-        other => other,
-    }
 }
 
 /// The attributes (mount_setattr(2)) among flags of mount(2).

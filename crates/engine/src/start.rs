@@ -1,7 +1,6 @@
 //! `start`: the word that a created container waits for.
 
 use log::debug;
-use nix::unistd::Pid;
 use plan::HookKind;
 use spec::ContainerStatus;
 
@@ -9,9 +8,10 @@ use crate::agent::{self, Agent};
 use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookFiles, Place};
+use crate::process::Process;
 use crate::status::status;
 use crate::store::{Record, Store};
-use crate::{messages, notify, process, start_socket};
+use crate::{messages, notify, start_socket};
 
 /// Starts a created container, and returns once the user's program runs.
 ///
@@ -31,13 +31,13 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
         _ => return Err(Error::State(messages::START_RUNNING)),
     }
     let listener = notify::listen(&dir)?;
-    let init = process::open(record.pid, record.start_time)?
+    let init = Process::open(record.pid, record.start_time)?
         .ok_or(Error::State(messages::START_STOPPED))?;
     let state = record.state(ContainerStatus::Created, Some(record.pid));
     let agent = Agent::connect(record.agent.as_ref(), state)?;
     debug!("knock at {}", dir.path().display());
     let channel = Channel::from_socket(start_socket::knock(&dir)?);
-    let running = agent::let_go(&channel, (Pid::from_raw(record.pid), &init), agent.as_ref());
+    let running = agent::let_go(&channel, &init, agent.as_ref());
     // An init that was not reached waits on.
     running?;
     start_socket::remove(&dir)?;
@@ -48,7 +48,7 @@ pub fn start(store: &Store, id: &str, warn: &dyn Fn(&str)) -> Result<()> {
         crate::delete::delete(store, id, true, warn)?;
     }
     match listener {
-        Some(listener) if started.is_ok() => listener.wait(record.pid, &init),
+        Some(listener) if started.is_ok() => listener.wait(&init),
         _ => started,
     }
 }

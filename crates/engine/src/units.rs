@@ -11,9 +11,10 @@ use cgroup::systemd::{
 use cgroup::{Cgroup, Join, Layout, Resources, Snapshot};
 use nix::errno::Errno;
 use plan::UnitPlan;
-use sys::{Clone3, Context, Forked};
+use sys::{Clone3, Context};
 
 use crate::error::{Error, Result};
+use crate::process::{self, Forked};
 use crate::store::{Record, UnitRecord};
 use crate::{device_rules, limits, messages};
 
@@ -126,7 +127,7 @@ pub(crate) fn clone_into(
 ) -> Result<(Forked, bool)> {
     match limits::clone_into(flags, join, None) {
         Err(Error::Kernel { error, .. }) if unit.is_some() && is_denied(error.errno) => {
-            Ok((sys::clone3(Clone3 { flags, into_cgroup: None })?, true))
+            Ok((process::clone(Clone3 { flags, into_cgroup: None })?, true))
         }
         cloned => Ok((cloned?, unit.is_some() && must_wait)),
     }
@@ -145,7 +146,7 @@ pub(crate) fn clone_beside(
             Err(cgroup::Error::Join { path, errno: error.errno }.into())
         }
         Err(Error::Kernel { error, .. }) if record.unit.is_some() && is_denied(error.errno) => {
-            Ok((sys::clone3(Clone3 { flags: 0, into_cgroup: None })?, true))
+            Ok((process::clone(Clone3 { flags: 0, into_cgroup: None })?, true))
         }
         cloned => Ok((cloned?, false)),
     }

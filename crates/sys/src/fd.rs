@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawF
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, FdFlag, OFlag, fcntl, openat};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
 use crate::{Context, Error, Result};
@@ -62,16 +63,26 @@ fn close_between(first: u32, last: u32) -> Result<()> {
         Errno::ENOSYS | Errno::EPERM => {}
         errno => return Err(Error::new("close_range", format!("{first} to {last}"), errno)),
     }
-    for number in open_descriptors()?.into_iter().filter(|n| (first..=last).contains(n)) {
+    for number in open_descriptors().into_iter().filter(|n| (first..=last).contains(n)) {
         // SAFETY: as above; the listing's own descriptor is gone already, which only fails.
         unsafe { libc::close(number as RawFd) };
     }
     Ok(())
 }
 
-/// The numbers of this process's descriptors. What is at `/proc` in a mount namespace that was joined may be
-/// no procfs, and hide some.
-fn open_descriptors() -> Result<Vec<u32>> {
+/// The numbers of this process's descriptors: as procfs has them, or by asking for each that there may be.
+fn open_descriptors() -> Vec<u32> {
+    listed_descriptors().unwrap_or_else(|_| {
+        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((MOST_NUMBERS, 0));
+        (0..soft.min(MOST_NUMBERS) as u32).filter(|n| check_open(*n as i32).is_ok()).collect()
+    })
+}
+
+/// As many descriptors as the kernel gives a process if nobody has told it otherwise (`fs.nr_open`).
+const MOST_NUMBERS: u64 = 1 << 20;
+
+/// What is at `/proc` in a mount namespace that was joined may be no procfs, and hide some.
+fn listed_descriptors() -> Result<Vec<u32>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let directory = openat(AT_FDCWD, "/proc/self/fd", flags, Mode::empty());
     let directory = directory.at("open", "/proc/self/fd")?;
@@ -85,7 +96,7 @@ fn open_descriptors() -> Result<Vec<u32>> {
 }
 
 fn mark_one_by_one(first: u32) -> Result<()> {
-    for number in open_descriptors()?.into_iter().filter(|number| *number >= first) {
+    for number in open_descriptors().into_iter().filter(|number| *number >= first) {
         // SAFETY: the number comes from the directory of open descriptors; it is only borrowed.
         let fd = unsafe { BorrowedFd::borrow_raw(number as RawFd) };
         // The directory's own descriptor is gone by now.

@@ -31,8 +31,8 @@ pub use fd::{
 };
 pub use heap::Heap;
 pub use mount::{
-    Attributes, OpenTree, PROC_MAGIC, change_attributes, magic, map_ids, move_mount,
-    move_mount_into, open_tree, pivot_root_here, set_label_here, set_propagation,
+    Attributes, OpenTree, PROC_MAGIC, attributes, change_attributes, magic, map_ids, move_mount,
+    move_mount_into, open_tree, pivot_root_here, remount_flags, set_label_here, set_propagation,
 };
 pub use net::{create_interface_socket, loopback_up};
 pub use policy::{
@@ -40,8 +40,8 @@ pub use policy::{
 };
 pub use process::{
     CapabilitySets, Exec, LAST_CAPABILITY, clear_ambient, drop_bounding, join_session_keyring,
-    keep_capabilities, permitted_capabilities, raise_ambient, reset_signals, set_capabilities,
-    set_domain_name, set_dumpable, set_groups, set_ids, set_no_new_privileges,
+    keep_capabilities, kill, permitted_capabilities, raise_ambient, reset_signals,
+    set_capabilities, set_domain_name, set_dumpable, set_groups, set_ids, set_no_new_privileges,
     set_parent_death_signal, set_rlimit,
 };
 pub use regex::Regex;

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::mount::MsFlags;
 
 use crate::{Context, Error, Result};
@@ -20,7 +21,7 @@ pub struct OpenTree {
 
 /// A handle to, or a detached copy of, the mount at `path` below `dir` (open_tree(2), Linux 5.2).
 ///
-/// An empty path means `dir` itself.
+/// An empty path means `dir` itself. `ENOSYS` is also what it is where a filter doesn't know the call.
 pub fn open_tree(dir: BorrowedFd<'_>, path: &CStr, how: OpenTree) -> Result<OwnedFd> {
     let mut flags = libc::OPEN_TREE_CLOEXEC as i32;
     if how.clone {
@@ -38,10 +39,22 @@ pub fn open_tree(dir: BorrowedFd<'_>, path: &CStr, how: OpenTree) -> Result<Owne
     // SAFETY: `path` is a terminated string that outlives the call.
     let fd = unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) };
     if fd < 0 {
-        return Err(Error::last("open_tree", path.to_string_lossy()));
+        let error = Error::last("open_tree", path.to_string_lossy());
+        return match error.errno {
+            Errno::EPERM if !knows_open_tree() => Err(Error { errno: Errno::ENOSYS, ..error }),
+            _ => Err(error),
+        };
     }
     // SAFETY: the kernel returned a new descriptor that nobody owns yet.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Whether the call comes to the kernel: filters that don't know it may say `EPERM`. The kernel looks at the
+/// flags before all else.
+fn knows_open_tree() -> bool {
+    // SAFETY: the path is the empty, terminated string, and nothing is opened with such flags.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, -1, c"".as_ptr(), u32::MAX) };
+    fd < 0 && Errno::last() == Errno::EINVAL
 }
 
 /// Attaches a detached mount on the very object behind `target` (move_mount(2), Linux 5.2).
@@ -100,11 +113,6 @@ pub struct Attributes {
 impl Attributes {
     /// `MOUNT_ATTR_RDONLY` and no other.
     pub const READ_ONLY: Attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, clear: 0 };
-
-    /// Whether nothing is to be changed.
-    pub fn is_empty(self) -> bool {
-        self.set == 0 && self.clear == 0
-    }
 }
 
 fn mount_setattr(mount: BorrowedFd<'_>, attr: &libc::mount_attr, recursive: bool) -> Result<()> {
@@ -203,4 +211,71 @@ pub fn magic(fd: BorrowedFd<'_>) -> Result<i64> {
     let stat = nix::sys::statfs::fstatfs(fd).at("fstatfs", "")?;
     #[allow(clippy::unnecessary_cast, reason = "the field's type differs between libcs")]
     Ok(stat.filesystem_type().0 as i64)
+}
+
+/// The attributes of the mount behind a descriptor (`MOUNT_ATTR_*`), by what fstatvfs(3) says of it. What the file
+/// system itself is, such as read-only, it says of the mount, too.
+pub fn attributes(mount: BorrowedFd<'_>) -> Result<u64> {
+    // SAFETY: statvfs is plain data for which all zeroes is a valid value.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is a valid place for the answer.
+    if unsafe { libc::fstatvfs(mount.as_raw_fd(), &raw mut stat) } < 0 {
+        return Err(Error::last("fstatvfs", ""));
+    }
+    Ok(present_attributes(stat.f_flag))
+}
+
+/// Attributes beside that of access times: `MOUNT_ATTR_*`, the flag of mount(2), and what statvfs(3) says.
+const ATTRIBUTES: [(u64, MsFlags, u64); 6] = [
+    (libc::MOUNT_ATTR_RDONLY, MsFlags::MS_RDONLY, libc::ST_RDONLY),
+    (libc::MOUNT_ATTR_NOSUID, MsFlags::MS_NOSUID, libc::ST_NOSUID),
+    (libc::MOUNT_ATTR_NODEV, MsFlags::MS_NODEV, libc::ST_NODEV),
+    (libc::MOUNT_ATTR_NOEXEC, MsFlags::MS_NOEXEC, libc::ST_NOEXEC),
+    (libc::MOUNT_ATTR_NODIRATIME, MsFlags::MS_NODIRATIME, libc::ST_NODIRATIME),
+    (libc::MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW, ST_NOSYMFOLLOW),
+];
+
+/// Linux 5.10; before, the kernel passes over it.
+const MS_NOSYMFOLLOW: MsFlags = MsFlags::from_bits_retain(256);
+const ST_NOSYMFOLLOW: u64 = 0x2000;
+/// linux/statfs.h; not every libc has it.
+const ST_RELATIME: u64 = 0x1000;
+
+fn present_attributes(flags: u64) -> u64 {
+    let named =
+        ATTRIBUTES.iter().filter(|(.., st)| flags & st != 0).map(|(attribute, ..)| attribute);
+    let times = match flags {
+        _ if flags & libc::ST_NOATIME != 0 => libc::MOUNT_ATTR_NOATIME,
+        _ if flags & ST_RELATIME != 0 => libc::MOUNT_ATTR_RELATIME,
+        _ => libc::MOUNT_ATTR_STRICTATIME,
+    };
+    named.fold(times, |all, attribute| all | attribute)
+}
+
+/// The flags of mount(2) that give a mount these attributes and no others.
+pub fn remount_flags(attributes: u64) -> MsFlags {
+    let named = ATTRIBUTES.iter().filter(|(attribute, ..)| attributes & attribute != 0);
+    let times = match attributes & libc::MOUNT_ATTR__ATIME {
+        libc::MOUNT_ATTR_NOATIME => MsFlags::MS_NOATIME,
+        libc::MOUNT_ATTR_STRICTATIME => MsFlags::MS_STRICTATIME,
+        _ => MsFlags::MS_RELATIME,
+    };
+    named.fold(times, |all, (_, flag, _)| all | *flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_neither_set_nor_cleared_stays() {
+        for (st, flags) in [
+            (0, MsFlags::MS_STRICTATIME),
+            (ST_RELATIME | libc::ST_NOSUID, MsFlags::MS_RELATIME | MsFlags::MS_NOSUID),
+            (libc::ST_NOATIME | libc::ST_NODIRATIME, MsFlags::MS_NOATIME | MsFlags::MS_NODIRATIME),
+            (ST_NOSYMFOLLOW | ST_RELATIME, MS_NOSYMFOLLOW | MsFlags::MS_RELATIME),
+        ] {
+            assert_eq!(remount_flags(present_attributes(st)), flags, "{st:#x}");
+        }
+    }
 }

@@ -139,6 +139,16 @@ pub fn set_ids(uid: u32, gid: u32) -> Result<()> {
     Ok(())
 }
 
+/// Sends a signal to the process that has this number (kill(2)), 0 to none: `signal` is a number, since
+/// realtime signals have no name.
+pub fn kill(pid: Pid, signal: i32) -> Result<()> {
+    // SAFETY: the call takes plain numbers.
+    if unsafe { libc::kill(pid.as_raw(), signal) } < 0 {
+        return Err(Error::last("kill", pid.to_string()));
+    }
+    Ok(())
+}
+
 /// Sets the supplementary groups (setgroups(2)).
 ///
 /// The raw call: a C library's has all threads make it, and asks and tells its signals for that.

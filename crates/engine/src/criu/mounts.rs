@@ -20,8 +20,9 @@ use super::rpc::{self, opts};
 use super::wire::Message;
 use crate::error::{Error, Result, Step};
 use crate::resolve::{self, Missing};
-use crate::rootfs::{c_string, change_bind, hierarchies, mount_name};
+use crate::rootfs::{c_string, hierarchies, mount_name};
 use crate::store::Record;
+use crate::tree::Trees;
 use crate::{mount_table, notify};
 
 const NULL: &str = "/dev/null";
@@ -126,13 +127,15 @@ pub(crate) fn set_up_root(
     let flags = MsFlags::MS_SLAVE | MsFlags::MS_REC;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).at("mount", "/")?;
     reopen()?;
-    let root = clone_tree(&plan.root.path).step(|| "root".to_owned())?;
+    let trees = Trees::default();
+    let path = c_string(&plan.root.path)?;
+    let root = trees.take(AT_FDCWD, &path, RECURSIVE).step(|| "root".to_owned())?;
     let target = open_directory(&plan.root.path)?;
-    sys::move_mount(root.as_fd(), target.as_fd()).step(|| "root".to_owned())?;
+    let root = trees.attach_at(root, target.as_fd(), &path).step(|| "root".to_owned())?;
     let mut covers = Vec::new();
     for mount in plan.mounts.iter().chain(extra) {
         if !is_on_file_system(mount, &plan.mounts) {
-            make_place(root.as_fd(), mount, &mut covers).step(|| mount_name(mount))?;
+            make_place(root.as_fd(), mount, &trees, &mut covers).step(|| mount_name(mount))?;
         }
     }
     // CRIU finds the root as the container's init did.
@@ -144,19 +147,23 @@ pub(crate) fn set_up_root(
 }
 
 /// Makes what `mount` is mounted on. A bind is then mounted there, for what is mounted inside it.
-fn make_place(root: BorrowedFd<'_>, mount: &Mount<'_>, covers: &mut Vec<OwnedFd>) -> Result<()> {
+fn make_place(
+    root: BorrowedFd<'_>,
+    mount: &Mount<'_>,
+    trees: &Trees,
+    covers: &mut Vec<OwnedFd>,
+) -> Result<()> {
     match &mount.what {
         What::Bind { source, attributes, .. } => {
-            let cover = clone_tree(source)?;
+            let mut cover = trees.take(AT_FDCWD, &c_string(source)?, RECURSIVE)?;
             // Also here nothing is made in what is bound read-only.
-            change_bind(cover.as_fd(), *attributes)?;
+            cover.change_bind(trees, *attributes)?;
             let missing = match resolve::is_directory(cover.as_fd())? {
                 true => Missing::MakeDirectory,
                 false => Missing::MakeFile,
             };
             let target = resolve::open(root, &mount.destination, missing)?;
-            sys::move_mount(cover.as_fd(), target.as_fd())?;
-            covers.push(cover);
+            covers.push(trees.attach(cover, target.as_fd(), root)?);
         }
         What::Filesystem { .. } => {
             resolve::open(root, &mount.destination, Missing::MakeDirectory)?;
@@ -225,10 +232,7 @@ fn path_of(fd: BorrowedFd<'_>) -> String {
     link.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn clone_tree(path: &str) -> Result<OwnedFd> {
-    let clone = OpenTree { clone: true, recursive: true, no_follow: false };
-    Ok(sys::open_tree(AT_FDCWD, &c_string(path)?, clone)?)
-}
+const RECURSIVE: OpenTree = OpenTree { clone: true, recursive: true, no_follow: false };
 
 fn open_directory(path: &str) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

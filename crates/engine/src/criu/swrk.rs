@@ -12,14 +12,14 @@ use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, execvp};
-use sys::{Context, Forked};
+use sys::Context;
 
 use super::failure::{Failure, OLDEST, Why};
 use super::rpc::{self, Features, Kind, Response};
 use super::wire::Message;
 use crate::channel::{self, Channel, Message as Word};
 use crate::error::{Error, Result};
-use crate::process;
+use crate::process::{self, Forked, Process};
 
 /// Longer than any answer: notifications are names, messages are sentences.
 const LONGEST: usize = 64 * 1024;
@@ -29,7 +29,7 @@ const LONGEST: usize = 64 * 1024;
 pub(crate) struct Criu {
     socket: OwnedFd,
     pid: Pid,
-    process: Process,
+    process: Ended,
     said: OwnedFd,
     log: Option<PathBuf>,
 }
@@ -48,8 +48,7 @@ pub(crate) struct Notification {
 /// A process that is about to become CRIU, and the way to hear from it until it does.
 #[derive(Debug)]
 pub(crate) struct Starting {
-    pid: Pid,
-    process: OwnedFd,
+    process: Process,
     said: OwnedFd,
     log: Option<PathBuf>,
     channel: Channel,
@@ -66,7 +65,7 @@ pub(crate) fn start(
     let said = memfd_create(c"criu", MFdFlags::MFD_CLOEXEC).at("memfd_create", "criu")?;
     let (channel, child_channel) = Channel::pair()?;
     match clone()? {
-        Forked::Parent { pid, pidfd: process } => Ok(Starting { pid, process, said, log, channel }),
+        Forked::Parent(process) => Ok(Starting { process, said, log, channel }),
         Forked::Child => {
             let error = prepare(&child_channel)
                 .and_then(|()| execute(&child_channel, inherited, &said))
@@ -109,13 +108,14 @@ fn execute(
 impl Starting {
     /// Its process.
     pub(crate) fn pid(&self) -> Pid {
-        self.pid
+        self.process.pid()
     }
 
     /// Waits until it runs; `answer` is for what [`start`]'s `prepare` asks.
     pub(crate) fn running(self, mut answer: impl FnMut(&Word) -> Result<()>) -> Result<Criu> {
-        let Starting { pid, process, said, log, channel } = self;
-        let process = Process(Some(process));
+        let Starting { process, said, log, channel } = self;
+        let pid = process.pid();
+        let process = Ended(Some(process));
         let mut socket = None;
         loop {
             match (channel.receive()?, socket.take()) {
@@ -144,21 +144,19 @@ impl Starting {
 
 /// A child of the runtime's; dropped, it is ended.
 #[derive(Debug)]
-struct Process(Option<OwnedFd>);
+struct Ended(Option<Process>);
 
-impl Process {
+impl Ended {
     /// Waits for its end; its exit status.
     fn end(&mut self) -> Result<i32> {
-        self.0.take().map_or(Ok(0), |process| process::reap(&process))
+        self.0.take().map_or(Ok(0), |process| process.reap())
     }
 }
 
-impl Drop for Process {
+impl Drop for Ended {
     fn drop(&mut self) {
         if let Some(process) = self.0.take() {
-            // The first error is on its way to the user.
-            let _ = sys::pidfd_send_signal(process.as_fd(), 9);
-            let _ = process::reap(&process);
+            process.end();
         }
     }
 }
@@ -280,6 +278,6 @@ pub(crate) fn check(wanted: Features) -> Result<()> {
 
 /// Starts CRIU where the runtime is.
 pub(crate) fn start_plain(inherited: &[BorrowedFd<'_>], log: Option<PathBuf>) -> Result<Criu> {
-    let clone = || Ok(sys::clone3(sys::Clone3::default())?);
+    let clone = || process::clone(sys::Clone3::default());
     start(clone, |_| Ok(()), inherited, log)?.running(|_| Ok(()))
 }
