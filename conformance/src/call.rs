@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,6 +14,18 @@ use serde_json::Value;
 use crate::case::Case;
 use crate::layout;
 use crate::verdict::{Verdict, fail, is, that};
+
+static THROUGH: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Says once, at the start, what stands before every call of the runtime: `--through`.
+pub(crate) fn go_through(words: Vec<String>) {
+    let _ = THROUGH.set(words);
+}
+
+/// Those words.
+pub(crate) fn through() -> &'static [String] {
+    THROUGH.get().map_or(&[], Vec::as_slice)
+}
 
 /// A command line of the runtime, being written.
 pub(crate) struct Call<'t> {
@@ -116,7 +129,8 @@ impl<'t> Call<'t> {
         let number = case.number();
         let stdout = case.path(&format!("call-{number}.out"));
         let stderr = case.path(&format!("call-{number}.err"));
-        let mut line: Vec<OsString> = self.through;
+        let mut line: Vec<OsString> = through().iter().map(OsString::from).collect();
+        line.extend(self.through);
         line.push(case.runtime.clone().into());
         if self.flagged {
             line.push("--systemd-cgroup".into());

@@ -69,6 +69,14 @@ fn cli() -> Command {
                 .default_value("200")
                 .help("How often each race is run; with thousands, give it --patience, too"),
         )
+        .arg(
+            Arg::new("through")
+                .long("through")
+                .value_name("WORD")
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+                .help("Words before each call of a runtime: a program that becomes it, with its arguments"),
+        )
         .arg(flag("systemd").help("Let systemd make the cgroups: --systemd-cgroup in every call"))
         .arg(flag("verbose").help("Print what each failing test found"))
         .arg(flag("list").help("Print the tests and the sentences they hold"))
@@ -98,6 +106,7 @@ fn main() -> ExitCode {
         return single::threads(*count);
     }
     layout::choose(args.get_flag("systemd"));
+    call::go_through(words("through"));
     let number = |name: &str| args.get_one::<u32>(name).copied().unwrap_or(1);
     let scale = |null| schedule::Scale {
         null,

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::call;
 use crate::layout;
 use crate::leftover;
 use crate::rootfs;
@@ -136,6 +137,9 @@ fn process(
     }
     if layout::systemd() {
         command.arg("--systemd");
+    }
+    for word in call::through() {
+        command.arg("--through").arg(word);
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let (begun, bound) = (Instant::now(), BOUND * scale.patience);

@@ -1,10 +1,11 @@
 //! Ends or fails a runtime's commands at every single system call, and looks at what is left: of the
-//! container, and of the machine. `docs/sweeps.md` tells how to run it, and a point of it again.
+//! container, and of the machine; and takes whole calls away from it. `docs/sweeps.md` tells how to run it, and a point of it again.
 
 #![forbid(unsafe_code)]
 
 mod calls;
 mod census;
+mod enosys;
 mod errno;
 mod hindered;
 mod kill;
@@ -17,6 +18,7 @@ mod scenario;
 mod soak;
 mod tracer;
 mod truth;
+mod without;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -40,6 +42,9 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == hindered::DOOR) {
         return hindered::become_hindered(words.get(1..).unwrap_or_default());
     }
+    if words.first().is_some_and(|word| word == without::DOOR) {
+        return without::be_without(words.get(1..).unwrap_or_default());
+    }
     match Options::parse(&words).and_then(|options| sweep(&options)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -56,16 +61,18 @@ fn sweep(options: &Options) -> Result<bool> {
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| format!("prctl: {e}"))?;
     let room = Room::make(&options.runtime, &options.rootfs)?;
     warm_up(&room)?;
-    let sweeps: [(&str, Sweep); 5] = [
+    let sweeps: [(&str, Sweep); 6] = [
         ("kill", kill::sweep),
         ("errno", errno::sweep),
         ("pairs", pairs::sweep),
         ("soak", soak::sweep),
         ("resources", resources::sweep),
+        ("enosys", enosys::sweep),
     ];
     let mut held = true;
     if !sweeps.iter().any(|(name, _)| options.wants(name)) {
-        return Err(format!("{:?}: kill, errno, pairs, soak or resources", options.only));
+        let names: Vec<&str> = sweeps.iter().map(|(name, _)| *name).collect();
+        return Err(format!("{:?} is none of {}", options.only, names.join(", ")));
     }
     for (name, sweep) in sweeps {
         if options.wants(name) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::Result;
 
 const USAGE: &str = "usage: sweep --runtime PROGRAM --rootfs DIR [--sample SEED] [--rounds N] [--in-a-row N] [--at-once N] \
-     [SWEEP [SCENARIO [INDEX WHO [ERRNO]]]]";
+     [SWEEP [SCENARIO [INDEX WHO [ERRNO]]]] | enosys [FEATURE...] [-- CONFORMANCE-FLAG...]";
 
 /// What is swept.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) at_once: Option<usize>,
     /// One sweep, one scenario, one point.
     pub(crate) only: Vec<String>,
+    /// What is said to the conformance suite.
+    pub(crate) suite: Vec<String>,
 }
 
 impl Options {
@@ -39,6 +41,7 @@ impl Options {
                 "--rounds" => options.rounds = Some(number(value()?)?),
                 "--in-a-row" => options.in_a_row = Some(number(value()?)?),
                 "--at-once" => options.at_once = Some(number(value()?)?),
+                "--" => options.suite.extend(words.by_ref().cloned()),
                 _ if word.starts_with('-') => return Err(USAGE.to_owned()),
                 _ => options.only.push(word.clone()),
             }

@@ -6,7 +6,7 @@ use crate::Result;
 
 /// A sweep being counted.
 pub(crate) struct Tally {
-    name: &'static str,
+    name: String,
     began: Instant,
     points: usize,
     failures: usize,
@@ -23,8 +23,8 @@ pub(crate) enum Outcome {
 }
 
 impl Tally {
-    pub(crate) fn new(name: &'static str) -> Tally {
-        Tally { name, began: Instant::now(), points: 0, failures: 0, unreached: 0 }
+    pub(crate) fn new(name: impl Into<String>) -> Tally {
+        Tally { name: name.into(), began: Instant::now(), points: 0, failures: 0, unreached: 0 }
     }
 
     /// Counts a point; `words` run it again. Did it hold?
