@@ -169,6 +169,29 @@ pub(crate) const PLACES: &[Test] = &[
         },
     ),
     test(
+        "rootfs-propagation-host",
+        "runc: whatever rootfsPropagation says, mounts that the host shares stay mounted there",
+        |t| {
+            let script = "mount --make-rshared / && before=$(cut -d' ' -f5 /proc/self/mountinfo) || exit 9; \"$@\"; \
+                          rc=$?; after=$(cut -d' ' -f5 /proc/self/mountinfo); \
+                          [ \"$before\" = \"$after\" ] || { echo \"there was $before, now $after\"; exit 8; }; exit $rc";
+            let alone = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script, "sh"];
+            let kinds = ["", "slave", "rslave", "shared", "rshared", "private", "rprivate"];
+            // runc refuses the last two without a pivot.
+            for (flags, kinds) in [(&[][..], &kinds[..]), (&["--no-pivot"], &kinds[..5])] {
+                for kind in kinds {
+                    let b = t.bundle()?.flags(flags.iter().copied()).args(["/bin/true"]);
+                    let b = match *kind {
+                        "" => b,
+                        kind => b.set("/linux/rootfsPropagation", kind),
+                    };
+                    b.call("run")?.through(alone).ok()?;
+                }
+            }
+            Ok(())
+        },
+    ),
+    test(
         "rootfs-propagation-unset",
         "runc: without it the host's later mounts are not seen",
         |t| {

@@ -7,6 +7,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getegid, geteuid};
@@ -19,6 +20,9 @@ use crate::error::{Error, Result, Step};
 use crate::process::{self, Forked};
 use crate::procfs;
 use crate::rootfs::mount_name;
+
+/// Said where the kernel has no mounts whose ids are mapped.
+pub(crate) const NEEDS_IDMAP: &str = "ids of a mount are mapped from Linux 5.12 on";
 
 /// Maps the ids of mount `index`, which is detached, as the plan says.
 pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> Result<()> {
@@ -34,8 +38,12 @@ pub(crate) fn map_mount(plan: &plan::Create<'_>, index: u32, tree: &OwnedFd) -> 
     };
     namespace
         .and_then(|namespace| {
-            sys::map_ids(tree.as_fd(), namespace.as_fd(), map.recursive)
-                .step(|| "MOUNT_ATTR_IDMAP, which not every file system has".to_owned())
+            let mapped = sys::map_ids(tree.as_fd(), namespace.as_fd(), map.recursive);
+            let why = match &mapped {
+                Err(error) if error.errno == Errno::ENOSYS => NEEDS_IDMAP,
+                _ => "MOUNT_ATTR_IDMAP, which not every file system has",
+            };
+            mapped.step(|| why.to_owned())
         })
         .step(|| mount_name(mount))
 }

@@ -21,6 +21,7 @@ use plan::{Attributes, BindAttributes, Mount, MountLabel, NamespaceKind, Propaga
 use sys::{Context, OpenTree};
 
 use crate::error::{Error, Result, Step};
+use crate::idmap::NEEDS_IDMAP;
 use crate::resolve::{self, Missing};
 use crate::tree::{Tree, Trees};
 use crate::{copy_up, devices, trace};
@@ -412,14 +413,14 @@ impl Rootfs {
             return Ok(chroot(".").at("chroot", ".")?);
         }
         if plan.root.no_pivot {
-            return self.move_root();
+            return self.move_root(&plan.root);
         }
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let old = openat(AT_FDCWD, "/", flags, Mode::empty()).at("open", "/")?;
         fchdir(&self.tree).at("fchdir", "root")?;
         sys::pivot_root_here()?;
         fchdir(&old).at("fchdir", "old root")?;
-        if plan.root.propagation.is_some_and(|p| p.kind != MsFlags::MS_PRIVATE.bits()) {
+        if may_have_peers(&plan.root) {
             // Else unmounting it here would unmount the host's, too.
             mount_at(".", None, MsFlags::MS_SLAVE | MsFlags::MS_REC)?;
         }
@@ -428,7 +429,7 @@ impl Rootfs {
     }
 
     /// For a root on a ramdisk, which can't be pivoted (`--no-pivot`).
-    fn move_root(&self) -> Result<()> {
+    fn move_root(&self, root: &plan::Root<'_>) -> Result<()> {
         // The host's procfs and sysfs would stay mounted behind the new root, and uncovered.
         let table = std::fs::read_to_string("/proc/self/mountinfo").at("read", "mountinfo")?;
         fchdir(&self.tree).at("fchdir", "root")?;
@@ -436,6 +437,9 @@ impl Rootfs {
             let inside =
                 nix::unistd::getcwd().is_ok_and(|cwd| std::path::Path::new(place).starts_with(cwd));
             if !inside {
+                if may_have_peers(root) {
+                    let _ = mount_at(place, None, MsFlags::MS_SLAVE | MsFlags::MS_REC);
+                }
                 // Covered ones can't be unmounted by name; the root hides them all the same.
                 let _ = umount2(place, MntFlags::MNT_DETACH);
             }
@@ -472,12 +476,11 @@ impl Rootfs {
     /// The root's propagation, if it is one that the root can't have had from the start: a private root
     /// and a slave are that since they were cut off. What mounts say of themselves stays.
     fn share(&self, plan: &plan::Create<'_>) -> Result<()> {
-        let cut_off = MsFlags::MS_PRIVATE | MsFlags::MS_SLAVE;
         let Some(Propagation { kind, recursive }) = plan.root.propagation else {
             return Ok(());
         };
         let kind = MsFlags::from_bits_truncate(kind);
-        if kind.intersects(cut_off) {
+        if kind.intersects(CUT_OFF) {
             return Ok(());
         }
         self.trees.propagate(self.tree.as_fd(), kind, recursive)?;
@@ -641,7 +644,7 @@ fn attach_root(trees: &Trees, tree: Tree, plan: &plan::Create<'_>) -> Result<Own
 fn map_detached(mount: &Mount<'_>, tree: &Tree, map: &MapIds<'_>) -> Result<()> {
     if !tree.is_detached() {
         let error = sys::Error::new("open_tree", "", Errno::ENOSYS);
-        return Err(error).step(|| "ids of a mount are mapped from Linux 5.12 on".to_owned());
+        return Err(error).step(|| NEEDS_IDMAP.to_owned());
     }
     map(mount.index, tree.as_fd().try_clone_to_owned().at("dup", &mount.destination)?)
 }
@@ -700,6 +703,15 @@ pub(crate) fn hierarchies(cgroup: &cgroup::Cgroup) -> Vec<(String, Vec<&str>, &s
     }
     found
 }
+
+/// Whether mounts that came from the host may still show there what is done to them: `rootfsPropagation` has
+/// not cut off all of them.
+fn may_have_peers(root: &plan::Root<'_>) -> bool {
+    let is_cut_off = |kind| MsFlags::from_bits_truncate(kind).intersects(CUT_OFF);
+    root.propagation.is_some_and(|Propagation { kind, recursive }| !(recursive && is_cut_off(kind)))
+}
+
+const CUT_OFF: MsFlags = MsFlags::MS_PRIVATE.union(MsFlags::MS_SLAVE);
 
 /// Cuts this mount namespace off the host's, as far as `rootfsPropagation` says.
 fn cut_off(root: &plan::Root<'_>) -> Result<()> {
