@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use log::debug;
 use nix::poll::PollTimeout;
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 use plan::{CgroupChoice, Command, HookKind};
@@ -717,7 +718,7 @@ impl Drop for Making<'_> {
             let own = self.record.cgroup();
             // On v1 others may be where systemd didn't come to put this container.
             if own.is_unified() || self.unit.as_ref().is_none_or(NewUnit::is_owned) {
-                let _ = own.kill(nix::sys::signal::Signal::SIGKILL);
+                let _ = own.kill(Signal::SIGKILL);
             }
             let _ = cgroup.undo();
         }
