@@ -145,9 +145,8 @@ fn judge(
     output: &Output,
     survived: Option<&Survived>,
 ) -> Result<()> {
-    if let (Ended::Killed(_), Some(row)) = (output.ended, survived)
-        && row.killed
-    {
+    let killed = survived.filter(|row| row.killed);
+    if let (Ended::Killed(_), Some(row)) = (output.ended, killed) {
         row.used.set(true);
         return Ok(());
     }
