@@ -175,7 +175,9 @@ pub(crate) const PLACES: &[Test] = &[
             let script = "mount --make-rshared / && before=$(cut -d' ' -f5 /proc/self/mountinfo) || exit 9; \"$@\"; \
                           rc=$?; after=$(cut -d' ' -f5 /proc/self/mountinfo); \
                           [ \"$before\" = \"$after\" ] || { echo \"there was $before, now $after\"; exit 8; }; exit $rc";
-            let alone = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script, "sh"];
+            // Private at first: other tests' mounts do not come in meanwhile.
+            let alone =
+                ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"];
             let kinds = ["", "slave", "rslave", "shared", "rshared", "private", "rprivate"];
             // runc refuses the last two without a pivot.
             for (flags, kinds) in [(&[][..], &kinds[..]), (&["--no-pivot"], &kinds[..5])] {
