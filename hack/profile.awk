@@ -5,9 +5,9 @@ $1 ~ "^ *" name " *$" {
     for (i = 2; i <= NF; i++) {
         if (split($i, frame, " ") < 2 || frame[1] !~ /^ffff/) break
         if (call == "in user mode") call = "interrupts, and to and from user mode"
-        if (sub(/^__(x64|do|se)_sys_/, "", frame[2])) call = frame[2]
+        if (sub(/^(__(x64|do|se)_sys|ksys)_/, "", frame[2])) call = frame[2]
         else if (frame[2] == "exc_page_fault") call = "page faults"
-        else if (frame[2] !~ /^(do_syscall|entry_SYSCALL|x64_sys_call|asm_|ksys_|vfs_|do_sys_|ret_from_)/) seen[frame[2]]
+        else if (frame[2] !~ /^(do_syscall|entry_SYSCALL|x64_sys_call|asm_|vfs_|do_sys_|ret_from_)/) seen[frame[2]]
     }
     all++
     calls[call]++
