@@ -23,7 +23,7 @@ resctrl: HostResctrl::None,
         let options = Options {
             id: "fuzz",
             detach: unprivileged,
-            start: unprivileged,
+            command: if unprivileged { plan::Command::Run } else { plan::Command::Create },
             console_socket: unprivileged,
             keep_keyring: false,
             no_pivot: false,

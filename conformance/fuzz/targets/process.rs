@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     let options = Options {
         id: "fuzz",
         detach: false,
-        start: true,
+        command: plan::Command::Run,
         console_socket: false,
         keep_keyring: false,
         no_pivot: false,
