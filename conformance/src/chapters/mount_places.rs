@@ -182,12 +182,12 @@ pub(crate) const PLACES: &[Test] = &[
             // runc refuses the last two without a pivot.
             for (flags, kinds) in [(&[][..], &kinds[..]), (&["--no-pivot"], &kinds[..5])] {
                 for kind in kinds {
-                    let b = t.bundle()?.flags(flags.iter().copied()).args(["/bin/true"]);
+                    let b = t.bundle()?.flags(flags.iter().copied()).args(["/bin/echo", "within"]);
                     let b = match *kind {
                         "" => b,
                         kind => b.set("/linux/rootfsPropagation", kind),
                     };
-                    b.call("run")?.through(alone).ok()?;
+                    is(b.call("run")?.through(alone).ok()?.as_str(), "within")?;
                 }
             }
             Ok(())
