@@ -101,6 +101,14 @@ pub struct Details {
 }
 
 impl Error {
+    /// The kernel's reason, if a call of this program's own failed.
+    pub(crate) fn errno(&self) -> Option<Errno> {
+        match self {
+            Error::Kernel { error, .. } => Some(error.errno),
+            _ => None,
+        }
+    }
+
     /// What it is about.
     pub fn details(&self) -> Details {
         let none = Details::default;

@@ -67,11 +67,11 @@ pub(crate) fn clone_into(flags: u64, join: &Join, neighbour: Option<i32>) -> Res
     let clone = |into_cgroup| process::clone(Clone3 { flags, into_cgroup });
     match (clone(join.dir()), neighbour) {
         (Err(_), _) if join.dir().is_some() && !join.files().is_empty() => clone(None),
-        (Err(Error::Kernel { error, .. }), _) if cannot_be_born_there(error.errno) => {
+        (Err(error), _) if error.errno().is_some_and(cannot_be_born_there) => {
             join.open_procs()?;
             clone(None)
         }
-        (Err(Error::Kernel { error, .. }), Some(pid)) if error.errno == Errno::EBUSY => {
+        (Err(error), Some(pid)) if error.errno() == Some(Errno::EBUSY) => {
             clone(join_of(pid)?.dir())
         }
         (cloned, _) => cloned,

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -93,7 +93,7 @@ pub(crate) fn clone(request: Clone3<'_>) -> Result<Forked> {
             Ok(process) => Forked::Parent(process),
             Err(error) => {
                 // The first error is on its way to the user; nobody has waited for the child yet.
-                let _ = kill(pid, Signal::SIGKILL);
+                let _ = sys::kill(pid, Signal::SIGKILL as i32);
                 let _ = reap(pid);
                 return Err(error);
             }

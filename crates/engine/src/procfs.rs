@@ -27,7 +27,7 @@ pub(crate) fn open(path: &str, flags: OFlag) -> Result<OwnedFd> {
     match open_beneath(root.as_fd(), path, flags) {
         // What a caller has mounted over its files (/proc/sys/net, in LXC) is not in a copy of procfs alone.
         Err(Errno::EXDEV) => {
-            let alone = OpenTree { clone: true, recursive: false, no_follow: true };
+            let alone = OpenTree { recursive: false, no_follow: true };
             let tree = sys::open_tree(root.as_fd(), c"", alone);
             let tree = tree.map_err(|_| covered(&name))?;
             match open_beneath(tree.as_fd(), path, flags) {

@@ -87,9 +87,9 @@ impl Rootfs {
         sources_too: bool,
     ) -> Result<Rootfs> {
         let _step = trace::step("open the root", &plan.root.path);
-        let clone = OpenTree { clone: true, recursive: true, no_follow: true };
+        let how = OpenTree { recursive: true, no_follow: true };
         let path = c_string(&plan.root.path)?;
-        let mut tree = trees.take(AT_FDCWD, &path, clone).step(|| "root".to_owned())?;
+        let mut tree = trees.take(AT_FDCWD, &path, how).step(|| "root".to_owned())?;
         if plan.root.propagation.is_none() {
             // As runc: what the host mounts below it later is not the container's.
             tree.propagate(&trees, MsFlags::MS_PRIVATE, false)?;
@@ -282,7 +282,7 @@ impl Rootfs {
     ) -> Result<Mounted> {
         let Mounted::On(place) = mounted else { return Ok(mounted) };
         let made = self.mounted_on(&place, mount)?;
-        let tree = self.trees.take(made.as_fd(), c"", CLONE)?;
+        let tree = self.trees.take(made.as_fd(), c"", ALONE)?;
         fchdir(&made).at("fchdir", &mount.destination)?;
         umount2(".", MntFlags::MNT_DETACH).at("umount2", &mount.destination)?;
         map_detached(mount, &tree, map)?;
@@ -337,7 +337,7 @@ impl Rootfs {
         for (directory, names, path) in hierarchies(cgroup) {
             mkdirat(&top, directory.as_str(), Mode::from_bits_truncate(0o755))
                 .at("mkdir", &directory)?;
-            let tree = self.trees.take(AT_FDCWD, &c_string(path)?, CLONE)?;
+            let tree = self.trees.take(AT_FDCWD, &c_string(path)?, ALONE)?;
             self.trees.cover_in(tree, top.as_fd(), &c_string(&directory)?)?;
             for name in names.iter().filter(|name| **name != directory) {
                 match symlinkat(directory.as_str(), &top, *name) {
@@ -372,8 +372,7 @@ impl Rootfs {
             }) => {
                 let path = cgroup.paths().next().map_or("/sys/fs/cgroup", |(_, path)| path);
                 // Recursive: mounts that a user namespace has inherited come together or not at all.
-                let clone = OpenTree { recursive: true, ..CLONE };
-                let mut tree = self.trees.take(AT_FDCWD, &c_string(path)?, clone)?;
+                let mut tree = self.trees.take(AT_FDCWD, &c_string(path)?, RECURSIVE)?;
                 // Those of the host are not for a container that has none of its own (CVE-2023-25809).
                 let foreign = if cgroup.is_empty() { READ_ONLY.set } else { 0 };
                 let attributes = Attributes { set: mount_attributes(flags) | foreign, clear: 0 };
@@ -496,8 +495,7 @@ impl Rootfs {
             Err(sys::Error { errno: Errno::ENOENT | Errno::ENOTDIR, .. }) => return Ok(()),
             other => other?,
         };
-        let clone = OpenTree { clone: true, recursive: true, no_follow: false };
-        let mut tree = self.trees.take(target.as_fd(), c"", clone)?;
+        let mut tree = self.trees.take(target.as_fd(), c"", RECURSIVE)?;
         tree.change(&self.trees, READ_ONLY, false)?;
         self.trees.attach(tree, target.as_fd(), self.tree.as_fd()).map(drop)
     }
@@ -528,7 +526,7 @@ impl Rootfs {
                 (_, _, Some(null)) => null,
                 _ => null.insert(open_null(self.tree.as_fd())?),
             };
-            let tree = self.trees.take(cover.as_fd(), c"", CLONE).step(step)?;
+            let tree = self.trees.take(cover.as_fd(), c"", ALONE).step(step)?;
             self.trees.cover(tree, target.as_fd()).step(step)?;
         }
         Ok(chdir("/").at("chdir", "/")?)
@@ -552,7 +550,8 @@ enum Mounted {
     On(OwnedFd),
 }
 
-const CLONE: OpenTree = OpenTree { clone: true, recursive: false, no_follow: false };
+const ALONE: OpenTree = OpenTree { recursive: false, no_follow: false };
+const RECURSIVE: OpenTree = OpenTree { recursive: true, no_follow: false };
 const READ_ONLY: Attributes = Attributes { set: sys::Attributes::READ_ONLY.set, clear: 0 };
 
 /// A mount as `--debug` shows it.
@@ -620,8 +619,7 @@ fn open_null(root: BorrowedFd<'_>) -> Result<OwnedFd> {
 }
 
 pub(crate) fn open_source(trees: &Trees, source: &str, recursive: bool) -> Result<Tree> {
-    let clone = OpenTree { clone: true, recursive, no_follow: false };
-    trees.take(AT_FDCWD, &c_string(source)?, clone)
+    trees.take(AT_FDCWD, &c_string(source)?, OpenTree { recursive, no_follow: false })
 }
 
 /// Attaches the root to its own place.

@@ -24,7 +24,7 @@ use nix::unistd::{chdir, fchdir};
 use plan::{Attributes, BindAttributes};
 use sys::{Context, OpenTree};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::resolve::{self, Missing};
 use crate::{mount_table, procfs};
 
@@ -47,11 +47,25 @@ pub(crate) struct Tree {
     later: Vec<Change>,
 }
 
+/// What a mount is to become.
 #[derive(Debug, Clone, Copy)]
 enum Change {
+    /// Attributes, with `true` of all below it, too.
     Attributes(Attributes, bool),
+    /// Those of a bind: what is not named goes, unless it is locked.
     Bind(BindAttributes),
+    /// This propagation, with `true` of all below it, too.
     Propagation(MsFlags, bool),
+}
+
+impl Change {
+    fn is_nothing(self) -> bool {
+        match self {
+            Change::Attributes(attributes, _) => attributes == Attributes::default(),
+            Change::Bind(attributes) => attributes.unlocked() == Attributes::default(),
+            Change::Propagation(..) => false,
+        }
+    }
 }
 
 impl Trees {
@@ -69,7 +83,7 @@ impl Trees {
     /// `dir` itself.
     pub(crate) fn take(&self, dir: BorrowedFd<'_>, path: &CStr, how: OpenTree) -> Result<Tree> {
         if !self.only_classic.get() {
-            match sys::open_tree(dir, path, OpenTree { clone: true, ..how }) {
+            match sys::open_tree(dir, path, how) {
                 Err(error) if error.errno == Errno::ENOSYS => {
                     debug!("no detached trees here");
                     self.only_classic.set(true);
@@ -102,14 +116,14 @@ impl Trees {
         match unbound {
             None => {
                 sys::move_mount(fd.as_fd(), target)?;
-                self.change_now(fd.as_fd(), &later).inspect_err(|_| self.detach(fd.as_fd()))?;
+                self.apply_all(fd.as_fd(), &later).inspect_err(|_| self.detach(fd.as_fd()))?;
                 Ok(fd)
             }
             Some(recursive) => {
                 let stage = self.stage(root)?;
                 let mounted = self
                     .bind_at(stage.as_fd(), fd.as_fd(), recursive)
-                    .and_then(|mounted| self.change_now(mounted.as_fd(), &later).map(|()| mounted))
+                    .and_then(|mounted| self.apply_all(mounted.as_fd(), &later).map(|()| mounted))
                     .and_then(|mounted| self.move_to(mounted, target));
                 self.detach(stage.as_fd());
                 mounted
@@ -149,7 +163,7 @@ impl Trees {
         let Some(recursive) = tree.unbound else { return self.attach(tree, target, target) };
         self.bind(tree.fd.as_fd(), target, recursive)?;
         let mounted = open_below(AT_FDCWD, path)?;
-        self.change_now(mounted.as_fd(), &tree.later)?;
+        self.apply_all(mounted.as_fd(), &tree.later)?;
         Ok(mounted)
     }
 
@@ -160,80 +174,64 @@ impl Trees {
         attributes: Attributes,
         recursive: bool,
     ) -> Result<()> {
-        if attributes == Attributes::default() {
-            return Ok(());
-        }
-        match self.change_at_once(mount, attributes, recursive) {
-            Err(error) if error.errno == Errno::ENOSYS => {
-                self.remount(mount, attributes)?;
-                let below = if recursive { self.below(mount)? } else { Vec::new() };
-                below.iter().try_for_each(|mount| self.remount(mount.as_fd(), attributes))
-            }
-            other => Ok(other?),
-        }
+        self.apply(mount, Change::Attributes(attributes, recursive))
     }
 
     /// Gives a mount that is attached this propagation.
     pub(crate) fn propagate(
         &self,
-        mounted: BorrowedFd<'_>,
+        mount: BorrowedFd<'_>,
         kind: MsFlags,
         recursive: bool,
     ) -> Result<()> {
-        match self.propagate_at_once(mounted, kind, recursive) {
-            Err(error) if error.errno == Errno::ENOSYS => {
-                let deep = if recursive { MsFlags::MS_REC } else { MsFlags::empty() };
-                self.by_numbers(None, mounted, kind | deep)
-            }
-            other => Ok(other?),
-        }
+        self.apply(mount, Change::Propagation(kind, recursive))
     }
 
-    fn change_at_once(
-        &self,
-        mount: BorrowedFd<'_>,
-        attributes: Attributes,
-        recursive: bool,
-    ) -> std::result::Result<(), sys::Error> {
-        let Attributes { set, clear } = attributes;
-        match self.only_classic.get() {
-            true => Err(sys::Error::new("mount_setattr", "", Errno::ENOSYS)),
-            false => sys::change_attributes(mount, sys::Attributes { set, clear }, recursive),
-        }
-    }
-
-    fn propagate_at_once(
-        &self,
-        mount: BorrowedFd<'_>,
-        kind: MsFlags,
-        recursive: bool,
-    ) -> std::result::Result<(), sys::Error> {
-        match self.only_classic.get() {
-            true => Err(sys::Error::new("mount_setattr", "", Errno::ENOSYS)),
-            false => sys::set_propagation(mount, kind, recursive),
-        }
-    }
-
-    /// Gives a bind its attributes: what is not named goes, unless it is locked.
-    fn change_bind(&self, mount: BorrowedFd<'_>, attributes: BindAttributes) -> Result<()> {
-        let BindAttributes { named, others } = attributes;
-        match self.change(mount, attributes.unlocked(), false) {
-            Err(Error::Kernel { error: sys::Error { errno: Errno::EPERM, .. }, .. })
-                if others != 0 =>
-            {
-                debug!("init: locked attributes stay");
-                self.change(mount, named, false)
-            }
+    fn apply(&self, mount: BorrowedFd<'_>, change: Change) -> Result<()> {
+        match self.at_once(mount, change) {
+            Err(error) if error.errno() == Some(Errno::ENOSYS) => self.by_mount(mount, change),
             other => other,
         }
     }
 
-    fn change_now(&self, mount: BorrowedFd<'_>, changes: &[Change]) -> Result<()> {
-        changes.iter().try_for_each(|change| match *change {
-            Change::Attributes(attributes, recursive) => self.change(mount, attributes, recursive),
-            Change::Bind(attributes) => self.change_bind(mount, attributes),
-            Change::Propagation(kind, recursive) => self.propagate(mount, kind, recursive),
-        })
+    /// By mount_setattr(2), which detached mounts take, too.
+    fn at_once(&self, mount: BorrowedFd<'_>, change: Change) -> Result<()> {
+        let set = |Attributes { set, clear }, recursive| {
+            Ok(sys::change_attributes(mount, sys::Attributes { set, clear }, recursive)?)
+        };
+        match change {
+            change if change.is_nothing() => Ok(()),
+            _ if self.only_classic.get() => {
+                Err(sys::Error::new("mount_setattr", "", Errno::ENOSYS).into())
+            }
+            Change::Attributes(attributes, recursive) => set(attributes, recursive),
+            Change::Bind(attributes) => unless_locked(attributes, |these| set(these, false)),
+            Change::Propagation(kind, recursive) => {
+                Ok(sys::set_propagation(mount, kind, recursive)?)
+            }
+        }
+    }
+
+    /// By mount(2), which only mounts take that are attached.
+    fn by_mount(&self, mount: BorrowedFd<'_>, change: Change) -> Result<()> {
+        match change {
+            Change::Attributes(attributes, recursive) => {
+                self.remount(mount, attributes)?;
+                let below = if recursive { self.below(mount)? } else { Vec::new() };
+                below.iter().try_for_each(|mount| self.remount(mount.as_fd(), attributes))
+            }
+            Change::Bind(attributes) => {
+                unless_locked(attributes, |these| self.remount(mount, these))
+            }
+            Change::Propagation(kind, recursive) => {
+                let deep = if recursive { MsFlags::MS_REC } else { MsFlags::empty() };
+                self.by_numbers(None, mount, kind | deep)
+            }
+        }
+    }
+
+    fn apply_all(&self, mount: BorrowedFd<'_>, changes: &[Change]) -> Result<()> {
+        changes.iter().try_for_each(|change| self.apply(mount, *change))
     }
 
     fn descriptors(&self) -> Result<BorrowedFd<'_>> {
@@ -368,26 +366,12 @@ impl Tree {
         attributes: Attributes,
         recursive: bool,
     ) -> Result<()> {
-        if attributes == Attributes::default() {
-            return Ok(());
-        }
-        let done = trees.change_at_once(self.fd.as_fd(), attributes, recursive);
-        self.or_later(done, Change::Attributes(attributes, recursive))
+        self.apply(trees, Change::Attributes(attributes, recursive))
     }
 
     /// Gives a bind its attributes: what is not named goes, unless it is locked.
     pub(crate) fn change_bind(&mut self, trees: &Trees, attributes: BindAttributes) -> Result<()> {
-        let BindAttributes { named, others } = attributes;
-        if attributes.unlocked() == Attributes::default() {
-            return Ok(());
-        }
-        match trees.change_at_once(self.fd.as_fd(), attributes.unlocked(), false) {
-            Err(error) if error.errno == Errno::EPERM && others != 0 => {
-                debug!("init: locked attributes stay");
-                self.change(trees, named, false)
-            }
-            other => self.or_later(other, Change::Bind(attributes)),
-        }
+        self.apply(trees, Change::Bind(attributes))
     }
 
     /// Gives it this propagation.
@@ -397,17 +381,13 @@ impl Tree {
         kind: MsFlags,
         recursive: bool,
     ) -> Result<()> {
-        let done = trees.propagate_at_once(self.fd.as_fd(), kind, recursive);
-        self.or_later(done, Change::Propagation(kind, recursive))
+        self.apply(trees, Change::Propagation(kind, recursive))
     }
 
-    fn or_later(
-        &mut self,
-        done: std::result::Result<(), sys::Error>,
-        change: Change,
-    ) -> Result<()> {
-        match done {
-            Err(error) if error.errno == Errno::ENOSYS => self.later.push(change),
+    /// Now, or where that can't be as soon as it is attached.
+    fn apply(&mut self, trees: &Trees, change: Change) -> Result<()> {
+        match trees.at_once(self.fd.as_fd(), change) {
+            Err(error) if error.errno() == Some(Errno::ENOSYS) => self.later.push(change),
             other => other?,
         }
         Ok(())
@@ -423,4 +403,18 @@ impl AsFd for Tree {
 fn open_below(directory: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(directory, name, flags, Mode::empty()).at("open", name.to_string_lossy())?)
+}
+
+/// Gives a bind all that differs; where some of that is locked, what is named.
+fn unless_locked(
+    bind: BindAttributes,
+    mut give: impl FnMut(Attributes) -> Result<()>,
+) -> Result<()> {
+    match give(bind.unlocked()) {
+        Err(error) if error.errno() == Some(Errno::EPERM) && bind.others != 0 => {
+            debug!("init: locked attributes stay");
+            if bind.named == Attributes::default() { Ok(()) } else { give(bind.named) }
+        }
+        other => other,
+    }
 }

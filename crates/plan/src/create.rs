@@ -165,7 +165,7 @@ pub fn create<'a>(
         hostname: config.hostname.as_deref().unwrap_or_default(),
         domainname: config.domainname.as_deref().unwrap_or_default(),
         sysctls: sysctl::sysctls(linux, &namespaces, &mut findings),
-        net_devices: net_devices(linux, &namespaces, host, options, &mut findings),
+        net_devices: net_devices::net_devices(linux, &namespaces, host, options, &mut findings),
         mount_label,
         device_source,
         devices: devices::nodes(&linux.devices, &mut findings),
@@ -299,20 +299,6 @@ fn mounts<'a>(
         plan.push(mount);
     }
     plan
-}
-
-/// A restored container has its devices: in its network namespace, or in the images.
-fn net_devices<'a>(
-    linux: &'a spec::Linux<'a>,
-    namespaces: &Namespaces<'_>,
-    host: &Host<'_>,
-    options: &Options<'_>,
-    findings: &mut Findings,
-) -> Vec<NetDevice<'a>> {
-    if options.command == Command::Restore {
-        return Vec::new();
-    }
-    net_devices::net_devices(linux, namespaces, host, findings)
 }
 
 /// The specification requires a process only from `start` on (config.md, "Process").

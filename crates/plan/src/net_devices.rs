@@ -1,8 +1,8 @@
 //! `linux.netDevices`: the host's network devices that move into the container.
 
-use crate::Host;
 use crate::namespaces::{NamespaceKind, Namespaces};
 use crate::refusal::Findings;
+use crate::{Command, Host, Options};
 
 /// A network device that moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,12 @@ pub(crate) fn net_devices<'a>(
     linux: &'a spec::Linux<'a>,
     namespaces: &Namespaces<'_>,
     host: &Host<'_>,
+    options: &Options<'_>,
     findings: &mut Findings,
 ) -> Vec<NetDevice<'a>> {
     let mut plan: Vec<NetDevice<'a>> = Vec::with_capacity(linux.net_devices.len());
-    if linux.net_devices.is_empty() {
+    // A restored container has its devices: in its network namespace, or in the images.
+    if linux.net_devices.is_empty() || options.command == Command::Restore {
         return plan;
     }
     let at = "/linux/netDevices";

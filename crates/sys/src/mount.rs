@@ -8,25 +8,20 @@ use nix::mount::MsFlags;
 
 use crate::{Context, Error, Result};
 
-/// How [`open_tree`] opens.
+/// How [`open_tree`] copies.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenTree {
-    /// Make a detached copy of the mount (`OPEN_TREE_CLONE`) instead of a mere handle.
-    pub clone: bool,
-    /// With `clone`: copy the mounts below it, too (`AT_RECURSIVE`).
+    /// Copy the mounts below it, too (`AT_RECURSIVE`).
     pub recursive: bool,
     /// Don't follow a symbolic link at the path's end.
     pub no_follow: bool,
 }
 
-/// A handle to, or a detached copy of, the mount at `path` below `dir` (open_tree(2), Linux 5.2).
+/// A detached copy of the mount at `path` below `dir` (open_tree(2) with `OPEN_TREE_CLONE`, Linux 5.2).
 ///
 /// An empty path means `dir` itself. `ENOSYS` is also what it is where a filter doesn't know the call.
 pub fn open_tree(dir: BorrowedFd<'_>, path: &CStr, how: OpenTree) -> Result<OwnedFd> {
-    let mut flags = libc::OPEN_TREE_CLOEXEC as i32;
-    if how.clone {
-        flags |= libc::OPEN_TREE_CLONE as i32;
-    }
+    let mut flags = (libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC) as i32;
     if how.recursive {
         flags |= libc::AT_RECURSIVE;
     }

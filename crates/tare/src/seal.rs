@@ -59,8 +59,7 @@ fn is_sealed() -> Result<bool, sys::Error> {
 }
 
 fn read_only_mount() -> Result<OwnedFd, sys::Error> {
-    let clone = OpenTree { clone: true, recursive: false, no_follow: false };
-    let mount = sys::open_tree(AT_FDCWD, c"/proc/self/exe", clone)?;
+    let mount = sys::open_tree(AT_FDCWD, c"/proc/self/exe", OpenTree::default())?;
     sys::change_attributes(mount.as_fd(), Attributes::READ_ONLY, false)?;
     Ok(mount)
 }

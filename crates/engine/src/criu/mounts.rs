@@ -232,7 +232,7 @@ fn path_of(fd: BorrowedFd<'_>) -> String {
     link.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-const RECURSIVE: OpenTree = OpenTree { clone: true, recursive: true, no_follow: false };
+const RECURSIVE: OpenTree = OpenTree { recursive: true, no_follow: false };
 
 fn open_directory(path: &str) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
