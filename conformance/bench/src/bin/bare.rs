@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
-use std::ffi::CString;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
@@ -17,6 +16,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
+use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::CloneFlags;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -204,10 +204,6 @@ fn hide() -> Result {
             Err(_) => {}
         }
     }
-    let root = sys::open_tree(
-        nix::fcntl::AT_FDCWD,
-        &CString::new("/")?,
-        sys::OpenTree { clone: false, recursive: false, no_follow: false },
-    )?;
+    let root = nix::fcntl::open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     Ok(sys::change_attributes(root.as_fd(), sys::Attributes::READ_ONLY, false)?)
 }
