@@ -4,7 +4,7 @@
 //! A process is traced from its first call on: the command's own from its execve, the others from
 //! their birth until they become another program, which is the container's and not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -276,11 +276,9 @@ impl Tracer<'_> {
                 }
             }
             self.started = true;
-        } else if event != EVENT_STOP {
-            if let Some(new) = ptrace::getevent(pid).ok().and_then(|pid| i32::try_from(pid).ok()) {
-                self.adopt(Pid::from_raw(new));
-            }
-        } else {
+        } else if let Some(new) = newborn(pid, event) {
+            self.adopt(new);
+        } else if event == EVENT_STOP {
             // The first that is heard of a process may be its own stop, before its parent's word.
             self.adopt(pid);
         }
@@ -351,18 +349,23 @@ impl Tracer<'_> {
     /// Of what goes on without the command; what hangs is ended.
     fn let_go(&mut self) {
         let hung = self.traced.ended == Ended::Hung;
-        for pid in std::mem::take(&mut self.tracees).into_keys() {
+        let mut seen: BTreeSet<Pid> = std::mem::take(&mut self.tracees).into_keys().collect();
+        let mut left: Vec<Pid> = seen.iter().copied().collect();
+        while let Some(pid) = left.pop() {
             if hung {
                 let _ = kill(pid, Signal::SIGKILL);
             } else {
                 let _ = ptrace::interrupt(pid);
             }
             while let Ok(status) = waitpid(pid, Some(WaitPidFlag::__WALL)) {
-                if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
-                    break;
-                }
                 let signal = match status {
+                    WaitStatus::Exited(..) | WaitStatus::Signaled(..) => break,
                     WaitStatus::Stopped(_, signal) => Some(signal),
+                    // At this very moment it has made another, which is traced as well.
+                    WaitStatus::PtraceEvent(_, _, event) => {
+                        left.extend(newborn(pid, event).filter(|new| seen.insert(*new)));
+                        None
+                    }
                     _ => None,
                 };
                 if !hung && ptrace::detach(pid, signal).is_ok() {
@@ -371,6 +374,16 @@ impl Tracer<'_> {
             }
         }
     }
+}
+
+/// The process that another has made, if that is the event at which it stands.
+fn newborn(pid: Pid, event: i32) -> Option<Pid> {
+    let births = [Event::PTRACE_EVENT_CLONE, Event::PTRACE_EVENT_FORK, Event::PTRACE_EVENT_VFORK];
+    if !births.iter().any(|birth| *birth as i32 == event) {
+        return None;
+    }
+    let new = ptrace::getevent(pid).ok()?;
+    i32::try_from(new).ok().map(Pid::from_raw)
 }
 
 /// Makes a call that was not made look as if it had failed.
