@@ -44,7 +44,7 @@ fn cli() -> Command {
                 .long("only")
                 .value_name("CHAPTER|NAME")
                 .action(ArgAction::Append)
-                .help("Only these tests: a chapter, or part of a name"),
+                .help("Only these tests: a chapter, or part of a name; each must match something"),
         )
         .arg(
             Arg::new("jobs")
@@ -129,9 +129,13 @@ fn main() -> ExitCode {
             }
         };
     }
-    let only = words("only");
-    let mut tests = table::all();
-    tests.retain(|(name, _)| only.is_empty() || only.iter().any(|part| chosen(name, part)));
+    let tests = match selection(&words("only")) {
+        Ok(tests) => tests,
+        Err(sentence) => {
+            eprintln!("conformance: {sentence}");
+            return ExitCode::from(2);
+        }
+    };
     if args.get_flag("list") {
         report::list(&tests);
         return ExitCode::SUCCESS;
@@ -162,6 +166,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// The tests that `--only` chooses. Each of its words has to choose one, or a misspelt name would pass.
+fn selection(only: &[String]) -> Result<Vec<(String, table::Test)>, String> {
+    let mut tests = table::all();
+    let chooses = |part: &String| tests.iter().any(|(name, _)| chosen(name, part));
+    if let Some(part) = only.iter().find(|part| !chooses(part)) {
+        return Err(format!(
+            "--only {part}: no chapter, test or part of a test's name (--list shows all)"
+        ));
+    }
+    tests.retain(|(name, _)| only.is_empty() || only.iter().any(|part| chosen(name, part)));
+    Ok(tests)
+}
+
 /// A test is chosen by its chapter, its full name, or a part of its name.
 fn chosen(name: &str, part: &str) -> bool {
     name.split_once('/').is_some_and(|(chapter, own)| chapter == part || own.contains(part))
@@ -182,4 +199,22 @@ fn named(word: &str) -> (String, PathBuf) {
 /// The runtime is called from other directories than this one.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_that_matches_nothing_is_an_error() {
+        let selected = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            selection(&words).map(|tests| tests.len())
+        };
+        assert_eq!(selected(&[]), Ok(table::all().len()));
+        assert!(selected(&["cgroups", "terminal/foreground"]).is_ok_and(|count| count > 2));
+        for words in [&["cgroups/"][..], &["terminal", "nonsense"]] {
+            assert!(selected(words).unwrap_err().contains(words[words.len() - 1]), "{words:?}");
+        }
+    }
 }
