@@ -2,7 +2,7 @@
 //! tests are skipped with its own reason.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -321,6 +321,24 @@ pub(crate) const TESTS: &[Test] = &[
         round(&b, &c, &[])?;
         has(c.says(&format!("ip link show dev {}", device.name))?, &device.name)
     }),
+    test("user-namespace", "a container with ids of its own, from images that are root's", |t| {
+        let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?;
+        let (b, c) = counting(t, b)?;
+        round(&b, &c, &[])?;
+        round(&b, &c, &[])?;
+        has(c.says("tr -s ' ' </proc/self/uid_map")?, "0 100000 65536")?;
+        let mode = fs::metadata(t.path("images"))?.mode() & 0o777;
+        is(mode & 0o077, 0)
+    }),
+    test("cgroup-owner", "what is mounted to write is the process's again (v2)", |t| {
+        needs(layout::unified(), "cgroup v2")?;
+        let b = t.bundle()?.user_namespace(100_000).owned_by(100_000)?.unshare("cgroup");
+        let b = b.mount(layout::TOP, "cgroup", "cgroup", &["rw"]);
+        let (b, c) = counting(t, b)?;
+        round(&b, &c, &[])?;
+        let owner = |file| Ok::<_, Miss>(fs::metadata(layout::path("pids", &c.id, file))?.uid());
+        is([owner("")?, owner("cgroup.procs")?, owner("pids.max")?], [100_000, 100_000, 0])
+    }),
     test("delegate-cgroup", "crun: restored into the cgroup that it may manage (v2)", |t| {
         needs(layout::unified(), "cgroup v2")?;
         let annotations = json!({ "run.oci.delegate-cgroup": "inner" });
@@ -463,14 +481,26 @@ pub(crate) const TESTS: &[Test] = &[
             let c = Container::new(t, &b.id, t.path("nothing"));
             c.start()?;
             t.until("a count", || Ok(b.rootfs("count").exists()))?;
+            // Where it was there is nothing any more.
+            fs::rename(&other, &own)?;
             checkpoint(&c, &[]).ok()?;
             let saved = count(&b)?;
-            fs::rename(&other, &own)?;
             restore(&b, &[]).ok()?;
             counts_on(&b)?;
             that(count(&b)? > saved, "it counts on, and not from the start")
         },
     ),
+    test("config-gone", "runc: a checkpoint is of what was configured, not of config.json", |t| {
+        let b = t.bundle()?.bind(&t.dir("source")?, "/bound", &["bind"]);
+        let (b, c) = counting(t, b)?;
+        fs::remove_file(b.dir.join("config.json"))?;
+        checkpoint(&c, &[]).ok()?;
+        let saved = count(&b)?;
+        b.write()?;
+        restore(&b, &[]).ok()?;
+        counts_on(&b)?;
+        that(count(&b)? > saved, "it counts on, and not from the start")
+    }),
     test(
         "pidfd-receiver",
         "crun: run.oci.pidfd_receiver gets a descriptor of what is restored",

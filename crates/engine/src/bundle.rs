@@ -36,12 +36,6 @@ impl Bundle {
         Ok(Bundle { directory: text(&directory)?, file: text(&file)?, bytes })
     }
 
-    /// The configuration, if it is not the bundle's own.
-    pub(crate) fn other_config(&self) -> Option<&str> {
-        let own = self.file.strip_prefix(&self.directory) == Some("/config.json");
-        (!own).then_some(&self.file)
-    }
-
     /// A bundle whose configuration exists in memory only.
     pub fn of(directory: &Path, bytes: Vec<u8>) -> Result<Bundle> {
         let directory = text(&absolute(directory)?)?;

@@ -2,14 +2,11 @@
 //! again. CRIU does the work; here is what it must know of the container, and what follows.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use spec::ContainerStatus;
 use sys::Context;
-
-use crate::bundle::{self, Bundle};
 
 use crate::criu::options::{self, CriuOptions, Files};
 use crate::criu::rpc::{self, Features, Kind, opts};
@@ -54,14 +51,13 @@ pub fn checkpoint(request: Request<'_>) -> Result<()> {
     let bytes = dir.read_record()?;
     let record = bytes.record()?;
     check_status(&dir, &record)?;
-    let other = record.config.as_ref().map(|file| Path::new(file.as_str()));
-    let bundle = Bundle::open(Path::new(&*record.bundle), other)?;
-    let config: spec::Spec<'_> = bundle::parse(&bundle.file, &bundle.bytes)?;
+    let saved = dir.read_exec()?;
+    let outside = saved.exec()?.outside;
     let mut options = Message::default();
     if !request.pre_dump {
-        mounts::leave_out(&mut options, &config, &record)?;
+        mounts::leave_out(&mut options, &outside, &record)?;
     }
-    namespaces::leave_out(&mut options, &config, record.pid)?;
+    namespaces::leave_out(&mut options, &outside, record.pid)?;
     swrk::check(Features {
         memory_tracking: request.pre_dump,
         lazy_pages: request.criu.lazy_pages,

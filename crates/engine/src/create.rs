@@ -303,7 +303,6 @@ impl<'p> Making<'p> {
         })?;
         let now = humantime::format_rfc3339_nanos(SystemTime::now()).to_string();
         let mut making = Making::of(dir, Record::new(plan, now), lock, unit);
-        making.record.config = request.bundle.other_config().map(|file| file.to_owned().into());
         let announced = making.remember(&place, plan, config)?;
         let join = making.create_cgroup(&mut place, request.is_rootless(plan), announced)?;
         Ok((making, place, join))

@@ -32,12 +32,15 @@ pub(crate) fn place(plan: &plan::Create<'_>) -> Result<(Cgroup, Option<NewUnit>)
     }
 }
 
-/// Gives the container's cgroup to its owner; and moves the process into the cgroup below it that it
-/// is to manage: that becomes the container's root's.
+/// Gives the container's cgroup to its owner.
+pub(crate) fn give_to_owner(place: &Cgroup, plan: &plan::Create<'_>) -> Result<()> {
+    Ok(plan.cgroup.owner.map_or(Ok(()), |owner| place.delegate(owner))?)
+}
+
+/// The same; and moves the process into the cgroup below it that it is to manage: that becomes the
+/// container's root's.
 pub(crate) fn delegate(place: &Cgroup, plan: &plan::Create<'_>, pid: Pid) -> Result<()> {
-    if let Some(owner) = plan.cgroup.owner {
-        place.delegate(owner)?;
-    }
+    give_to_owner(place, plan)?;
     if plan.cgroup.delegated.is_empty() {
         return Ok(());
     }

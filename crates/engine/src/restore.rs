@@ -15,19 +15,19 @@ use sys::Context;
 
 use crate::channel::{Channel, Message as Word};
 use crate::create::{self, Making, Started};
-use crate::criu::mounts;
 use crate::criu::namespaces::Joined;
 use crate::criu::options::{self, CriuCgroups, CriuOptions, Files};
 use crate::criu::rpc::{self, Features, Kind, opts};
 use crate::criu::streams::Streams;
 use crate::criu::swrk::{self, Criu, Notification};
 use crate::criu::wire::Message;
+use crate::criu::{images, mounts};
 use crate::error::{Result, Step};
 use crate::hooks::HookFiles;
 use crate::process::Process;
 use crate::receiver::Receiver;
 use crate::store::Record;
-use crate::{aside, foreground, init, notify, pid_file, units};
+use crate::{aside, foreground, init, limits, notify, pid_file, units};
 
 /// What `restore` is asked for.
 pub struct Request<'a> {
@@ -119,13 +119,14 @@ impl<'p> Restoring<'_, 'p> {
         };
         let inherited: Vec<BorrowedFd<'_>> =
             self.files.fds().chain(self.joined.fds()).chain(self.streams.fds()).collect();
+        let shown = images::make_place(&making.dir, &self.plan.namespaces)?;
         let prepare = |channel: &Channel| {
             init::join_cgroup(join)?;
             if needs_unit.get() {
                 channel.send(&Word::NeedsUnit)?;
                 init::wait_for_parent(channel)?;
             }
-            mounts::set_up_root(self.plan, notify, || self.files.reopen())
+            mounts::set_up_root(self.plan, notify, || self.files.reopen(shown.as_deref()))
         };
         let log = Some(self.files.log.clone());
         let starting = swrk::start(clone, prepare, &inherited, log)?;
@@ -188,6 +189,7 @@ impl<'p> Restoring<'_, 'p> {
             // All is there, and nothing runs yet. Until now CRIU had to have room beside it.
             ("post-restore", _) => {
                 note_namespaces(&mut making.record, asked.pid);
+                limits::give_to_owner(place, self.plan)?;
                 if self.images_have_limits() { Ok(()) } else { self.set_limits(place) }
             }
             _ => Ok(()),

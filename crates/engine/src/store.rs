@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `creating.json` | [`Record`]: what will exist, and must be cleaned up if `create` is ended; in a second line the cgroup's number, once it exists | once; gone when it is complete |
 //! | `state.json` | [`Record`]: what exists | once, atomically: new file, rename |
-//! | `exec.json` | the container's `process`, whose defaults `exec` takes; the cgroup and the resctrl groups once more | once |
+//! | `exec.json` | the container's `process`, whose defaults `exec` takes; what of it is the host's, for `checkpoint`; the cgroup and the resctrl groups once more | once |
 //! | `seccomp.bpf` | the filter, for `exec`, which knows it by the fingerprint in `exec.json` | once |
 //! | `start.sock` | where the created init waits for `start` ([`crate::start_socket`]) | once; gone when it was started |
 //!
@@ -67,9 +67,6 @@ pub struct Record<'a> {
     /// The bundle's absolute path.
     #[serde(borrow)]
     pub bundle: Text<'a>,
-    /// The configuration that it was made of, if it is not the bundle's `config.json` (`--config`).
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    pub(crate) config: Option<Text<'a>>,
     /// The root file system's absolute path.
     #[serde(borrow)]
     pub rootfs: Text<'a>,
@@ -156,7 +153,7 @@ pub struct AgentRecord<'a> {
     pub metadata: Text<'a>,
 }
 
-/// What `exec` needs of a container beside its record, and what `delete` falls back on when the
+/// What `exec` and `checkpoint` need of a container beside its record, and what `delete` falls back on when the
 /// record was damaged.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ExecRecord<'a> {
@@ -178,6 +175,57 @@ pub(crate) struct ExecRecord<'a> {
     /// The container's NUMA policy, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) memory_policy: Option<MemoryPolicyRecord>,
+    /// What of it is the host's, for `checkpoint`.
+    #[serde(default, borrow)]
+    pub(crate) outside: Outside<'a>,
+}
+
+/// What of a container is the host's, and not in the images of a checkpoint, as far as the configuration
+/// tells.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Outside<'a> {
+    /// Destinations of binds.
+    #[serde(borrow)]
+    pub(crate) binds: Vec<Text<'a>>,
+    /// The first mount whose ids are mapped: its index, and its destination.
+    #[serde(borrow)]
+    pub(crate) mapped: Option<(usize, Text<'a>)>,
+    /// `linux.maskedPaths`.
+    #[serde(borrow)]
+    pub(crate) masked: Vec<Text<'a>>,
+    /// Paths of `linux.devices`.
+    #[serde(borrow)]
+    pub(crate) devices: Vec<Text<'a>>,
+    /// Kinds of namespaces that it joined by their paths.
+    #[serde(borrow)]
+    pub(crate) joined: Vec<Text<'a>>,
+}
+
+impl<'a> Outside<'a> {
+    /// What `config` tells.
+    fn of(config: &spec::Spec<'a>) -> Outside<'a> {
+        let mapped = |mount: &spec::Mount<'_>| {
+            !mount.uid_mappings.is_empty()
+                || mount.options.iter().any(|option| *option == "idmap" || *option == "ridmap")
+        };
+        let mounts = &config.mounts;
+        let binds = mounts.iter().filter(|mount| plan::is_bind(mount));
+        let mut outside = Outside {
+            binds: binds.map(|mount| mount.destination.clone()).collect(),
+            mapped: mounts
+                .iter()
+                .position(mapped)
+                .map(|index| (index, mounts[index].destination.clone())),
+            ..Outside::default()
+        };
+        if let Some(linux) = &config.linux {
+            let joined = linux.namespaces.iter().filter(|namespace| !namespace.path.is_empty());
+            outside.masked.clone_from(&linux.masked_paths);
+            outside.devices = linux.devices.iter().map(|device| device.path.clone()).collect();
+            outside.joined = joined.map(|namespace| namespace.kind.clone()).collect();
+        }
+        outside
+    }
 }
 
 /// The arguments of set_mempolicy(2): mode with flags, and nodes as a mask in words.
@@ -202,6 +250,7 @@ impl<'a> ExecRecord<'a> {
             personality: policies.personality,
             memory_policy: memory
                 .map(|policy| MemoryPolicyRecord(policy.mode, policy.nodes.words.clone())),
+            outside: Outside::of(config),
         }
     }
 
@@ -235,7 +284,6 @@ impl<'a> Record<'a> {
             pid: 0,
             start_time: 0,
             bundle: Text::new(plan.bundle),
-            config: None,
             rootfs: Text(plan.root.path.clone()),
             created: created.into(),
             owner: nix::unistd::geteuid().as_raw(),

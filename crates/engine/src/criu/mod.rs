@@ -7,10 +7,12 @@
 //! | `rpc` | its messages |
 //! | `swrk` | its process, and the conversation |
 //! | `options` | what the user asks for, as part of a request |
+//! | `images` | how those of a user namespace are shown to CRIU |
 //! | `namespaces`, `mounts`, `streams` | what of the container is the host's, and so not in the images |
 //! | `log`, `failure` | what went wrong |
 
 mod failure;
+pub(crate) mod images;
 mod log;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;

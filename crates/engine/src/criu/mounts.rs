@@ -21,7 +21,7 @@ use super::wire::Message;
 use crate::error::{Error, Result, Step};
 use crate::resolve::{self, Missing};
 use crate::rootfs::{c_string, hierarchies, mount_name};
-use crate::store::Record;
+use crate::store::{Outside, Record};
 use crate::tree::Trees;
 use crate::{mount_table, notify};
 
@@ -30,10 +30,12 @@ const NULL: &str = "/dev/null";
 /// Tells a dump which mounts of the container are left out. Only what is mounted there now counts.
 pub(crate) fn leave_out(
     options: &mut Message,
-    config: &spec::Spec<'_>,
+    outside: &Outside<'_>,
     record: &Record<'_>,
 ) -> Result<()> {
-    refuse_mapped(config)?;
+    if let Some((index, destination)) = &outside.mapped {
+        return Err(mapped_ids(*index, destination));
+    }
     let root = open_directory(&format!("/proc/{}/root", record.pid))?;
     let table = mount_table::of(record.pid)?;
     let mounted: HashSet<&str> = table.iter().map(|entry| entry.place.as_str()).collect();
@@ -45,22 +47,21 @@ pub(crate) fn leave_out(
         }
         Ok::<(), Error>(())
     };
-    for bind in config.mounts.iter().filter(|mount| plan::is_bind(mount)) {
-        leave(inside(&bind.destination, &record.rootfs), None)?;
+    for destination in &outside.binds {
+        leave(inside(destination, &record.rootfs), None)?;
     }
     leave(notify::INSIDE, None)?;
     // v2 is a file system of the container's own.
     for place in table.iter().filter(|entry| entry.kind == "cgroup").map(|entry| &entry.place) {
         leave(place, None)?;
     }
-    let Some(linux) = &config.linux else { return Ok(()) };
-    for path in &linux.masked_paths {
+    for path in &outside.masked {
         let masked = resolve::open(root.as_fd(), path, Missing::Fail);
         if masked.is_ok_and(|masked| resolve::is_directory(masked.as_fd()).is_ok_and(|is| !is)) {
             leave(path, Some(NULL))?;
         }
     }
-    let devices = linux.devices.iter().map(|device| device.path.as_str());
+    let devices = outside.devices.iter().map(|path| path.as_str());
     for path in DEFAULT_DEVICES.iter().map(|(path, ..)| *path).chain(devices) {
         leave(path, None)?;
     }
@@ -182,18 +183,6 @@ fn is_on_file_system(mount: &Mount<'_>, all: &[Mount<'_>]) -> bool {
 }
 
 /// A mount whose ids are mapped would come back without the map.
-fn refuse_mapped(config: &spec::Spec<'_>) -> Result<()> {
-    let mapped = |mount: &spec::Mount<'_>| {
-        !mount.uid_mappings.is_empty()
-            || mount.options.iter().any(|option| *option == "idmap" || *option == "ridmap")
-    };
-    match config.mounts.iter().position(mapped) {
-        None => Ok(()),
-        Some(n) => Err(mapped_ids(n, &config.mounts[n].destination)),
-    }
-}
-
-/// The same for what is to be restored.
 pub(crate) fn refuse_mapped_plan(plan: &plan::Create<'_>) -> Result<()> {
     match plan.mounts.iter().find(|mount| mount.id_map.is_some()) {
         None => Ok(()),

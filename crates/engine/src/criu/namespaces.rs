@@ -11,6 +11,7 @@ use sys::Context;
 use super::rpc::{self, opts};
 use super::wire::Message;
 use crate::error::{Error, Result, Step};
+use crate::store::Outside;
 
 /// The key by which image and restore mean the same namespace: runc's, so that either can restore
 /// what the other has dumped.
@@ -22,12 +23,11 @@ fn key(kind: NamespaceKind) -> Option<&'static str> {
     }
 }
 
-/// Tells a dump which namespaces of the container's init are left out: those of the configuration
-/// that have a path. It is asked of the process which ones they are, since paths may be gone.
-pub(crate) fn leave_out(options: &mut Message, config: &spec::Spec<'_>, pid: i32) -> Result<()> {
-    let Some(linux) = &config.linux else { return Ok(()) };
+/// Tells a dump which namespaces of the container's init are left out: those that it
+/// joined. It is asked of the process which ones they are, since paths may be gone.
+pub(crate) fn leave_out(options: &mut Message, outside: &Outside<'_>, pid: i32) -> Result<()> {
     for kind in [NamespaceKind::Network, NamespaceKind::Pid] {
-        let external = linux.namespaces.iter().any(|n| n.kind == kind.name() && !n.path.is_empty());
+        let external = outside.joined.iter().any(|joined| *joined == kind.name());
         if let (true, Some(key)) = (external, key(kind)) {
             let (name, path) = (kind.file(), format!("/proc/{pid}/ns/{}", kind.file()));
             let inode = stat(path.as_str()).at("stat", &path)?.st_ino;

@@ -11,7 +11,7 @@ use sys::Context;
 
 use super::rpc::opts;
 use super::wire::Message;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What CRIU is to do, of all that both its directions have.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,8 @@ pub(crate) struct Files<'a> {
     /// Where the images are.
     pub(crate) images: OwnedFd,
     images_path: &'a Path,
-    work: Option<(OwnedFd, &'a Path)>,
+    work: OwnedFd,
+    work_path: &'a Path,
     /// The log's path.
     pub(crate) log: PathBuf,
     log_name: &'static str,
@@ -81,28 +82,27 @@ impl<'a> Files<'a> {
     pub(crate) fn open(options: &CriuOptions<'a>, log_name: &'static str) -> Result<Files<'a>> {
         let images_path = options.images;
         let images = open(images_path)?;
-        let work = options.work.map(|path| {
-            make(path)?;
-            Ok::<_, Error>((open(path)?, path))
-        });
-        let log = options.work.unwrap_or(images_path).join(log_name);
-        Ok(Files { images, images_path, work: work.transpose()?, log, log_name })
+        options.work.map_or(Ok(()), make)?;
+        let work_path = options.work.unwrap_or(images_path);
+        let (work, log) = (open(work_path)?, work_path.join(log_name));
+        Ok(Files { images, images_path, work, work_path, log, log_name })
     }
 
     /// Descriptors that CRIU must have.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let work = self.work.iter().map(|(fd, _)| fd.as_fd());
-        work.chain([self.images.as_fd()])
+        [self.work.as_fd(), self.images.as_fd()].into_iter()
     }
 
     /// In a process that has got a mount namespace of its own: the same directories as that has them,
-    /// under the same numbers. CRIU works in one of them, and mounts there.
-    pub(crate) fn reopen(&self) -> Result<()> {
-        sys::replace(self.images.as_fd(), open(self.images_path)?.as_fd())?;
-        match &self.work {
-            Some((fd, path)) => Ok(sys::replace(fd.as_fd(), open(path)?.as_fd())?),
-            None => Ok(()),
+    /// under the same numbers. CRIU works in one of them, and mounts there; the images it reads as they
+    /// are shown on `place`, if there is one.
+    pub(crate) fn reopen(&self, place: Option<&Path>) -> Result<()> {
+        sys::replace(self.work.as_fd(), open(self.work_path)?.as_fd())?;
+        let mut images = open(self.images_path)?;
+        if let Some(place) = place {
+            images = super::images::show(images.as_fd(), place)?;
         }
+        Ok(sys::replace(self.images.as_fd(), images.as_fd())?)
     }
 }
 
@@ -138,9 +138,7 @@ pub(crate) fn common(
 ) -> Message {
     let mut message = Message::default();
     message.number(opts::IMAGES_DIR_FD, i64::from(files.images.as_raw_fd()));
-    if let Some((work, _)) = &files.work {
-        message.number(opts::WORK_DIR_FD, i64::from(work.as_raw_fd()));
-    }
+    message.number(opts::WORK_DIR_FD, i64::from(files.work.as_raw_fd()));
     message.number(opts::LOG_LEVEL, LOG_LEVEL);
     message.text(opts::LOG_FILE, files.log_name);
     message.switch(opts::NOTIFY_SCRIPTS, true);
