@@ -115,6 +115,20 @@ pub(crate) const TESTS: &[Test] = &[
         tell(t.bundle()?, "poststop", &file).says("true")?;
         is(&state(&file)?["status"], &json!("stopped"))
     }),
+    test(
+        "no-signal-blocked-of-run",
+        "a hook of a run in the foreground finds no signal blocked, whatever run holds back",
+        |t| {
+            let note = |file: &Path| format!("grep SigBlk /proc/self/status > {}", file.display());
+            let files = [t.path("poststart"), t.path("poststop")];
+            let b = t.bundle()?.hook("poststart", &note(&files[0]));
+            b.hook("poststop", &note(&files[1])).says("true")?;
+            for file in &files {
+                is(fs::read_to_string(file)?.trim(), "SigBlk:\t0000000000000000")?;
+            }
+            Ok(())
+        },
+    ),
     test("poststop-of-delete-force", "poststop runs also at delete --force", |t| {
         let file = t.path("state");
         let c = tell(t.bundle()?, "poststop", &file).sleeps().start()?;

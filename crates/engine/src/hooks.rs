@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use log::debug;
 use nix::poll::PollTimeout;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 use plan::HookKind;
 use sys::Context;
@@ -138,6 +139,10 @@ fn run_one(
         command.arg0(name.as_str()).args(arguments.iter().map(spec::Text::as_str));
     }
     set_environment(&mut command, hook, place.environment);
+    // A runtime in the foreground holds back nearly all; the hook could not even be ended.
+    if SigSet::thread_get_mask().is_ok_and(|held| held.iter().next().is_some()) {
+        sys::unblock_signals_of(&mut command);
+    }
     let mut child = command.spawn().at("fork/exec", &*hook.path).map_err(text)?;
     let status = wait(&mut child, hook.timeout)?;
     if status.success() {

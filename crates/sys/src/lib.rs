@@ -42,7 +42,7 @@ pub use process::{
     CapabilitySets, Exec, LAST_CAPABILITY, clear_ambient, drop_bounding, join_session_keyring,
     keep_capabilities, kill, permitted_capabilities, raise_ambient, reset_signals,
     set_capabilities, set_domain_name, set_dumpable, set_groups, set_ids, set_no_new_privileges,
-    set_parent_death_signal, set_rlimit,
+    set_parent_death_signal, set_rlimit, unblock_signals_of,
 };
 pub use regex::Regex;
 pub use seccomp::{seccomp_knows, seccomp_set_filter};

@@ -221,6 +221,22 @@ pub fn reset_signals() -> Result<()> {
     Ok(())
 }
 
+/// Has a program that is started find no signal blocked, whichever this process holds back.
+pub fn unblock_signals_of(command: &mut std::process::Command) {
+    // SAFETY: sigset_t is plain data, and zeroed it is the empty set.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let unblock = move || {
+        // SAFETY: `none` is a valid set, and the old one is not asked for.
+        match unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) }
+        {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and execve it only makes one call, which allocates nothing.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, unblock) };
+}
+
 /// A program with its arguments and environment, ready for execve(2): nothing is allocated between
 /// a filter that may forbid it and the call.
 #[derive(Debug)]
