@@ -165,6 +165,21 @@ pub(crate) const TESTS: &[Test] = &[
         run.wait()?.exits(0)?;
         that(t.path("after").exists(), "the modes were compared")
     }),
+    test(
+        "foreground-hang-up",
+        "run's terminal hangs up: the process sees it where it reads, though it ignores SIGHUP",
+        |t| {
+            let (terminal, stdio) = Terminal::open(t)?;
+            let script = "trap '' HUP; echo up; while read x; do echo got $x; done; exit 7";
+            let b = t.bundle()?.set("/process/terminal", true).sh(script);
+            let run = b.call("run")?.through(["setsid", "-c", "-w"]).stdio(stdio).spawn()?;
+            terminal.shows("up")?;
+            terminal.types("word\n")?;
+            terminal.shows("got word")?;
+            drop(terminal);
+            run.wait()?.exits(7)
+        },
+    ),
     test("exec-tty", "runc: exec --tty with a console socket", |t| {
         let c = t.bundle()?.sleeps().start()?;
         let socket = Socket::listen(t)?;

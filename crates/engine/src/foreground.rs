@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
@@ -33,16 +34,15 @@ pub(crate) fn wait(
     terminal: Option<OwnedFd>,
     signals: &SignalFd,
 ) -> Result<i32> {
-    let Some(terminal) = terminal else {
-        while !wait_for_either(process, signals)? {
-            forward(process, signals, None)?;
-        }
-        return process.reap();
-    };
-    let raw = RawMode::enter()?;
-    copy_window_size(&terminal);
-    relay(process, signals, &terminal)?;
-    drop(raw);
+    if let Some(terminal) = terminal {
+        let raw = RawMode::enter();
+        copy_window_size(&terminal);
+        relay(process, signals, &terminal, raw.is_on())?;
+        // Closed now: if the process still runs, its terminal hangs up.
+    }
+    while !wait_for_either(process, signals)? {
+        forward(process, signals, None)?;
+    }
     process.reap()
 }
 
@@ -97,65 +97,134 @@ fn copy_window_size(terminal: &OwnedFd) {
     }
 }
 
-/// Copies what is typed to the terminal and what it shows to standard output, until both the process
-/// has ended and the terminal is drained.
-fn relay(process: &Process, signals: &SignalFd, terminal: &OwnedFd) -> Result<()> {
+/// Copies what is typed to the terminal and what it shows to standard output, until the process has
+/// ended and all of that is read, or the caller has gone: the own terminal, or who reads what is
+/// shown. No write waits, or no signal would be passed on and no end be seen meanwhile.
+fn relay(
+    process: &Process,
+    signals: &SignalFd,
+    terminal: &OwnedFd,
+    on_terminal: bool,
+) -> Result<()> {
     let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
-    let mut reading = true;
+    let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK;
+    fcntl(terminal, FcntlArg::F_SETFL(flags)).at("fcntl", "terminal")?;
+    // The container may close its terminal and open it again, as systemd does: that is no end.
+    let _inner = sys::pty_peer(terminal.as_fd())?;
+    let mut typed = Some(Flow::new(stdin.as_fd(), terminal.as_fd()));
+    let mut shown = Flow::new(terminal.as_fd(), stdout.as_fd());
     let mut ended = false;
     loop {
-        let input = if reading && !ended { PollFlags::POLLIN } else { PollFlags::empty() };
-        let mut polled = [
-            PollFd::new(terminal.as_fd(), PollFlags::POLLIN),
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(stdin.as_fd(), input),
-        ];
-        // Once the process has ended only what is in the terminal already is still of interest:
-        // somebody else may hold it open for ever.
-        let timeout = if ended { PollTimeout::ZERO } else { PollTimeout::NONE };
-        // Nobody polls a descriptor that only ever says "hung up".
-        let count = if input.is_empty() { 2 } else { 3 };
-        let over = match process.poll(polled.get_mut(..count).unwrap_or_default(), timeout) {
+        let mut polled = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), shown.wanted()];
+        polled.extend(typed.as_ref().map(Flow::wanted));
+        let over = match wait_for_some(process, &mut polled, ended && shown.is_empty(), ended) {
             Err(Errno::EINTR) => continue,
             other => other.at("poll", "")?,
         };
-        let [output, signalled, typed] =
-            polled.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+        let ready = |at: usize| polled.get(at).is_some_and(|fd| fd.any().unwrap_or(true));
+        let (signalled, may_show, may_type) = (ready(0), ready(1), ready(2));
+        let has_hung_up = polled.get(2).is_some_and(|fd| hung_up(fd, on_terminal));
         if signalled {
             forward(process, signals, Some(terminal))?;
         }
-        if typed {
-            reading = copy_some(stdin.as_fd(), terminal.as_fd())?;
+        match typed.as_mut().filter(|_| may_type).map_or(Step::Done, Flow::advance) {
+            Step::Done => {}
+            Step::SourceGone if has_hung_up => return Ok(()),
+            // Its end; or it is the terminal of who stands in the background.
+            Step::SourceGone | Step::SinkGone => typed = None,
         }
-        if output && !copy_some(terminal.as_fd(), stdout.as_fd())? || ended && !output && !signalled
-        {
-            return wait_if(!ended && !over, process);
+        if may_show && shown.advance() != Step::Done {
+            return Ok(());
         }
-        ended = ended || over;
+        // Who can't show the rest, and is told to end, does.
+        if ended && !may_show && (shown.is_empty() || signalled) {
+            return Ok(());
+        }
+        if over {
+            (ended, typed) = (true, None);
+        }
     }
 }
 
-/// The terminal was closed by everybody in the container: what remains is its end.
-fn wait_if(running: bool, process: &Process) -> Result<()> {
-    if running {
-        process.wait_for_end(PollTimeout::NONE)?;
-    }
-    Ok(())
+/// Whether that is a terminal, and has hung up: a pipe's end is no error.
+fn hung_up(typed: &PollFd<'_>, on_terminal: bool) -> bool {
+    let sign = if on_terminal { PollFlags::POLLHUP } else { PollFlags::empty() };
+    typed.revents().is_some_and(|events| events.intersects(sign | PollFlags::POLLERR))
 }
 
-/// Copies what there is; `false` at the end.
-fn copy_some(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<bool> {
-    let mut buffer = [0; 32 * 1024];
-    match nix::unistd::read(from, &mut buffer) {
-        // EIO: the other side of a terminal is closed.
-        Ok(0) | Err(Errno::EIO) => Ok(false),
-        Err(Errno::EINTR | Errno::EAGAIN) => Ok(true),
-        Err(errno) => Ok(Err(errno).at("read", "terminal")?),
-        Ok(n) => match crate::store::write_all(to, buffer.get(..n).unwrap_or_default()) {
-            Ok(()) => Ok(true),
-            Err(Errno::EIO | Errno::EPIPE) => Ok(false),
-            Err(errno) => Ok(Err(errno).at("write", "terminal")?),
-        },
+/// Waits for one of these, or the process's end, if that hasn't been seen; whether it has ended now.
+fn wait_for_some<'p>(
+    process: &'p Process,
+    polled: &mut [PollFd<'p>],
+    at_once: bool,
+    ended: bool,
+) -> nix::Result<bool> {
+    // Once the process has ended only what is in the terminal already is still of interest:
+    // somebody else may hold it open for ever.
+    let timeout = if at_once { PollTimeout::ZERO } else { PollTimeout::NONE };
+    match ended {
+        true => poll(polled, timeout).map(|_| false),
+        false => process.poll(polled, timeout),
+    }
+}
+
+/// What is read at once: a pipe that can be written to takes as much without waiting.
+const CHUNK: usize = 4096;
+
+/// Bytes on their way from one descriptor to another.
+struct Flow<'f> {
+    source: BorrowedFd<'f>,
+    sink: BorrowedFd<'f>,
+    /// Read, and not written yet.
+    bytes: Vec<u8>,
+}
+
+/// What came of a read or a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Done,
+    SourceGone,
+    SinkGone,
+}
+
+impl<'f> Flow<'f> {
+    fn new(source: BorrowedFd<'f>, sink: BorrowedFd<'f>) -> Flow<'f> {
+        Flow { source, sink, bytes: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// What it waits for.
+    fn wanted(&self) -> PollFd<'f> {
+        match self.is_empty() {
+            true => PollFd::new(self.source, PollFlags::POLLIN),
+            false => PollFd::new(self.sink, PollFlags::POLLOUT),
+        }
+    }
+
+    /// Reads, or writes what was read. Whatever the error is, who has it is of no use any more.
+    fn advance(&mut self) -> Step {
+        if !self.is_empty() {
+            return match nix::unistd::write(self.sink, &self.bytes) {
+                Err(Errno::EINTR | Errno::EAGAIN) => Step::Done,
+                Err(_) => Step::SinkGone,
+                Ok(written) => {
+                    self.bytes.drain(..written);
+                    Step::Done
+                }
+            };
+        }
+        let mut buffer = [0; CHUNK];
+        match nix::unistd::read(self.source, &mut buffer) {
+            Err(Errno::EINTR | Errno::EAGAIN) => Step::Done,
+            Ok(0) | Err(_) => Step::SourceGone,
+            Ok(read) => {
+                self.bytes.extend(buffer.iter().take(read));
+                Step::Done
+            }
+        }
     }
 }
 
@@ -164,18 +233,21 @@ fn copy_some(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<bool> {
 struct RawMode(Option<Termios>);
 
 impl RawMode {
-    fn enter() -> Result<RawMode> {
+    /// A terminal that has hung up by now is none.
+    fn enter() -> RawMode {
         let stdin = std::io::stdin();
-        if !stdin.is_terminal() {
-            return Ok(RawMode(None));
-        }
-        let before = tcgetattr(&stdin).at("tcgetattr", "stdin")?;
+        let Some(before) = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten() else {
+            return RawMode(None);
+        };
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
         // What the container's terminal shows is a line's end here, too.
         raw.output_flags.insert(OutputFlags::OPOST);
-        tcsetattr(&stdin, SetArg::TCSANOW, &raw).at("tcsetattr", "stdin")?;
-        Ok(RawMode(Some(before)))
+        RawMode(tcsetattr(&stdin, SetArg::TCSANOW, &raw).is_ok().then_some(before))
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.is_some()
     }
 }
 
