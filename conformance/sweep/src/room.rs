@@ -218,6 +218,25 @@ impl Room {
         self.wait(&mut child, "call")
     }
 
+    /// Starts a command of the runtime by another program, with streams of the caller's where there are some.
+    pub(crate) fn spawn_through(
+        &self,
+        through: &[&str],
+        line: &str,
+        streams: [Option<Stdio>; 3],
+    ) -> Result<Child> {
+        let mut words: Vec<String> = through.iter().map(|word| (*word).to_owned()).collect();
+        words.push(self.runtime.display().to_string());
+        words.extend(self.words(line));
+        let (program, words) = words.split_first().ok_or("no program")?;
+        let mut command = self.command(Path::new(program), words, "first")?;
+        let [stdin, stdout, stderr] = streams;
+        stdin.map(|stdin| command.stdin(stdin));
+        stdout.map(|stdout| command.stdout(stdout));
+        stderr.map(|stderr| command.stderr(stderr));
+        self.start(command, line)
+    }
+
     /// Runs a command of the runtime without what it needs.
     pub(crate) fn call_hindered(&self, line: &str, hindrances: &[Hindrance]) -> Result<Output> {
         let mut words = vec![hindered::DOOR.to_owned()];

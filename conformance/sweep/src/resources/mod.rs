@@ -4,6 +4,7 @@
 //! the command succeeds.
 
 mod clients;
+mod foreground;
 mod frozen;
 mod hooks;
 mod lacks;
@@ -25,8 +26,15 @@ struct Case {
     sweep: fn(&mut Points<'_>) -> Result<()>,
 }
 
-const CASES: &[&[Case]] =
-    &[lacks::CASES, stopped::CASES, frozen::CASES, hooks::CASES, clients::CASES, systemd::CASES];
+const CASES: &[&[Case]] = &[
+    lacks::CASES,
+    stopped::CASES,
+    frozen::CASES,
+    hooks::CASES,
+    clients::CASES,
+    foreground::CASES,
+    systemd::CASES,
+];
 
 /// All points that are wanted; true if all held.
 pub(crate) fn sweep(room: &Room, options: &Options) -> Result<bool> {

@@ -18,11 +18,30 @@ use crate::room::{Room, patiently};
 
 use super::{Case, More, Points};
 
-pub(super) const CASES: &[Case] = &[Case { name: "systemd", sweep: each }];
+pub(super) const CASES: &[Case] =
+    &[Case { name: "systemd", sweep: each }, Case { name: "bus", sweep: each_on_a_bus }];
 
-/// Where root's systemd listens.
-const PLACE: &str = "/run/systemd";
-const SOCKET: &str = "/run/systemd/private";
+/// Where one listens: a directory, and a socket in it.
+#[derive(Clone, Copy)]
+struct Way {
+    place: &'static str,
+    socket: &'static str,
+    /// What is said there until systemd is known.
+    greeting: fn() -> Vec<u8>,
+    /// The number of the call that asks for the unit.
+    start: u32,
+}
+
+/// Root's systemd itself.
+const PRIVATE: Way =
+    Way { place: "/run/systemd", socket: "/run/systemd/private", greeting, start: 3 };
+/// The bus, to which root goes where there is no such socket: after three calls to join it.
+const BUS: Way = Way {
+    place: "/run/dbus",
+    socket: "/run/dbus/system_bus_socket",
+    greeting: greeting_on_a_bus,
+    start: 6,
+};
 const CREATE: &str = "--systemd-cgroup create --bundle @plain ID";
 /// Longer than the runtime waits for an answer, which is as long as runc does.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -36,27 +55,49 @@ enum Systemd {
     Leaves(usize),
     /// And says no more.
     Falls(usize),
+    /// And then what is no message; or messages without end, of which none is an answer.
+    Babbles(usize),
+    Chatters(usize),
 }
 
 fn each(points: &mut Points<'_>) -> Result<()> {
-    let (greeting, all) = (greeting().len(), greeting().len() + started().len());
-    points.at("absent", |room| at(room, Systemd::Absent));
+    let (greeting, all) = (greeting().len(), greeting().len() + started(PRIVATE.start).len());
+    points.at("absent", |room| at(room, PRIVATE, Systemd::Absent));
     for bytes in 0..=all {
-        points.at(&format!("leaves {bytes}"), |room| at(room, Systemd::Leaves(bytes)));
+        points.at(&format!("leaves {bytes}"), |room| at(room, PRIVATE, Systemd::Leaves(bytes)));
     }
     for bytes in [0, greeting] {
-        points.at(&format!("is-silent {bytes}"), |room| at(room, Systemd::Falls(bytes)));
+        points.at(&format!("is-silent {bytes}"), |room| at(room, PRIVATE, Systemd::Falls(bytes)));
     }
     Ok(())
 }
 
-fn at(room: &Room, systemd: Systemd) -> Result<More> {
-    let place = Place::make()?;
+/// There is no systemd beside the bus: on that it stands dead, leaves, or says what makes no sense.
+fn each_on_a_bus(points: &mut Points<'_>) -> Result<()> {
+    const WELCOME: usize = 43;
+    let (joined, greeting) = (WELCOME + joined().len(), greeting_on_a_bus().len());
+    let all = greeting + started(BUS.start).len();
+    for bytes in (0..all).step_by(7).chain([WELCOME, joined, greeting, all]) {
+        points.at(&format!("leaves {bytes}"), |room| at(room, BUS, Systemd::Leaves(bytes)));
+    }
+    for bytes in [0, WELCOME, joined, greeting] {
+        points.at(&format!("babbles {bytes}"), |room| at(room, BUS, Systemd::Babbles(bytes)));
+    }
+    for bytes in [0, WELCOME, joined, greeting] {
+        points.at(&format!("is-silent {bytes}"), |room| at(room, BUS, Systemd::Falls(bytes)));
+    }
+    points.at("chatters", |room| at(room, BUS, Systemd::Chatters(greeting)));
+    Ok(())
+}
+
+fn at(room: &Room, way: Way, systemd: Systemd) -> Result<More> {
+    let place = Place::make(PRIVATE.place)?;
+    let bus = Place::make(BUS.place)?;
     room.change_bundles(|config| {
         config["linux"]["cgroupsPath"] = json!(format!("{}.slice:tare:c", room.cgroup));
     })?;
     let before = Census::take(room);
-    let fake = systemd.start()?;
+    let fake = systemd.start(way)?;
     let mut command = room.spawn(CREATE, "first")?;
     let _ = patiently(PATIENCE, || match command.try_wait() {
         Ok(None) => Err(String::new()),
@@ -77,43 +118,45 @@ fn at(room: &Room, systemd: Systemd) -> Result<More> {
     };
     let held = after().map_err(|why| format!("{why} ({output:?})"));
     room.change_bundles(|_| ())?;
-    drop((fake, place));
+    drop((fake, place, bus));
     held.map(|()| More::Yes)
 }
 
 /// The directory, empty, and this program's own.
 struct Place {
+    path: &'static str,
     is_new: bool,
 }
 
 impl Place {
-    fn make() -> Result<Place> {
-        let is_new = !Path::new(PLACE).exists();
+    fn make(path: &'static str) -> Result<Place> {
+        let is_new = !Path::new(path).exists();
         let (source, kind, none) = (Some(census::OWN_MOUNT), Some("tmpfs"), None::<&str>);
-        fs::create_dir_all(PLACE)
-            .and_then(|()| Ok(mount(source, PLACE, kind, MsFlags::empty(), none)?))
-            .map_err(|error| format!("{PLACE}: {error}"))?;
-        Ok(Place { is_new })
+        fs::create_dir_all(path)
+            .and_then(|()| Ok(mount(source, path, kind, MsFlags::empty(), none)?))
+            .map_err(|error| format!("{path}: {error}"))?;
+        Ok(Place { path, is_new })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = umount2(PLACE, MntFlags::MNT_DETACH);
+        let _ = umount2(self.path, MntFlags::MNT_DETACH);
         if self.is_new {
-            let _ = fs::remove_dir(PLACE);
+            let _ = fs::remove_dir(self.path);
         }
     }
 }
 
 impl Systemd {
-    fn start(self) -> Result<Option<Fake>> {
-        let (bytes, leaves) = match self {
+    fn start(self, way: Way) -> Result<Option<Fake>> {
+        let bytes = match self {
             Systemd::Absent => return Ok(None),
-            Systemd::Leaves(bytes) => (bytes, true),
-            Systemd::Falls(bytes) => (bytes, false),
+            Systemd::Leaves(bytes) | Systemd::Falls(bytes) => bytes,
+            Systemd::Babbles(bytes) | Systemd::Chatters(bytes) => bytes,
         };
-        let listener = UnixListener::bind(SOCKET).map_err(|error| format!("{SOCKET}: {error}"))?;
+        let listener = UnixListener::bind(way.socket);
+        let listener = listener.map_err(|error| format!("{}: {error}", way.socket))?;
         let ends = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&ends);
         let thread = std::thread::spawn(move || {
@@ -121,20 +164,36 @@ impl Systemd {
                 if ended.load(Ordering::Relaxed) {
                     break;
                 }
-                let all = [greeting(), started()].concat();
+                let all = [(way.greeting)(), started(way.start)].concat();
                 let _ = stream.write_all(all.get(..bytes).unwrap_or(&all));
-                if !leaves {
-                    // Until the other end has had enough.
-                    let _ = stream.read_to_end(&mut Vec::new());
-                }
+                self.go_on(&mut stream);
             }
         });
-        Ok(Some(Fake { ends, thread: Some(thread) }))
+        Ok(Some(Fake { socket: way.socket, ends, thread: Some(thread) }))
+    }
+
+    /// Until the other end has had enough.
+    fn go_on(self, stream: &mut UnixStream) {
+        match self {
+            Systemd::Absent | Systemd::Leaves(_) => return,
+            Systemd::Falls(_) => {}
+            Systemd::Babbles(_) => {
+                let _ = stream.write_all(&[b'?'; 8192]);
+            }
+            Systemd::Chatters(_) => {
+                let word = message(4, 0, &[(3, "s", "Chat")], "s", &variant("")[3..]);
+                while stream.write_all(&word).is_ok() {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+        }
+        let _ = stream.read_to_end(&mut Vec::new());
     }
 }
 
 /// A systemd being played.
 struct Fake {
+    socket: &'static str,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -143,7 +202,7 @@ impl Drop for Fake {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
         // A last visitor, for whom it wakes up.
-        let _ = UnixStream::connect(SOCKET);
+        let _ = UnixStream::connect(self.socket);
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -154,8 +213,20 @@ fn greeting() -> Vec<u8> {
     [welcome, answer(1, "v", &variant("252")), answer(2, "v", &variant(""))].concat()
 }
 
-/// That a unit is being started, and that it was.
-fn started() -> Vec<u8> {
+/// The same on a bus: its welcome, its answers to who joins it, and systemd's.
+fn greeting_on_a_bus() -> Vec<u8> {
+    let welcome = b"DATA\r\nOK 0123456789abcdef0123456789abcdef\r\n".to_vec();
+    [welcome, joined(), answer(4, "v", &variant("252")), answer(5, "v", &variant(""))].concat()
+}
+
+fn joined() -> Vec<u8> {
+    let mut name = Vec::new();
+    text(&mut name, ":1.7");
+    [answer(1, "s", &name), answer(2, "", &[]), answer(3, "", &[])].concat()
+}
+
+/// That a unit is being started, which call `number` asked for, and that it was.
+fn started(number: u32) -> Vec<u8> {
     let job = "/org/freedesktop/systemd1/job/1";
     let mut body = 1_u32.to_le_bytes().to_vec();
     for word in [job, "tare-c.scope", "done"] {
@@ -168,7 +239,7 @@ fn started() -> Vec<u8> {
         (2, "s", "org.freedesktop.systemd1.Manager"),
         (3, "s", "JobRemoved"),
     ];
-    [answer(3, "o", &path), message(4, 0, &removed, "uoss", &body)].concat()
+    [answer(number, "o", &path), message(4, 0, &removed, "uoss", &body)].concat()
 }
 
 fn answer(serial: u32, signature: &str, body: &[u8]) -> Vec<u8> {
