@@ -222,7 +222,8 @@ fn streams(points: &mut Points<'_>) -> Result<()> {
             let when = if later { "later" } else { "at-once" };
             points.at(&format!("{name} reader-gone {when}"), |room| {
                 at(room, own, &WRITER, |room| {
-                    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
+                    let (reader, writer) =
+                        pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
                     let mut reader = Some(fs::File::from(reader));
                     if !later {
                         reader = None;
@@ -246,7 +247,8 @@ fn streams(points: &mut Points<'_>) -> Result<()> {
         });
         points.at(&format!("{name} reader-stands-still"), |room| {
             at(room, own, &WRITER, |room| {
-                let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
+                let (reader, writer) =
+                    pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
                 let streams = [None, Some(Stdio::from(writer)), None];
                 let mut command = room.spawn_through(&["env"], RUN, streams)?;
                 is_up(room)?;
