@@ -221,7 +221,7 @@ impl<'f> Flow<'f> {
             Err(Errno::EINTR | Errno::EAGAIN) => Step::Done,
             Ok(0) | Err(_) => Step::SourceGone,
             Ok(read) => {
-                self.bytes.extend(buffer.iter().take(read));
+                self.bytes.extend_from_slice(buffer.get(..read).unwrap_or_default());
                 Step::Done
             }
         }
