@@ -193,13 +193,7 @@ impl Room {
 
     /// Starts a command, whose streams go to files that begin with `name`.
     pub(crate) fn spawn(&self, line: &str, name: &str) -> Result<Child> {
-        self.start(self.command(&self.runtime, &self.words(line), name)?, line)
-    }
-
-    fn start(&self, mut command: Command, line: &str) -> Result<Child> {
-        let child = command.spawn().map_err(|error| format!("{line}: {error}"))?;
-        self.commands.borrow_mut().insert(child.id() as i32);
-        Ok(child)
+        self.spawn_through(&[], line, name, [None, None, None])
     }
 
     /// Runs a command of the runtime whose output goes elsewhere; with `stderr` also what it says.
@@ -209,42 +203,39 @@ impl Room {
         stdout: Stdio,
         stderr: Option<Stdio>,
     ) -> Result<Output> {
-        let mut command = self.command(&self.runtime, &self.words(line), "call")?;
-        command.stdout(stdout);
-        if let Some(stderr) = stderr {
-            command.stderr(stderr);
-        }
-        let mut child = self.start(command, line)?;
+        let mut child = self.spawn_through(&[], line, "call", [None, Some(stdout), stderr])?;
         self.wait(&mut child, "call")
     }
 
-    /// Starts a command of the runtime by another program, with streams of the caller's where there are some.
+    /// Starts a command through another program, if there is one, with its words before those of the runtime;
+    /// and with streams of the caller's where there are some.
     pub(crate) fn spawn_through(
         &self,
         through: &[&str],
         line: &str,
+        name: &str,
         streams: [Option<Stdio>; 3],
     ) -> Result<Child> {
         let mut words: Vec<String> = through.iter().map(|word| (*word).to_owned()).collect();
         words.push(self.runtime.display().to_string());
         words.extend(self.words(line));
         let (program, words) = words.split_first().ok_or("no program")?;
-        let mut command = self.command(Path::new(program), words, "first")?;
+        let mut command = self.command(Path::new(program), words, name)?;
         let [stdin, stdout, stderr] = streams;
         stdin.map(|stdin| command.stdin(stdin));
         stdout.map(|stdout| command.stdout(stdout));
         stderr.map(|stderr| command.stderr(stderr));
-        self.start(command, line)
+        let child = command.spawn().map_err(|error| format!("{line}: {error}"))?;
+        self.commands.borrow_mut().insert(child.id() as i32);
+        Ok(child)
     }
 
     /// Runs a command of the runtime without what it needs.
     pub(crate) fn call_hindered(&self, line: &str, hindrances: &[Hindrance]) -> Result<Output> {
-        let mut words = vec![hindered::DOOR.to_owned()];
-        words.extend(hindrances.iter().map(Hindrance::word));
-        words.extend(["--".to_owned(), self.runtime.display().to_string()]);
-        words.extend(self.words(line));
-        let command = self.command(Path::new("/proc/self/exe"), &words, "hindered")?;
-        let mut child = self.start(command, line)?;
+        let hindrances: Vec<String> = hindrances.iter().map(Hindrance::word).collect();
+        let mut through = vec!["/proc/self/exe", hindered::DOOR];
+        through.extend(hindrances.iter().map(String::as_str).chain(["--"]));
+        let mut child = self.spawn_through(&through, line, "hindered", [None, None, None])?;
         self.wait(&mut child, "hindered")
     }
 

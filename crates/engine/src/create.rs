@@ -342,7 +342,7 @@ impl<'p> Making<'p> {
         self.record.mounts_before = host_mounts::before(plan)?;
         let announced = self.dir.announce(&self.record)?;
         let filter = plan.seccomp.as_ref().map(|seccomp| seccomp.filter.to_bytes());
-        let exec = ExecRecord::new(&self.record, config, &plan.policies, filter.as_deref());
+        let exec = ExecRecord::new(&self.record, config, plan, filter.as_deref());
         self.dir.save_exec(&exec)?;
         if let Some(filter) = filter {
             self.dir.write(SECCOMP_FILE, &filter)?;

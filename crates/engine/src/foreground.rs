@@ -107,8 +107,7 @@ fn relay(
     on_terminal: bool,
 ) -> Result<()> {
     let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
-    let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK;
-    fcntl(terminal, FcntlArg::F_SETFL(flags)).at("fcntl", "terminal")?;
+    fcntl(terminal, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).at("fcntl", "terminal")?;
     // The container may close its terminal and open it again, as systemd does: that is no end.
     let _inner = sys::pty_peer(terminal.as_fd())?;
     let mut typed = Some(Flow::new(stdin.as_fd(), terminal.as_fd()));

@@ -202,20 +202,13 @@ pub(crate) struct Outside<'a> {
 }
 
 impl<'a> Outside<'a> {
-    /// What `config` tells.
-    fn of(config: &spec::Spec<'a>) -> Outside<'a> {
-        let mapped = |mount: &spec::Mount<'_>| {
-            !mount.uid_mappings.is_empty()
-                || mount.options.iter().any(|option| *option == "idmap" || *option == "ridmap")
-        };
-        let mounts = &config.mounts;
-        let binds = mounts.iter().filter(|mount| plan::is_bind(mount));
+    /// What `config`, and what was planned of it, tells.
+    fn of(config: &spec::Spec<'a>, plan: &plan::Create<'a>) -> Outside<'a> {
+        let binds = config.mounts.iter().filter(|mount| plan::is_bind(mount));
+        let mapped = plan.mapped_mount();
         let mut outside = Outside {
             binds: binds.map(|mount| mount.destination.clone()).collect(),
-            mapped: mounts
-                .iter()
-                .position(mapped)
-                .map(|index| (index, mounts[index].destination.clone())),
+            mapped: mapped.map(|mount| (mount.index, Text(mount.destination.clone()))),
             ..Outside::default()
         };
         if let Some(linux) = &config.linux {
@@ -237,20 +230,20 @@ impl<'a> ExecRecord<'a> {
     pub(crate) fn new(
         record: &Record<'a>,
         config: &spec::Spec<'a>,
-        policies: &plan::Policies,
+        plan: &plan::Create<'a>,
         filter: Option<&[u8]>,
     ) -> ExecRecord<'a> {
         let no_process = || spec::Process { cwd: Text::new("/"), ..spec::Process::default() };
-        let memory = policies.memory.as_ref();
+        let memory = plan.policies.memory.as_ref();
         ExecRecord {
             cgroup: record.cgroup.clone(),
             resctrl: record.resctrl.clone(),
             process: config.process.clone().unwrap_or_else(no_process),
             filter: filter.map(Filter::fingerprint),
-            personality: policies.personality,
+            personality: plan.policies.personality,
             memory_policy: memory
                 .map(|policy| MemoryPolicyRecord(policy.mode, policy.nodes.words.clone())),
-            outside: Outside::of(config),
+            outside: Outside::of(config, plan),
         }
     }
 

@@ -75,6 +75,13 @@ pub struct Create<'a> {
     pub warnings: Vec<String>,
 }
 
+impl<'a> Create<'a> {
+    /// The first mount whose ids are mapped.
+    pub fn mapped_mount(&self) -> Option<&Mount<'a>> {
+        self.mounts.iter().find(|mount| mount.id_map.is_some())
+    }
+}
+
 /// The root file system.
 #[derive(Debug)]
 pub struct Root<'a> {

@@ -205,12 +205,7 @@ pub fn set_domain_name(name: &str) -> Result<()> {
 /// each. Ignoring outlives execve(2): SIGPIPE, which a program's start ignores, and what the caller did,
 /// such as SIGHUP under nohup(1), would be ignored in the container.
 pub fn reset_signals() -> Result<()> {
-    // SAFETY: sigset_t is plain data, and zeroed it is the empty set.
-    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `none` is a valid set, and the old one is not asked for.
-    if unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) } < 0 {
-        return Err(Error::last("sigprocmask", ""));
-    }
+    unblock_signals().map_err(|_| Error::last("sigprocmask", ""))?;
     let all = libc::SIGHUP..=libc::SIGSYS;
     for signal in all.filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
         // SAFETY: the default action is no function of this program.
@@ -223,18 +218,19 @@ pub fn reset_signals() -> Result<()> {
 
 /// Has a program that is started find no signal blocked, whichever this process holds back.
 pub fn unblock_signals_of(command: &mut std::process::Command) {
+    // SAFETY: between fork and execve it only makes one call, which allocates nothing.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, unblock_signals) };
+}
+
+/// One call, which allocates nothing.
+fn unblock_signals() -> std::io::Result<()> {
     // SAFETY: sigset_t is plain data, and zeroed it is the empty set.
     let none: libc::sigset_t = unsafe { std::mem::zeroed() };
-    let unblock = move || {
-        // SAFETY: `none` is a valid set, and the old one is not asked for.
-        match unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) }
-        {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: between fork and execve it only makes one call, which allocates nothing.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(command, unblock) };
+    // SAFETY: `none` is a valid set, and the old one is not asked for.
+    match unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 /// A program with its arguments and environment, ready for execve(2): nothing is allocated between

@@ -38,7 +38,7 @@ type Reader = fn() -> Result<Stdio>;
 
 const READERS: &[(&str, Reader)] = &[("full", full), ("gone", gone)];
 
-fn full() -> Result<Stdio> {
+pub(super) fn full() -> Result<Stdio> {
     let file = OpenOptions::new().write(true).open("/dev/full");
     file.map(Stdio::from).map_err(|error| format!("/dev/full: {error}"))
 }

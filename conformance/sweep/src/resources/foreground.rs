@@ -20,7 +20,7 @@ use crate::room::{Room, patiently};
 use crate::tracer::Ended;
 use crate::truth;
 
-use super::{Case, More, Points};
+use super::{Case, More, Points, clients};
 
 pub(super) const CASES: &[Case] = &[
     Case { name: "hang-up", sweep: hang_ups },
@@ -40,25 +40,42 @@ const IDLE: u64 = 10;
 /// What the container's process ends with when it has noticed.
 const NOTICED: i32 = 7;
 
-/// What the container's process does: its script, and whether it ends by itself when its world is gone.
-type Payload = (&'static str, &'static str, bool);
+/// What the container's process does.
+struct Payload {
+    name: &'static str,
+    script: &'static str,
+    /// Whether it ends by itself when its world is gone.
+    notices: bool,
+}
 
-const OBEDIENT: Payload = (
-    "obedient",
-    "trap 'exit 7' HUP INT QUIT TERM; /busybox sleep 1000 & echo up >/up; while :; do wait; done",
-    true,
-);
+const OBEDIENT: Payload = Payload {
+    name: "obedient",
+    script: "trap 'exit 7' HUP INT QUIT TERM; /busybox sleep 1000 & echo up >/up; while :; do wait; done",
+    notices: true,
+};
 /// Hears no hang-up, and sees it where it reads.
-const READER: Payload =
-    ("reader", "trap '' HUP; echo up >/up; while read x; do :; done; exit 7", true);
+const READER: Payload = Payload {
+    name: "reader",
+    script: "trap '' HUP; echo up >/up; while read x; do :; done; exit 7",
+    notices: true,
+};
 /// Hears no hang-up, and sees it where it writes.
-const WRITER: Payload = (
-    "writer",
-    "trap '' HUP PIPE; trap 'exit 7' TERM; echo up >/up; while echo x; do :; done 2>/dev/null; exit 7",
-    true,
-);
-const DEAF: Payload =
-    ("deaf", "trap '' HUP INT QUIT TERM; echo up >/up; /busybox sleep 1000", false);
+const WRITER: Payload = Payload {
+    name: "writer",
+    script: "trap '' HUP PIPE; trap 'exit 7' TERM; echo up >/up; while echo x; do :; done 2>/dev/null; exit 7",
+    notices: true,
+};
+/// Does not care for the hang-up, and ends when it is told to.
+const STEADY: Payload = Payload {
+    name: "steady",
+    script: "trap '' HUP; trap 'exit 7' TERM; /busybox sleep 1000 & echo up >/up; while :; do echo x; wait; done",
+    notices: true,
+};
+const DEAF: Payload = Payload {
+    name: "deaf",
+    script: "trap '' HUP INT QUIT TERM; echo up >/up; /busybox sleep 1000",
+    notices: false,
+};
 
 /// Gives the bundles a process, which says on a file system of its own that it is there.
 fn prepare(room: &Room, terminal: bool, payload: &Payload) -> Result<()> {
@@ -67,7 +84,7 @@ fn prepare(room: &Room, terminal: bool, payload: &Payload) -> Result<()> {
     fs::write(&said, "").map_err(|error| format!("up: {error}"))?;
     room.change_bundles(|config| {
         config["process"]["terminal"] = json!(terminal);
-        config["process"]["args"] = json!(["/busybox", "sh", "-c", payload.1]);
+        config["process"]["args"] = json!(["/busybox", "sh", "-c", payload.script]);
         if let Some(mounts) = config["mounts"].as_array_mut() {
             let options = ["bind", "rw"];
             let (source, target) = (said.display().to_string(), "/up");
@@ -103,7 +120,7 @@ fn at(
 
 /// The command ends as the container's process does when it has noticed; or waits, idle, for that one.
 fn ends(room: &Room, command: &mut Child, payload: &Payload) -> Result<()> {
-    if payload.2 {
+    if payload.notices {
         return ended_with(room, command, NOTICED);
     }
     is_idle(command.id())?;
@@ -152,31 +169,28 @@ fn terminal() -> Result<(OwnedFd, [Option<Stdio>; 3])> {
     Ok((pair.master, streams))
 }
 
-/// The terminal that the runtime is on, as the leader of its session, hangs up.
+/// Starts a runtime on a terminal, as the leader of its session; that hangs up once the container runs.
+fn hang_up(room: &Room) -> Result<Child> {
+    let (outer, streams) = terminal()?;
+    let command = room.spawn_through(&["setsid", "-c"], RUN, "first", streams)?;
+    let begun = is_up(room);
+    drop(outer);
+    begun.map(|()| command)
+}
+
+/// The own terminal hangs up, whether the container's is another or the same.
 fn hang_ups(points: &mut Points<'_>) -> Result<()> {
     for own in [true, false] {
         for payload in [OBEDIENT, READER, WRITER, DEAF] {
             let name = if own { "terminal" } else { "inherited" };
-            points.at(&format!("{name} {}", payload.0), |room| {
-                at(room, own, &payload, |room| {
-                    let (outer, streams) = terminal()?;
-                    let mut command = room.spawn_through(&["setsid", "-c"], RUN, streams)?;
-                    let begun = is_up(room);
-                    drop(outer);
-                    begun?;
-                    ends(room, &mut command, &payload)
-                })
+            points.at(&format!("{name} {}", payload.name), |room| {
+                at(room, own, &payload, |room| ends(room, &mut hang_up(room)?, &payload))
             });
         }
     }
     points.at("terminal term-afterwards", |room| {
-        let payload = ("", "trap '' HUP; trap 'exit 7' TERM; /busybox sleep 1000 & echo up >/up; while :; do echo x; wait; done", true);
-        at(room, true, &payload, |room| {
-            let (outer, streams) = terminal()?;
-            let mut command = room.spawn_through(&["setsid", "-c"], RUN, streams)?;
-            let begun = is_up(room);
-            drop(outer);
-            begun?;
+        at(room, true, &STEADY, |room| {
+            let mut command = hang_up(room)?;
             // It has seen it by now, or will.
             std::thread::sleep(Duration::from_millis(300));
             send(command.id(), Signal::SIGTERM)?;
@@ -193,17 +207,17 @@ fn send(pid: u32, what: Signal) -> Result<()> {
 /// Who called is killed: the runtime stays with the container, whoever its parent is.
 fn callers(points: &mut Points<'_>) -> Result<()> {
     for payload in [OBEDIENT, DEAF] {
-        points.at(payload.0, |room| {
+        points.at(payload.name, |room| {
             at(room, false, &payload, |room| {
                 let shell = ["sh", "-c", "\"$@\" & wait", "sh"];
-                let mut caller = room.spawn_through(&shell, RUN, [None, None, None])?;
+                let mut caller = room.spawn_through(&shell, RUN, "first", [None, None, None])?;
                 is_up(room)?;
                 let runtime = census::children(caller.id()).first().copied().ok_or("no runtime")?;
                 let _ = caller.kill();
                 room.wait(&mut caller, "first")?;
                 is_idle(runtime as u32)?;
                 send(runtime as u32, Signal::SIGTERM)?;
-                if !payload.2 {
+                if !payload.notices {
                     is_idle(runtime as u32)?;
                     room.call("kill ID KILL")?.ok("kill")?;
                 }
@@ -214,6 +228,17 @@ fn callers(points: &mut Points<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Starts a runtime that prints to there.
+fn printing_to(room: &Room, stdout: Stdio) -> Result<Child> {
+    room.spawn_through(&[], RUN, "first", [None, Some(stdout), None])
+}
+
+/// A pipe that no program inherits: what is read, and what is printed to.
+fn new_pipe() -> Result<(fs::File, Stdio)> {
+    let pipe = pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"));
+    pipe.map(|(reader, writer)| (reader.into(), writer.into()))
+}
+
 /// Who reads is gone, now or later, or stands still; and there is nothing to read.
 fn streams(points: &mut Points<'_>) -> Result<()> {
     for own in [true, false] {
@@ -222,14 +247,9 @@ fn streams(points: &mut Points<'_>) -> Result<()> {
             let when = if later { "later" } else { "at-once" };
             points.at(&format!("{name} reader-gone {when}"), |room| {
                 at(room, own, &WRITER, |room| {
-                    let (reader, writer) =
-                        pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
-                    let mut reader = Some(fs::File::from(reader));
-                    if !later {
-                        reader = None;
-                    }
-                    let streams = [None, Some(Stdio::from(writer)), None];
-                    let mut command = room.spawn_through(&["env"], RUN, streams)?;
+                    let (reader, writer) = new_pipe()?;
+                    let mut reader = later.then_some(reader);
+                    let mut command = printing_to(room, writer)?;
                     let _ = reader.as_mut().map(|reader| reader.read(&mut [0; 1]));
                     drop(reader);
                     ended_with(room, &mut command, NOTICED)
@@ -238,19 +258,13 @@ fn streams(points: &mut Points<'_>) -> Result<()> {
         }
         points.at(&format!("{name} full"), |room| {
             at(room, own, &WRITER, |room| {
-                let full = fs::OpenOptions::new().write(true).open("/dev/full");
-                let full = full.map_err(|error| format!("/dev/full: {error}"))?;
-                let streams = [None, Some(Stdio::from(full)), None];
-                let mut command = room.spawn_through(&["env"], RUN, streams)?;
-                ended_with(room, &mut command, NOTICED)
+                ended_with(room, &mut printing_to(room, clients::full()?)?, NOTICED)
             })
         });
         points.at(&format!("{name} reader-stands-still"), |room| {
             at(room, own, &WRITER, |room| {
-                let (reader, writer) =
-                    pipe2(OFlag::O_CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
-                let streams = [None, Some(Stdio::from(writer)), None];
-                let mut command = room.spawn_through(&["env"], RUN, streams)?;
+                let (reader, writer) = new_pipe()?;
+                let mut command = printing_to(room, writer)?;
                 is_up(room)?;
                 send(command.id(), Signal::SIGTERM)?;
                 patiently(BEGINNING, || match truth::status(room)?.name.as_str() {
@@ -263,7 +277,7 @@ fn streams(points: &mut Points<'_>) -> Result<()> {
         });
         points.at(&format!("{name} nothing-typed"), |room| {
             at(room, own, &OBEDIENT, |room| {
-                let mut command = room.spawn_through(&["env"], RUN, [None, None, None])?;
+                let mut command = room.spawn(RUN, "first")?;
                 is_up(room)?;
                 is_idle(command.id())?;
                 send(command.id(), Signal::SIGTERM)?;
@@ -283,9 +297,9 @@ fn signals(points: &mut Points<'_>) -> Result<()> {
         for own in [true, false] {
             for payload in [OBEDIENT, DEAF] {
                 let name = if own { "terminal" } else { "plain" };
-                points.at(&format!("running {what} {name} {}", payload.0), |room| {
+                points.at(&format!("running {what} {name} {}", payload.name), |room| {
                     at(room, own, &payload, |room| {
-                        let mut command = room.spawn_through(&["env"], RUN, [None, None, None])?;
+                        let mut command = room.spawn(RUN, "first")?;
                         is_up(room)?;
                         send(command.id(), what)?;
                         ends(room, &mut command, &payload)
@@ -325,7 +339,7 @@ fn hook() -> Result<u32> {
 fn creating(room: &Room, what: Signal, line: &str) -> Result<More> {
     let before = Census::take(room);
     with_hook(room, "createRuntime")?;
-    let mut command = room.spawn_through(&["env"], line, [None, None, None])?;
+    let mut command = room.spawn(line, "first")?;
     let hook = hook();
     let told = hook.clone().and_then(|_| send(command.id(), what));
     let told = told.and_then(|()| match room.wait(&mut command, "first")?.ended {
@@ -344,7 +358,7 @@ fn creating(room: &Room, what: Signal, line: &str) -> Result<More> {
 fn ending(room: &Room, what: Signal) -> Result<More> {
     let before = Census::take(room);
     with_hook(room, "poststop")?;
-    let mut command = room.spawn_through(&["env"], RUN, [None, None, None])?;
+    let mut command = room.spawn(RUN, "first")?;
     let told = hook().and_then(|hook| {
         send(command.id(), what)?;
         is_idle(command.id())?;

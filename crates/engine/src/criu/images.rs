@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use sys::{Context, OpenTree};
 
+use super::options;
 use crate::error::Result;
 use crate::store::ContainerDir;
 use crate::tree::Trees;
@@ -44,8 +45,7 @@ pub(crate) fn show(images: BorrowedFd<'_>, place: &Path) -> Result<OwnedFd> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some("mode=755"))
         .at("mount", place.to_string_lossy())?;
-    let shown = openat(AT_FDCWD, place, DIRECTORY_ONLY, Mode::empty())
-        .at("open", place.to_string_lossy())?;
+    let shown = options::open(place)?;
     let (trees, mut last) = (Trees::default(), shown.try_clone().at("dup", "images")?);
     let mut parent = bind_all(images, last.as_fd(), &trees)?;
     for _ in 0..MOST {
@@ -85,8 +85,7 @@ fn bind_all(
     Ok(parent)
 }
 
-const DIRECTORY_ONLY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
-
 fn open(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
-    Ok(openat(dir, name, DIRECTORY_ONLY, Mode::empty()).at("open", name.to_string_lossy())?)
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(openat(dir, name, flags, Mode::empty()).at("open", name.to_string_lossy())?)
 }

@@ -184,7 +184,7 @@ fn is_on_file_system(mount: &Mount<'_>, all: &[Mount<'_>]) -> bool {
 
 /// A mount whose ids are mapped would come back without the map.
 pub(crate) fn refuse_mapped_plan(plan: &plan::Create<'_>) -> Result<()> {
-    match plan.mounts.iter().find(|mount| mount.id_map.is_some()) {
+    match plan.mapped_mount() {
         None => Ok(()),
         Some(mount) => Err(mapped_ids(mount.index, &mount.destination)),
     }

@@ -120,7 +120,7 @@ pub(crate) fn make_images(path: &Path) -> Result<()> {
     Ok(made.at("mkdir", path.to_string_lossy())?)
 }
 
-fn open(path: &Path) -> Result<OwnedFd> {
+pub(super) fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     Ok(openat(AT_FDCWD, path, flags, Mode::empty()).at("open", path.to_string_lossy())?)
 }
