@@ -217,6 +217,10 @@ impl Bus {
 
     fn receive(&mut self, deadline: Instant) -> Result<(), Trouble> {
         let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // Also of one who speaks on and on, and gives no answer.
+            return Err(Trouble::Broken("no answer in time".to_owned()));
+        }
         // Not anew for each of the messages that mostly come at once.
         if self.timeout.is_none_or(|timeout| timeout > left + SLACK || timeout + SLACK < left) {
             // No time at all would mean forever.
