@@ -86,6 +86,15 @@ pub(super) fn restore<'t>(b: &Bundle<'t>, flags: &[&str]) -> Call<'t> {
     call.args(flags.iter().copied()).arg(&b.id).stdio(nowhere())
 }
 
+/// `restore` must succeed; what it says is in its log, since its streams are the container's.
+#[track_caller]
+fn restored(b: &Bundle<'_>, flags: &[&str]) -> Verdict {
+    let log = b.case.path("log");
+    let out = restore(b, flags).global(["--log", &log.to_string_lossy()]).output()?;
+    let said = fs::read_to_string(log).unwrap_or_default();
+    that(out.code == 0, format!("restored (rc {}): {said}", out.code))
+}
+
 /// `restore` must fail with `part` in its log.
 #[track_caller]
 fn restore_fails(b: &Bundle<'_>, part: &str) -> Verdict {
@@ -101,7 +110,7 @@ fn round(b: &Bundle<'_>, c: &Container<'_>, flags: &[&str]) -> Verdict {
     checkpoint(c, flags).ok()?;
     let saved = count(b)?;
     c.rt("state")?.refused(&["does not exist"])?;
-    restore(b, flags).ok()?;
+    restored(b, flags)?;
     c.is("running")?;
     counts_on(b)?;
     that(count(b)? > saved, "it counts on, and not from the start")
@@ -125,7 +134,7 @@ pub(crate) const TESTS: &[Test] = &[
         let streams = fs::read_to_string(t.path("images/descriptors.json"))?;
         is(streams.as_str(), r#"["/dev/null","/dev/null","/dev/null"]"#)?;
         t.nothing_left()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         that(t.path("work/restore.log").exists(), "restore.log")
     }),
     test("default-directory", "runc: the images are in ./checkpoint, unless it is said", |t| {
@@ -150,7 +159,7 @@ pub(crate) const TESTS: &[Test] = &[
         c.rt("pause")?.ok()?;
         checkpoint(&c, &[]).ok()?;
         t.nothing_left()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         c.is("running")?;
         counts_on(&b)
     }),
@@ -158,14 +167,14 @@ pub(crate) const TESTS: &[Test] = &[
         let (b, c) = counting(t, t.bundle()?)?;
         checkpoint(&c, &[]).ok()?;
         let file = t.path("pid");
-        restore(&b, &["-no-subreaper", "--pid-file", &file.to_string_lossy()]).ok()?;
+        restored(&b, &["-no-subreaper", "--pid-file", &file.to_string_lossy()])?;
         is(fs::read_to_string(file)?, c.pid()?.to_string())
     }),
     test("state", "runc: a restored container has state, time of creation and annotations", |t| {
         let (b, c) = counting(t, t.bundle()?.set("/annotations/which", "this one"))?;
         let before = c.state()?;
         checkpoint(&c, &[]).ok()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         let after = c.state()?;
         is(&after["annotations"]["which"], "this one")?;
         is(&after["bundle"], &before["bundle"])?;
@@ -174,7 +183,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("exec", "runc: exec in a restored container is among its processes", |t| {
         let (b, c) = counting(t, t.bundle()?)?;
         checkpoint(&c, &[]).ok()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         is(
             c.says("tr '\\0' ' ' </proc/1/cmdline | cut -c 1-10; hostname")?,
             "/bin/sh -c\nconformance",
@@ -186,7 +195,7 @@ pub(crate) const TESTS: &[Test] = &[
         let (b, c) = counting(t, t.bundle()?)?;
         let pid = c.says("sleep 100 </dev/null >/dev/null 2>&1 & echo $!")?;
         checkpoint(&c, &[]).ok()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         has(c.says(&format!("cat /proc/{pid}/cmdline"))?, "sleep")
     }),
     test("foreground", "runc, restore: without --detach its exit status is the container's", |t| {
@@ -246,7 +255,7 @@ pub(crate) const TESTS: &[Test] = &[
         checkpoint(&c, &[]).ok()?;
         // What create made to mount on is made again.
         fs::remove_dir_all(outer.join("for"))?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         let said =
             c.says("cat /test/o /test/for/nested/i /real/i /etc/file; (echo x >/real/x) 2>/dev/null || echo ro")?;
         is(said.as_str(), "outerinnerinnerfilero")?;
@@ -267,7 +276,7 @@ pub(crate) const TESTS: &[Test] = &[
         let before = c.says(script)?;
         has(&before, "0\n0\nro\n0\n")?;
         checkpoint(&c, &[]).ok()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         is(c.says(script)?, before)
     }),
     test("shared-host", "runc: a root below a shared mount, as with systemd", |t| {
@@ -292,7 +301,7 @@ pub(crate) const TESTS: &[Test] = &[
         let ask = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc 127.0.0.1 7 | head -n 1";
         t.until("an answer", || Ok(c.says(ask)?.starts_with("HTTP/1")))?;
         checkpoint(&c, &[]).ok()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         has(c.says("ip link show lo")?, "LOOPBACK,UP")?;
         has(c.says(ask)?, "HTTP/1")
     }),
@@ -308,7 +317,7 @@ pub(crate) const TESTS: &[Test] = &[
             let (b, c) = counting(t, t.bundle()?.join("network", &path))?;
             let before = c.link("ns/net")?;
             checkpoint(&c, &[]).ok()?;
-            restore(&b, &[]).ok()?;
+            restored(&b, &[])?;
             is(c.link("ns/net")?, before)
         },
     ),
@@ -359,7 +368,7 @@ pub(crate) const TESTS: &[Test] = &[
             let b = b.hook("poststop", &say("poststop"));
             let (b, c) = counting(t, b)?;
             checkpoint(&c, &[]).ok()?;
-            restore(&b, &[]).ok()?;
+            restored(&b, &[])?;
             is(fs::read_to_string(&said)?.as_str(), "createRuntime\npoststop\ncreateRuntime\n")
         },
     ),
@@ -380,7 +389,7 @@ pub(crate) const TESTS: &[Test] = &[
         counts_on(&b)?;
         checkpoint(&c, &["--parent-path", "../parent"]).ok()?;
         that(fs::symlink_metadata(t.path("images/parent"))?.is_symlink(), "a link to the parent")?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         counts_on(&b)
     }),
     test("parent-path", "runc: --parent-path must be relative, and there", |t| {
@@ -398,7 +407,7 @@ pub(crate) const TESTS: &[Test] = &[
         checkpoint(&c, &["--manage-cgroups-mode", "ignore"]).ok()?;
         let b = b.set("/linux/cgroupsPath", layout::place(&format!("{}-other", c.id)));
         b.write()?;
-        restore(&b, &["--manage-cgroups-mode", "ignore"]).ok()?;
+        restored(&b, &["--manage-cgroups-mode", "ignore"])?;
         has(c.proc("cgroup")?, &layout::of(&format!("{}-other", c.id)))?;
         counts_on(&b)?;
         c.call("delete").arg("--force").ok()?;
@@ -414,7 +423,7 @@ pub(crate) const TESTS: &[Test] = &[
         let b = t.bundle()?.set("/linux/resources/pids/limit", 4);
         let (b, c) = counting(t, b)?;
         checkpoint(&c, &[]).ok()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         counts_on(&b)?;
         is(layout::read("pids", &c.id, "pids.max")?.as_str(), "4")
     }),
@@ -425,7 +434,7 @@ pub(crate) const TESTS: &[Test] = &[
         checkpoint(&c, &[]).ok()?;
         that(t.path("work/other.log").exists() && !t.path("work/dump.log").exists(), "its log")?;
         fs::remove_file(t.path("work/other.log"))?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         that(t.path("work/other.log").exists(), "the restore's log")
     }),
     test("failure", "runc: criu failed: type NOTIFY errno 0, where the log is; it goes on", |t| {
@@ -485,7 +494,7 @@ pub(crate) const TESTS: &[Test] = &[
             fs::rename(&other, &own)?;
             checkpoint(&c, &[]).ok()?;
             let saved = count(&b)?;
-            restore(&b, &[]).ok()?;
+            restored(&b, &[])?;
             counts_on(&b)?;
             that(count(&b)? > saved, "it counts on, and not from the start")
         },
@@ -497,7 +506,7 @@ pub(crate) const TESTS: &[Test] = &[
         checkpoint(&c, &[]).ok()?;
         let saved = count(&b)?;
         b.write()?;
-        restore(&b, &[]).ok()?;
+        restored(&b, &[])?;
         counts_on(&b)?;
         that(count(&b)? > saved, "it counts on, and not from the start")
     }),
@@ -511,7 +520,7 @@ pub(crate) const TESTS: &[Test] = &[
             let annotation = json!({ "run.oci.pidfd_receiver": receiver.name() });
             let b = b.set("/annotations", annotation);
             b.write()?;
-            restore(&b, &[]).ok()?;
+            restored(&b, &[])?;
             let (descriptors, _) = receiver.receive()?;
             is_pidfd_of(&descriptors, &c.pid()?.to_string())
         },
