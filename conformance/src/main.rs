@@ -44,7 +44,7 @@ fn cli() -> Command {
                 .long("only")
                 .value_name("CHAPTER|NAME")
                 .action(ArgAction::Append)
-                .help("Only these tests: a chapter, or part of a name; each must match something"),
+                .help("Only these tests: a chapter (CHAPTER/ by its name alone), or part of a name"),
         )
         .arg(
             Arg::new("jobs")
@@ -179,10 +179,11 @@ fn selection(only: &[String]) -> Result<Vec<(String, table::Test)>, String> {
     Ok(tests)
 }
 
-/// A test is chosen by its chapter, its full name, or a part of its name.
+/// A test is chosen by its chapter (with a slash behind it, by that alone), its full name, or a part of its name.
 fn chosen(name: &str, part: &str) -> bool {
-    name.split_once('/').is_some_and(|(chapter, own)| chapter == part || own.contains(part))
-        || name == part
+    name.split_once('/').is_some_and(|(chapter, own)| {
+        chapter == part || part.strip_suffix('/') == Some(chapter) || own.contains(part)
+    }) || name == part
 }
 
 /// The column's name and the path of a runtime on the command line.
@@ -213,7 +214,9 @@ mod tests {
         };
         assert_eq!(selected(&[]), Ok(table::all().len()));
         assert!(selected(&["cgroups", "terminal/foreground"]).is_ok_and(|count| count > 2));
-        for words in [&["cgroups/"][..], &["terminal", "nonsense"]] {
+        let (alone, wide) = (selected(&["devices/"]), selected(&["devices"]));
+        assert!(alone.is_ok() && alone < wide, "attacks/links-at-devices is in another chapter");
+        for words in [&["device/"][..], &["terminal", "nonsense"]] {
             assert!(selected(words).unwrap_err().contains(words[words.len() - 1]), "{words:?}");
         }
     }

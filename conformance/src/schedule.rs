@@ -17,6 +17,9 @@ use crate::verdict::Verdict;
 /// How long a test may take in all; each call of the runtime has its own, shorter bound.
 const BOUND: Duration = Duration::from_secs(90);
 
+/// How often a long run says how far it is.
+const NEWS: Duration = Duration::from_secs(60);
+
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
@@ -88,6 +91,7 @@ fn all(
     scale: Scale,
 ) -> Vec<(Outcome, Duration)> {
     let next = Mutex::new(0..tests.len());
+    let said = Mutex::new(Instant::now());
     let outcomes = Mutex::new(vec![(Outcome::Skip("not run".into()), Duration::ZERO); tests.len()]);
     std::thread::scope(|scope| {
         for _ in 0..jobs {
@@ -95,6 +99,12 @@ fn all(
                 while let Some(index) = next.lock().ok().and_then(|mut next| next.next()) {
                     let tag = format!("{prefix}{index}x");
                     let begun = Instant::now();
+                    if let Ok(mut said) = said.lock() {
+                        if said.elapsed() > NEWS {
+                            *said = begun;
+                            eprintln!("test {index} of {}: {}", tests.len(), tests[index].0);
+                        }
+                    }
                     let outcome = one(&tests[index].0, runtime, &scratch.join(&tag), &tag, scale);
                     if let (Outcome::Fail(why), false) = (&outcome, scale.null) {
                         // At once: on a slow machine the table is long in coming.
