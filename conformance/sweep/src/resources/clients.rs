@@ -159,18 +159,20 @@ const SOCKETS: &[(&str, Sink)] = &[
         Ok(Vec::new())
     }),
     ("never-accepts", |path| Ok(vec![listener(path)?.into()])),
-    ("full", |path| {
-        let mut all: Behind = vec![listener(path.clone())?.into()];
-        // One more would wait.
-        while let Some(stream) = try_connect(&path)? {
-            all.push(stream);
-        }
-        Ok(all)
-    }),
+    ("full", crowded),
 ];
 
 /// What must stay for as long as the command runs: a socket, and connections to it.
 type Behind = Vec<OwnedFd>;
+
+/// A socket that nobody accepts at, and where one more has to wait.
+pub(super) fn crowded(path: PathBuf) -> Result<Vec<OwnedFd>> {
+    let mut all = vec![OwnedFd::from(listener(path.clone())?)];
+    while let Some(stream) = try_connect(&path)? {
+        all.push(stream);
+    }
+    Ok(all)
+}
 
 fn listener(path: PathBuf) -> Result<UnixListener> {
     UnixListener::bind(&path).map_err(|error| format!("{}: {error}", path.display()))

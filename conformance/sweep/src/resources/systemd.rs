@@ -1,5 +1,6 @@
 //! A systemd that is not there, answers nothing, or leaves in the middle of a word.
 
+use std::any::Any;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,7 +17,7 @@ use crate::Result;
 use crate::census::{self, Census};
 use crate::room::{Room, patiently};
 
-use super::{Case, More, Points};
+use super::{Case, More, Points, clients};
 
 pub(super) const CASES: &[Case] =
     &[Case { name: "systemd", sweep: each }, Case { name: "bus", sweep: each_on_a_bus }];
@@ -51,6 +52,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 enum Systemd {
     /// There is none.
     Absent,
+    /// It takes no connection: too many wait for that.
+    IsFull,
     /// And closes.
     Leaves(usize),
     /// And says no more.
@@ -63,6 +66,7 @@ enum Systemd {
 fn each(points: &mut Points<'_>) -> Result<()> {
     let (greeting, all) = (greeting().len(), greeting().len() + started(PRIVATE.start).len());
     points.at("absent", |room| at(room, PRIVATE, Systemd::Absent));
+    points.at("is-full", |room| at(room, PRIVATE, Systemd::IsFull));
     for bytes in 0..=all {
         points.at(&format!("leaves {bytes}"), |room| at(room, PRIVATE, Systemd::Leaves(bytes)));
     }
@@ -86,6 +90,7 @@ fn each_on_a_bus(points: &mut Points<'_>) -> Result<()> {
     for bytes in [0, WELCOME, joined, greeting] {
         points.at(&format!("is-silent {bytes}"), |room| at(room, BUS, Systemd::Falls(bytes)));
     }
+    points.at("is-full", |room| at(room, BUS, Systemd::IsFull));
     points.at("chatters", |room| at(room, BUS, Systemd::Chatters(greeting)));
     Ok(())
 }
@@ -149,9 +154,11 @@ impl Drop for Place {
 }
 
 impl Systemd {
-    fn start(self, way: Way) -> Result<Option<Fake>> {
+    /// What it gives is there until that is dropped.
+    fn start(self, way: Way) -> Result<Box<dyn Any>> {
         let bytes = match self {
-            Systemd::Absent => return Ok(None),
+            Systemd::Absent => return Ok(Box::new(())),
+            Systemd::IsFull => return Ok(Box::new(clients::crowded(way.socket.into())?)),
             Systemd::Leaves(bytes) | Systemd::Falls(bytes) => bytes,
             Systemd::Babbles(bytes) | Systemd::Chatters(bytes) => bytes,
         };
@@ -169,13 +176,13 @@ impl Systemd {
                 self.go_on(&mut stream);
             }
         });
-        Ok(Some(Fake { socket: way.socket, ends, thread: Some(thread) }))
+        Ok(Box::new(Fake { socket: way.socket, ends, thread: Some(thread) }))
     }
 
     /// Until the other end has had enough.
     fn go_on(self, stream: &mut UnixStream) {
         match self {
-            Systemd::Absent | Systemd::Leaves(_) => return,
+            Systemd::Absent | Systemd::IsFull | Systemd::Leaves(_) => return,
             Systemd::Falls(_) => {}
             Systemd::Babbles(_) => {
                 let _ = stream.write_all(&[b'?'; 8192]);

@@ -1,11 +1,12 @@
 //! A connection to systemd: its private socket, or a bus (dbus-specification, "Authentication").
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
 
 use super::wire::{Call, Malformed, Message, Writer};
 
@@ -78,8 +79,8 @@ impl Bus {
     /// Connects, and hears from now on of jobs that end.
     pub(crate) fn connect(address: &Address) -> Result<Bus, Trouble> {
         let stream = match address {
-            Address::Private(path) => UnixStream::connect(path)?,
-            Address::Bus(address) => connect(address)?,
+            Address::Private(path) => connect(UnixAddr::new(path.as_str()))?,
+            Address::Bus(address) => connect_to_bus(address)?,
         };
         let (received, answers, ended) = (Vec::new(), Vec::new(), Vec::new());
         let (timeout, queued) = (None, Vec::new());
@@ -268,19 +269,32 @@ pub(crate) fn get<'a>(path: &'a str, interface: &str, property: &str) -> Call<'a
     to_object(path, "org.freedesktop.DBus.Properties", "Get", "ss", body)
 }
 
+/// Connects; one who takes no connection, or nothing that is sent, is waited for as for an answer.
+fn connect(address: nix::Result<UnixAddr>) -> std::io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let stream = UnixStream::from(socket(AddressFamily::Unix, SockType::Stream, flags, None)?);
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let address = address?;
+    while let Err(errno) = nix::sys::socket::connect(stream.as_raw_fd(), &address) {
+        if errno != Errno::EINTR {
+            return Err(errno.into());
+        }
+    }
+    Ok(stream)
+}
+
 /// Connects to the first address of a list that can be reached.
-fn connect(addresses: &str) -> Result<UnixStream, Trouble> {
+fn connect_to_bus(addresses: &str) -> Result<UnixStream, Trouble> {
     let mut trouble = Trouble::Broken(format!("no socket in the address {addresses:?}"));
     for address in addresses.split(';').filter_map(|address| address.strip_prefix("unix:")) {
         for (key, value) in address.split(',').filter_map(|pair| pair.split_once('=')) {
             let value = unescape(value);
-            let connected = match key {
-                "path" => UnixStream::connect(value),
-                "abstract" => SocketAddr::from_abstract_name(value)
-                    .and_then(|address| UnixStream::connect_addr(&address)),
+            let address = match key {
+                "path" => UnixAddr::new(value.as_str()),
+                "abstract" => UnixAddr::new_abstract(value.as_bytes()),
                 _ => continue,
             };
-            match connected {
+            match connect(address) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => trouble = error.into(),
             }
@@ -312,13 +326,21 @@ fn unescape(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+
     use super::*;
 
     #[test]
     fn addresses() {
         assert_eq!(unescape("/run/a%20b%2fc%"), "/run/a b/c%");
         for address in ["", "tcp:host=localhost", "unix:guid=1", "unix:path=/nowhere/at/all"] {
-            assert!(connect(address).is_err(), "{address}");
+            assert!(connect_to_bus(address).is_err(), "{address}");
         }
+        let name = format!("tare test {}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let _listener = UnixListener::bind_addr(&address).unwrap();
+        let list = format!("tcp:port=1;unix:abstract={}", name.replace(' ', "%20"));
+        assert!(connect_to_bus(&list).is_ok(), "{list}");
     }
 }
