@@ -44,7 +44,7 @@ fn cli() -> Command {
                 .long("only")
                 .value_name("CHAPTER|NAME")
                 .action(ArgAction::Append)
-                .help("Only these tests: a chapter (CHAPTER/ by its name alone), or part of a name"),
+                .help("Only these tests: a chapter (CHAPTER/: by its name alone), or part of a name; each must match something"),
         )
         .arg(
             Arg::new("jobs")

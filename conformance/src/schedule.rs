@@ -99,11 +99,8 @@ fn all(
                 while let Some(index) = next.lock().ok().and_then(|mut next| next.next()) {
                     let tag = format!("{prefix}{index}x");
                     let begun = Instant::now();
-                    if let Ok(mut said) = said.lock() {
-                        if said.elapsed() > NEWS {
-                            *said = begun;
-                            eprintln!("test {index} of {}: {}", tests.len(), tests[index].0);
-                        }
+                    if is_time(&said) {
+                        eprintln!("test {index} of {}: {}", tests.len(), tests[index].0);
                     }
                     let outcome = one(&tests[index].0, runtime, &scratch.join(&tag), &tag, scale);
                     if let (Outcome::Fail(why), false) = (&outcome, scale.null) {
@@ -118,6 +115,16 @@ fn all(
         }
     });
     outcomes.into_inner().unwrap_or_default()
+}
+
+/// Whether news are due; if so, it is the caller who tells them.
+fn is_time(said: &Mutex<Instant>) -> bool {
+    let Ok(mut said) = said.lock() else { return false };
+    let due = said.elapsed() > NEWS;
+    if due {
+        *said = Instant::now();
+    }
+    due
 }
 
 /// Runs one test; whatever becomes of its process, what it started is ended.

@@ -86,22 +86,26 @@ pub(super) fn restore<'t>(b: &Bundle<'t>, flags: &[&str]) -> Call<'t> {
     call.args(flags.iter().copied()).arg(&b.id).stdio(nowhere())
 }
 
-/// `restore` must succeed; what it says is in its log, since its streams are the container's.
-#[track_caller]
-fn restored(b: &Bundle<'_>, flags: &[&str]) -> Verdict {
+/// The status of `restore`, and its log: what it says goes there, since its streams are the container's.
+fn restore_logged(b: &Bundle<'_>, flags: &[&str]) -> Verdict<(i32, String)> {
     let log = b.case.path("log");
     let out = restore(b, flags).global(["--log", &log.to_string_lossy()]).output()?;
-    let said = fs::read_to_string(log).unwrap_or_default();
-    that(out.code == 0, format!("restored (rc {}): {said}", out.code))
+    Ok((out.code, fs::read_to_string(log).unwrap_or_default()))
+}
+
+/// `restore` must succeed.
+#[track_caller]
+fn restored(b: &Bundle<'_>, flags: &[&str]) -> Verdict {
+    let (code, said) = restore_logged(b, flags)?;
+    that(code == 0, format!("restored (rc {code}): {said}"))
 }
 
 /// `restore` must fail with `part` in its log.
 #[track_caller]
 fn restore_fails(b: &Bundle<'_>, part: &str) -> Verdict {
-    let log = b.case.path("log");
-    let out = restore(b, &[]).global(["--log", &log.to_string_lossy()]).output()?;
-    that(out.code == 1, "it fails")?;
-    has(fs::read_to_string(log)?, part)
+    let (code, said) = restore_logged(b, &[])?;
+    that(code == 1, "it fails")?;
+    has(said, part)
 }
 
 /// There and back; the process must count on from where it was.

@@ -166,8 +166,8 @@ const SOCKETS: &[(&str, Sink)] = &[
 type Behind = Vec<OwnedFd>;
 
 /// A socket that nobody accepts at, and where one more has to wait.
-pub(super) fn crowded(path: PathBuf) -> Result<Vec<OwnedFd>> {
-    let mut all = vec![OwnedFd::from(listener(path.clone())?)];
+pub(super) fn crowded(path: PathBuf) -> Result<Behind> {
+    let mut all: Behind = vec![listener(path.clone())?.into()];
     while let Some(stream) = try_connect(&path)? {
         all.push(stream);
     }
